@@ -1,0 +1,78 @@
+"""A command is data: what to send, and how to read the answer. Who sends it (sync, asyncio, a pipeline) is decided in `_wire`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from atomiq._core.errors import ScriptError
+from atomiq._core.keys import Keys
+from atomiq._lua import Script, script
+
+R = TypeVar("R")
+Argument = bytes | str | int | float
+
+
+@dataclass(slots=True)
+class Command(Generic[R]):
+    """One round trip.
+
+    `name` is a transition's name or a plain Redis command. `script` is None for the latter; then `keys` is empty and `args` is all
+    that follows the name. `safe_to_repeat` says that sending it again after a lost reply changes nothing more.
+    """
+
+    name: str
+    script: Script | None
+    keys: Sequence[str]
+    args: Sequence[Argument]
+    decode: Callable[[Any], R]
+    safe_to_repeat: bool = True
+
+
+def call(
+    name: str,
+    keys: Keys,
+    declared: Sequence[str],
+    args: Sequence[Argument],
+    decode: Callable[[Any], R],
+    *,
+    now_ms: int = 0,
+    safe_to_repeat: bool = True,
+) -> Command[R]:
+    """A command that runs the script `name`; prefix and clock go before its own arguments."""
+    return Command(name, script(name), declared, (keys.prefix, now_ms, *args), decode, safe_to_repeat)
+
+
+def plain(name: str, args: Sequence[Argument], decode: Callable[[Any], R], *, safe_to_repeat: bool = True) -> Command[R]:
+    """A command that is one of Redis' own."""
+    return Command(name, None, (), args, decode, safe_to_repeat)
+
+
+def text(value: Any) -> str:
+    """A reply's bytes as text (RQ's names may be any UTF-8)."""
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def word(value: Any, name: str, *known: str) -> str:
+    """The word a script says, checked against what its header lists."""
+    said = text(value)
+    if said not in known:
+        raise ScriptError(f"the script {name} said {said!r}, which is none of {', '.join(known)}")
+    return said
+
+
+def texts(values: Sequence[Any]) -> list[str]:
+    return [text(value) for value in values]
+
+
+def fields(flat: Sequence[bytes] | dict[bytes, bytes]) -> dict[bytes, bytes]:
+    """A HGETALL reply as a mapping; RESP3 connections answer with one already."""
+    if isinstance(flat, dict):
+        return flat
+    pairs = iter(flat)
+    return dict(zip(pairs, pairs, strict=True))
+
+
+def single(value: Any) -> Any:
+    return value

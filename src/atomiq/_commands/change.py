@@ -1,0 +1,71 @@
+"""What users do to a job: cancel, stop, requeue, delete, touch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from atomiq._commands.base import Argument, Command, call, text, word
+from atomiq._core.keys import Keys
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """`word` as the script's header lists them; `was` is the status before; `count` what the transition counts (freed, heard)."""
+
+    word: str
+    was: str
+    count: int = 0
+
+
+def _changed(name: str, *known: str) -> Any:
+    def decode(reply: Any) -> Changed:
+        return Changed(word(reply[0], name, *known), text(reply[1]), int(reply[2]))
+
+    return decode
+
+
+_decode_cancel = _changed("cancel", "ok", "already", "gone")
+_decode_stop = _changed("stop", "ok", "already", "not_running", "gone")
+_decode_requeue = _changed("requeue", "ok", "already", "busy", "not_there", "gone")
+_decode_delete = _changed("delete", "ok", "gone")
+
+
+def cancel(
+    keys: Keys, *, job_id: str, enqueue_dependents: bool = False, remove_from_dependencies: bool = False, now_ms: int = 0
+) -> Command[Changed]:
+    """Take a job out of wherever it is into the canceled registry; one that runs loses its lease."""
+    args = (job_id, int(enqueue_dependents), int(remove_from_dependencies))
+    return call("cancel", keys, (keys.job(job_id),), args, _decode_cancel, now_ms=now_ms)
+
+
+def stop(keys: Keys, *, job_id: str, now_ms: int = 0) -> Command[Changed]:
+    """Ask the worker that runs a job to stop it; `count` is how many were listening. Kept until a worker has seen it."""
+    return call("stop", keys, (keys.job(job_id),), (job_id,), _decode_stop, now_ms=now_ms)
+
+
+def requeue(
+    keys: Keys, *, job_id: str, registry: str | None = None, at_front: bool = False, now_ms: int = 0
+) -> Command[Changed]:
+    """Put a job that has ended, or waits elsewhere, into its queue; only if it is in the registry with this key, when given."""
+    args = (job_id, registry or "", int(at_front))
+    return call("requeue", keys, (keys.job(job_id),), args, _decode_requeue, now_ms=now_ms)
+
+
+def delete(keys: Keys, *, job_id: str, delete_dependents: bool = False, now_ms: int = 0) -> Command[Changed]:
+    """Remove a job and all that is kept about it: results, executions, group membership, dependency sets."""
+    args = (job_id, int(delete_dependents))
+    return call("delete", keys, (keys.job(job_id),), args, _decode_delete, now_ms=now_ms)
+
+
+def _decode_touch(reply: Any) -> str:
+    return word(reply, "touch", "ok", "gone")
+
+
+def touch(keys: Keys, *, job_id: str, fields: Mapping[str, Argument], now_ms: int = 0) -> Command[str]:
+    """Write fields of an existing job that say nothing about its state."""
+    if "status" in fields or not fields:
+        raise ValueError("touch writes at least one field, and never the status")
+    args = [part for pair in fields.items() for part in pair]
+    return call("touch", keys, (keys.job(job_id),), args, _decode_touch, now_ms=now_ms)

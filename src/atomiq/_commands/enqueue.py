@@ -1,0 +1,87 @@
+"""Jobs into the queue, and due ones out of the schedule."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from atomiq._commands.base import Argument, Command, call, text, texts, word
+from atomiq._core.errors import DuplicateJobError, JobIsRunning
+from atomiq._core.keys import Keys
+from atomiq._core.record import NewJob
+
+MAX_BATCH = 1000
+"""Jobs in one enqueue command at most; the bound of what the server does in one step."""
+
+
+@dataclass(frozen=True, slots=True)
+class Enqueued:
+    """What became of one job: `word` is queued, deferred, scheduled, or already (this very call was carried out before)."""
+
+    job_id: str
+    word: str
+    enqueued_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Promoted:
+    """`next_due_ms` is when the next scheduled job of the queue is due, 0 for none."""
+
+    count: int
+    more: bool
+    next_due_ms: int
+
+
+def enqueue(
+    keys: Keys, *, jobs: Sequence[NewJob], unique: bool = False, group: str | None = None, now_ms: int = 0
+) -> Command[list[Enqueued]]:
+    """All jobs or none into their places, at most MAX_BATCH.
+
+    Raises (when the reply is decoded): DuplicateJobError if `unique` and one of the ids exists; JobIsRunning if one runs now.
+    """
+    if not 0 < len(jobs) <= MAX_BATCH:
+        raise ValueError(f"an enqueue command takes 1 to {MAX_BATCH} jobs, not {len(jobs)}")
+    args: list[Argument] = [int(unique), group or "", len(jobs)]
+    for job in jobs:
+        args += (
+            job.id,
+            job.queue,
+            job.call,
+            int(job.at_front),
+            job.due_ms,
+            job.ttl if job.ttl is not None and job.ttl > 0 else 0,
+            int(job.allow_failure),
+            len(job.depends_on),
+            *job.depends_on,
+            2 * len(job.fields),
+        )
+        for name, value in job.fields.items():
+            args.append(name)
+            args.append(value)
+    ids = [job.id for job in jobs]
+
+    def decode(reply: Any) -> list[Enqueued]:
+        said = word(reply[0], "enqueue", "ok", "exists", "busy")
+        if said == "exists":
+            raise DuplicateJobError(
+                f"Job with ID '{text(reply[1])}' already exists; unique=True doesn't replace it. Delete it or use another id."
+            )
+        if said == "busy":
+            raise JobIsRunning(
+                f"job {text(reply[1])} is running now and can't be enqueued a second time under the same id; "
+                "wait for it, cancel it, or use another id"
+            )
+        return [Enqueued(job_id, said, int(reply[1])) for job_id, said in zip(ids, texts(reply[2:]), strict=True)]
+
+    return call("enqueue", keys, (keys.queues(),), args, decode, now_ms=now_ms)
+
+
+def _decode_promoted(reply: Any) -> Promoted:
+    word(reply[0], "promote", "ok")
+    return Promoted(int(reply[1]), bool(reply[2]), int(reply[3]))
+
+
+def promote(keys: Keys, *, queue: str, limit: int = 100, now_ms: int = 0) -> Command[Promoted]:
+    """Scheduled jobs of a queue that are due into the queue, at most `limit`."""
+    return call("promote", keys, (keys.scheduled(queue),), (queue, limit), _decode_promoted, now_ms=now_ms)

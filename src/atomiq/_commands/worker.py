@@ -1,0 +1,75 @@
+"""Workers: birth, beat, death, and turns for upkeep."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from atomiq._commands.base import Argument, Command, call, texts, word
+from atomiq._core.keys import Keys
+
+
+def _decode_birth(reply: Any) -> str:
+    return word(reply, "worker_birth", "ok", "taken")
+
+
+def worker_birth(
+    keys: Keys,
+    *,
+    worker: str,
+    queues: Sequence[str],
+    fields: Mapping[str, Argument],
+    ttl: int,
+    lease_ms: int,
+    incarnation: str,
+    now_ms: int = 0,
+) -> Command[str]:
+    """Introduce a worker: ok, or taken when a live one has the name. `incarnation` tells a repeated call from a namesake."""
+    pairs = [part for pair in fields.items() for part in pair]
+    args = (worker, lease_ms, ttl, len(queues), *queues, *pairs, incarnation)
+    declared = (keys.worker(worker), keys.workers())
+    return call("worker_birth", keys, declared, args, _decode_birth, now_ms=now_ms)
+
+
+def _decode_beat(reply: Any) -> str:
+    return word(reply, "worker_beat", "ok", "gone")
+
+
+def worker_beat(
+    keys: Keys, *, worker: str, ttl: int, fields: Mapping[str, Argument] | None = None, now_ms: int = 0
+) -> Command[str]:
+    """A sign of life of a worker that holds nothing. `gone`: its hash has expired, it must introduce itself again."""
+    pairs = [part for pair in (fields or {}).items() for part in pair]
+    return call("worker_beat", keys, (keys.worker(worker),), (ttl, *pairs), _decode_beat, now_ms=now_ms)
+
+
+def _decode_death(reply: Any) -> list[str]:
+    word(reply[0], "worker_death", "ok")
+    return texts(reply[1])
+
+
+def worker_death(keys: Keys, *, worker: str, queues: Sequence[str], now_ms: int = 0) -> Command[list[str]]:
+    """A worker takes its leave. Says the ids of the jobs that it still held; they are back at the front of their queues."""
+    declared = (keys.worker(worker), keys.workers(), keys.worker_executions(worker))
+    return call("worker_death", keys, declared, (worker, *queues), _decode_death, now_ms=now_ms)
+
+
+def _decode_removed(reply: Any) -> int:
+    word(reply[0], "clean_workers", "ok")
+    return int(reply[1])
+
+
+def clean_workers(keys: Keys, *, queue: str, limit: int = 1000, now_ms: int = 0) -> Command[int]:
+    """Forget workers of a queue whose hash has expired. Says how many."""
+    declared = (keys.worker_set(queue), keys.workers())
+    return call("clean_workers", keys, declared, (limit,), _decode_removed, now_ms=now_ms)
+
+
+def _decode_turn(reply: Any) -> bool:
+    return word(reply[0], "take_turn", "ok", "wait") == "ok"
+
+
+def take_turn(keys: Keys, *, task: str, interval_ms: int, now_ms: int = 0) -> Command[bool]:
+    """May the caller do this upkeep task now? The first to ask in each interval may."""
+    declared = (keys.turn(task),)
+    return call("take_turn", keys, declared, (interval_ms,), _decode_turn, now_ms=now_ms, safe_to_repeat=False)

@@ -1,0 +1,28 @@
+"""The late table: public classes by name, so that a lower noun can build a higher one without importing it.
+
+Filled by `atomiq/__init__`; `job.started_job_registry` and `registry.get_queue()` look upward through it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+_classes: dict[str, type[Any]] = {}
+
+
+def register(*classes: type[Any]) -> None:
+    """Make classes known under their own names."""
+    for each in classes:
+        _classes[each.__name__] = each
+
+
+def lookup(name: str) -> type[Any]:
+    """The class of this name.
+
+    Raises:
+        LookupError: `import atomiq` has not registered it.
+    """
+    try:
+        return _classes[name]
+    except KeyError:
+        raise LookupError(f"no class {name!r} is registered; import atomiq first") from None

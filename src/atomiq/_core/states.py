@@ -1,0 +1,72 @@
+"""The states of a job, the container of each, and the moves between them: the one table.
+
+The diagram in docs/states.md is drawn from MOVES, the headers of the Lua scripts are checked against it, and the stateful test is
+driven by it.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Final, NamedTuple
+
+
+class JobStatus(str, Enum):
+    """RQ 2.12's values and no others: its workers quit on one they don't know."""
+
+    CREATED = "created"
+    QUEUED = "queued"
+    DEFERRED = "deferred"
+    SCHEDULED = "scheduled"
+    STARTED = "started"
+    FINISHED = "finished"
+    FAILED = "failed"
+    STOPPED = "stopped"
+    CANCELED = "canceled"
+
+
+GONE: Final = "gone"
+"""Not a status: the job's hash doesn't exist."""
+
+CONTAINER: Final[dict[JobStatus, str | None]] = {
+    JobStatus.CREATED: None,
+    JobStatus.QUEUED: "queue",
+    JobStatus.SCHEDULED: "scheduled",
+    JobStatus.DEFERRED: "deferred",
+    JobStatus.STARTED: "wip",
+    JobStatus.FINISHED: "finished",
+    JobStatus.FAILED: "failed",
+    JobStatus.STOPPED: "failed",
+    JobStatus.CANCELED: "canceled",
+}
+"""The one container a job of each status is in, as the middle part of its key (`rq:<container>:<queue>`)."""
+
+TERMINAL: Final = frozenset({JobStatus.FINISHED, JobStatus.FAILED, JobStatus.STOPPED, JobStatus.CANCELED})
+WAITING: Final = frozenset({JobStatus.QUEUED, JobStatus.SCHEDULED, JobStatus.DEFERRED})
+
+
+class Move(NamedTuple):
+    """`transition` may take a job from any status of `origins` to any of `targets` (`gone` = no hash)."""
+
+    transition: str
+    origins: tuple[str, ...]
+    targets: tuple[str, ...]
+    when: str
+
+
+_ANY_RESTING: Final = ("created", "queued", "deferred", "scheduled", "finished", "failed", "stopped", "canceled")
+
+MOVES: Final[tuple[Move, ...]] = (
+    Move("enqueue", ("gone", *_ANY_RESTING), ("queued", "deferred", "scheduled"), "never while the job runs"),
+    Move("promote", ("scheduled",), ("queued",), "its time has come"),
+    Move("claim", ("queued",), ("started",), "opens an execution with a lease"),
+    Move("extend", ("started",), ("started",), "by the owner; moves the end of the lease"),
+    Move("finish", ("started",), ("finished", "scheduled", "queued", "gone"), "repeat, or result_ttl=0"),
+    Move("fail", ("started",), ("failed", "stopped", "scheduled", "queued", "gone"), "by the retry rule; failure_ttl=0"),
+    Move("release", ("started",), ("queued",), "given back by the owner; the attempt doesn't count"),
+    Move("reap", ("started",), ("queued", "scheduled", "failed", "gone"), "the lease is over"),
+    Move("cancel", (*_ANY_RESTING[:-1], "started"), ("canceled",), "from anywhere but canceled"),
+    Move("requeue", ("finished", "failed", "stopped", "canceled", "deferred", "scheduled"), ("queued",), "by the user"),
+    Move("free", ("deferred",), ("queued", "scheduled", "canceled"), "its last dependency has ended"),
+    Move("delete", (*_ANY_RESTING, "started"), ("gone",), "by the user"),
+    Move("expire", ("finished", "failed", "stopped", "queued", "deferred", "scheduled"), ("gone",), "its ttl is over"),
+)

@@ -1,0 +1,24 @@
+-- cancel: a job that is not wanted any more; one that runs loses its lease
+-- from: created queued deferred scheduled finished failed stopped started
+-- to: canceled
+-- keys: job
+-- args: id dependants:int detach:int
+-- says: ok already gone
+-- cost: O(queue) for a queued job (LREM); O(freed), at most 100
+local job = fields_of(k_job, 'status', 'origin')
+if not job.status then return { 'gone', '', 0 } end
+if job.status == 'canceled' then return { 'already', job.status, 0 } end
+-- writes below
+local queue = job.origin or ''
+if a_detach == 1 then
+  for _, dependency in ipairs(redis.call('SMEMBERS', key_dependencies(a_id))) do
+    redis.call('SREM', key_dependents(dependency), a_id)
+  end
+end
+leave(a_id, job.status, queue)
+put_canceled(a_id, queue, NOW)
+local freed = 0
+if a_dependants == 1 and redis.call('EXISTS', key_dependents(a_id)) == 1 then
+  freed = free_dependants(a_id, 'canceled', 100, NOW)
+end
+return { 'ok', job.status, freed }

@@ -1,0 +1,36 @@
+-- extend: move the end of the leases a worker holds, and say which of them it has lost or must stop
+-- from: started
+-- to: started
+-- keys: worker
+-- args: worker lease:int worker_ttl:int working:int state held:list
+-- says: ok
+-- cost: O(held log wip)
+-- writes below
+local lost, stop = {}, {}
+local now_seconds, now_iso, kept = seconds(NOW), iso(NOW), a_lease + 60000
+for i = 1, #a_held, 3 do
+  local queue, id, execution = a_held[i], a_held[i + 1], a_held[i + 2]
+  local member = id .. ':' .. execution
+  if redis.call('ZSCORE', key_wip(queue), member) then
+    redis.call('ZADD', key_wip(queue), seconds(NOW + a_lease), member)
+    redis.call('HSET', key_execution(id, execution), 'id', execution, 'last_heartbeat', now_seconds, 'worker_name', a_worker)
+    redis.call('HSETNX', key_execution(id, execution), 'created_at', now_seconds)
+    redis.call('PEXPIRE', key_execution(id, execution), kept)
+    redis.call('ZADD', key_executions(id), seconds(NOW + kept), execution)
+    redis.call('PEXPIRE', key_executions(id), kept)
+    redis.call('HSET', key_job(id), 'last_heartbeat', now_iso)
+    redis.call('HSET', key_worker_executions(a_worker), execution, id)
+    if redis.call('HEXISTS', key_execution(id, execution), 'stop') == 1 then stop[#stop + 1] = execution end
+  else
+    redis.call('HDEL', key_worker_executions(a_worker), execution)
+    lost[#lost + 1] = execution
+  end
+end
+if #a_held > 0 then redis.call('PEXPIRE', key_worker_executions(a_worker), kept) end
+local there = redis.call('EXISTS', k_worker)
+if there == 1 then
+  redis.call('HSET', k_worker, 'last_heartbeat', now_iso, 'beat', NOW, 'current_job_working_time', seconds(a_working))
+  if a_state ~= '' then redis.call('HSET', k_worker, 'state', a_state) end
+  redis.call('EXPIRE', k_worker, a_worker_ttl)
+end
+return { 'ok', NOW, 1 - there, lost, stop }

@@ -1,0 +1,77 @@
+-- Who waits for whom. The rule of when a dependency is met is here and nowhere else.
+
+-- A dependency that doesn't exist counts as met (RQ's rule: it finished and expired).
+local function is_met(dependency, allow_failure)
+  local status = redis.call('HGET', key_job(dependency), 'status')
+  if not status or status == 'finished' then return true end
+  return allow_failure and (status == 'failed' or status == 'stopped')
+end
+
+-- Does the job still wait? Looks at one open dependency at a time and strikes off what is met, so that all looks together cost no
+-- more than the number of dependencies. Jobs deferred by RQ have no list of open ones; theirs is made from RQ's set.
+local function still_waits(id, allow_failure)
+  if redis.call('EXISTS', key_unmet(id)) == 0 then
+    for _, dependency in ipairs(redis.call('SMEMBERS', key_dependencies(id))) do
+      if not is_met(dependency, allow_failure) then return true end
+    end
+    return false
+  end
+  while true do
+    local dependency = redis.call('SRANDMEMBER', key_unmet(id))
+    if not dependency then return false end
+    if not is_met(dependency, allow_failure) then return true end
+    redis.call('SREM', key_unmet(id), dependency)
+  end
+end
+
+-- One dependant of a job that has ended. `how`: finished, failed, canceled (its dependants were asked for) or deleted.
+-- Says whether the dependant has nothing more to expect from this job.
+local function free_one(id, parent, how, now)
+  local job = fields_of(key_job(id), 'status', 'origin', 'allow_dependency_failures', 'enqueue_at_front', 'due')
+  if job.status ~= 'deferred' then return true, 0 end
+  local allow_failure = is_set(job.allow_dependency_failures)
+  if how == 'deleted' and not allow_failure then
+    leave(id, 'deferred', job.origin)
+    put_canceled(id, job.origin, now)
+    return true, 1
+  end
+  if how == 'failed' and not allow_failure then return false, 0 end
+  if how ~= 'failed' then redis.call('SREM', key_unmet(id), parent) end
+  if still_waits(id, allow_failure) then return true, 0 end
+  leave(id, 'deferred', job.origin)
+  put(id, job.origin, tonumber(job.due or ''), is_set(job.enqueue_at_front), now)
+  return true, 1
+end
+
+-- Free up to `limit` dependants of a job that has ended. What is left over is noted in the freeing hash, so that whoever comes by
+-- goes on with it; nothing waits for the process that ended the job. Says (freed, 1 if more are left).
+local function free_dependants(parent, how, limit, now)
+  local waiting = key_dependents(parent)
+  local freed = 0
+  local note, cursor = how:match('^(%a+):(%d+)$')
+  how = note or how
+  if how == 'failed' then
+    local page = redis.call('SSCAN', waiting, cursor or '0', 'COUNT', limit)
+    for _, id in ipairs(page[2]) do
+      local done, count = free_one(id, parent, how, now)
+      freed = freed + count
+      if done then redis.call('SREM', waiting, id) end
+    end
+    if page[1] == '0' then
+      redis.call('HDEL', key_freeing(), parent)
+      return freed, 0
+    end
+    redis.call('HSET', key_freeing(), parent, 'failed:' .. page[1])
+    return freed, 1
+  end
+  for _, id in ipairs(redis.call('SPOP', waiting, limit)) do
+    local _, count = free_one(id, parent, how, now)
+    freed = freed + count
+  end
+  if redis.call('EXISTS', waiting) == 0 then
+    redis.call('HDEL', key_freeing(), parent)
+    return freed, 0
+  end
+  redis.call('HSET', key_freeing(), parent, how)
+  return freed, 1
+end

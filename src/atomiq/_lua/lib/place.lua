@@ -1,0 +1,91 @@
+-- Containers: where a job is, getting it in, getting it out. Every status has one container; see _core/states.py.
+
+-- Wake one waiter of the queue. A bell that nobody hears stays rung, once.
+local function ring(queue)
+  redis.call('ZADD', key_bell(queue), 0, '1')
+end
+
+local function push(queue, id, front)
+  redis.call(front and 'LPUSH' or 'RPUSH', key_queue(queue), id)
+end
+
+local function is_set(value)
+  return value and value ~= '' and value ~= '0'
+end
+
+-- The fields of a hash as a table, false for what is absent.
+local function fields_of(key, ...)
+  local names = {...}
+  local values = redis.call('HMGET', key, ...)
+  local out = {}
+  for i, name in ipairs(names) do out[name] = values[i] end
+  return out
+end
+
+-- Take an execution out of every place that knows it. The worker's own counters are not touched.
+local function close_execution(queue, id, execution, worker)
+  redis.call('ZREM', key_wip(queue), id .. ':' .. execution)
+  redis.call('DEL', key_execution(id, execution))
+  redis.call('ZREM', key_executions(id), execution)
+  if worker then redis.call('HDEL', key_worker_executions(worker), execution) end
+end
+
+-- Take every execution away from whoever runs it: a settlement that comes later is refused as not_yours.
+local function close_executions(queue, id)
+  for _, execution in ipairs(redis.call('ZRANGE', key_executions(id), 0, -1)) do
+    local worker = redis.call('HGET', key_execution(id, execution), 'worker_name')
+    close_execution(queue, id, execution, worker)
+  end
+  redis.call('DEL', key_executions(id))
+end
+
+-- A deferred job stops waiting: its own list of what it waits for, and its name with each of these.
+local function unregister(id)
+  for _, dependency in ipairs(redis.call('SMEMBERS', key_unmet(id))) do
+    redis.call('SREM', key_dependents(dependency), id)
+  end
+  redis.call('DEL', key_unmet(id))
+end
+
+-- Take a job out of the container that its status names.
+local function leave(id, status, queue)
+  if status == 'queued' then
+    redis.call('LREM', key_queue(queue), 0, id)
+  elseif status == 'scheduled' then
+    redis.call('ZREM', key_scheduled(queue), id)
+  elseif status == 'deferred' then
+    redis.call('ZREM', key_deferred(queue), id)
+    unregister(id)
+  elseif status == 'started' then
+    close_executions(queue, id)
+  elseif status == 'finished' then
+    redis.call('ZREM', key_finished(queue), id)
+  elseif status == 'failed' or status == 'stopped' then
+    redis.call('ZREM', key_failed(queue), id)
+  elseif status == 'canceled' then
+    redis.call('ZREM', key_canceled(queue), id)
+  end
+end
+
+-- Into the queue, or into the schedule when its time has not come. Says the new status.
+local function put(id, queue, due, front, now)
+  if due and due > now then
+    redis.call('HSET', key_job(id), 'status', 'scheduled')
+    redis.call('ZADD', key_scheduled(queue), seconds(due), id)
+    if redis.call('ZRANGE', key_scheduled(queue), 0, 0)[1] == id then ring(queue) end
+    return 'scheduled'
+  end
+  redis.call('HSET', key_job(id), 'status', 'queued', 'enqueued_at', iso(now))
+  push(queue, id, front)
+  ring(queue)
+  return 'queued'
+end
+
+-- Into the canceled registry. RQ keeps canceled jobs for ever; here they go when a failed job would.
+local function put_canceled(id, queue, now)
+  local kept = redis.call('HGET', key_job(id), 'failure_ttl')
+  local ttl = tonumber(kept or '') or 31536000
+  redis.call('HSET', key_job(id), 'status', 'canceled')
+  redis.call('ZADD', key_canceled(queue), seconds(now), id)
+  if ttl > 0 then redis.call('EXPIRE', key_job(id), ttl) else redis.call('PERSIST', key_job(id)) end
+end

@@ -1,0 +1,27 @@
+-- worker_death: a worker takes its leave; what it still holds goes back to the front of its queues
+-- from: started
+-- to: queued
+-- keys: worker workers executions
+-- args: worker queues:list
+-- says: ok
+-- cost: O(queues + held)
+-- writes below
+local released = {}
+local held = redis.call('HGETALL', k_executions)
+for i = 1, #held, 2 do
+  local execution, id = held[i], held[i + 1]
+  local queue = redis.call('HGET', key_job(id), 'origin')
+  if queue and release_job(queue, id, execution, a_worker, NOW) == 'ok' then released[#released + 1] = id end
+end
+redis.call('DEL', k_executions)
+redis.call('SREM', k_workers, k_worker)
+for _, queue in ipairs(a_queues) do
+  redis.call('SREM', key_worker_set(queue), k_worker)
+  if redis.call('LLEN', key_queue(queue)) > 0 then ring(queue) end
+end
+if redis.call('EXISTS', k_worker) == 1 then
+  redis.call('HSET', k_worker, 'death', iso(NOW), 'state', 'idle')
+  redis.call('HDEL', k_worker, 'current_job')
+  redis.call('EXPIRE', k_worker, 60)
+end
+return { 'ok', released }

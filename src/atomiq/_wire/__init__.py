@@ -1,0 +1,1 @@
+"""Runs commands over connections: the only importer of redis."""

@@ -1,0 +1,54 @@
+"""Running commands over `redis.asyncio.Redis`."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
+
+import redis.asyncio
+import redis.exceptions as redis_errors
+
+from atomiq._commands.base import Command
+from atomiq._core.keys import Keys
+from atomiq._wire.prefixes import prefix_of
+from atomiq._wire.siblings import address_of, binary_sibling
+from atomiq._wire.translate import translated
+
+R = TypeVar("R")
+
+_stores: WeakKeyDictionary[Any, AsyncStore] = WeakKeyDictionary()
+
+
+class AsyncStore:
+    """`atomiq._wire.sync.Store` for asyncio."""
+
+    __slots__ = ("__weakref__", "_binary", "connection", "keys")
+
+    def __init__(self, connection: redis.asyncio.Redis) -> None:
+        self.connection = connection
+        self.keys = Keys(prefix_of(connection))
+        self._binary = binary_sibling(connection)
+
+    @classmethod
+    def of(cls, connection: redis.asyncio.Redis) -> AsyncStore:
+        """The store of this connection object; always the same one for the same object."""
+        store = _stores.get(connection)
+        if store is None:
+            store = _stores[connection] = cls(connection)
+        return store
+
+    async def run(self, command: Command[R]) -> R:
+        """Send one command and decode its reply. Raises what `Store.run` raises."""
+        script = command.script
+        send = self._binary.execute_command
+        try:
+            if script is None:
+                reply = await send(command.name, *command.args)
+            else:
+                try:
+                    reply = await send("EVALSHA", script.sha, len(command.keys), *command.keys, *command.args)
+                except redis_errors.NoScriptError:
+                    reply = await send("EVAL", script.body, len(command.keys), *command.keys, *command.args)
+        except redis_errors.RedisError as error:
+            raise translated(error, command.name, address_of(self.connection)) from error
+        return command.decode(reply)

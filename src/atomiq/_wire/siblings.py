@@ -1,0 +1,58 @@
+"""Connections made after the pattern of a caller's: same server, same credentials, other manners.
+
+Scripts answer with bytes, so a connection with `decode_responses=True` gets a sibling without. Blocking reads get a connection of
+their own, whose socket timeout is theirs and not the caller's.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import redis
+import redis.asyncio
+
+Client = TypeVar("Client", redis.Redis, redis.asyncio.Redis)
+
+
+def binary_sibling(connection: Client) -> Client:
+    """`connection` itself, or one like it that returns bytes."""
+    kwargs = connection.connection_pool.connection_kwargs
+    if not kwargs.get("decode_responses"):
+        return connection
+    return type(connection)(connection_pool=_pool_like(connection.connection_pool, decode_responses=False))
+
+
+def fresh_like(connection: Client, **changes: Any) -> Client:
+    """A client with a pool of its own to the same server."""
+    return type(connection)(connection_pool=_pool_like(connection.connection_pool, decode_responses=False, **changes))
+
+
+def _pool_like(pool: Any, **changes: Any) -> Any:
+    kwargs = {**pool.connection_kwargs, **changes}
+    kwargs.pop("connection_pool", None)
+    if hasattr(pool, "sentinel_manager"):
+        return type(pool)(pool.service_name, pool.sentinel_manager, is_master=pool.is_master, **kwargs)
+    # One of the blocking pool's own settings may be missing here; a plain pool serves a sibling as well.
+    pool_type = redis.asyncio.ConnectionPool if isinstance(pool, redis.asyncio.ConnectionPool) else redis.ConnectionPool
+    return pool_type(connection_class=pool.connection_class, **kwargs)
+
+
+def single_connection(connection: redis.Redis | redis.asyncio.Redis, socket_timeout: float | None = None) -> Any:
+    """One unpooled connection object for blocking reads, RESP2, returning bytes. The caller connects and closes it."""
+    pool: Any = connection.connection_pool
+    kwargs = {
+        **pool.connection_kwargs,
+        "decode_responses": False,
+        "socket_timeout": socket_timeout,
+        "protocol": 2,
+        "health_check_interval": 0,
+    }
+    return pool.connection_class(**kwargs)
+
+
+def address_of(connection: Any) -> str:
+    """Where a connection goes, for messages."""
+    kwargs = connection.connection_pool.connection_kwargs
+    if kwargs.get("path"):
+        return str(kwargs["path"])
+    return f"{kwargs.get('host', 'localhost')}:{kwargs.get('port', 6379)}/{kwargs.get('db') or 0}"

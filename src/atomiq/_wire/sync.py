@@ -1,0 +1,77 @@
+"""Running commands over `redis.Redis`, one at a time or inside a caller's pipeline."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
+
+import redis
+import redis.exceptions as redis_errors
+
+from atomiq._commands.base import Command
+from atomiq._core.keys import Keys
+from atomiq._wire.prefixes import prefix_of
+from atomiq._wire.siblings import address_of, binary_sibling
+from atomiq._wire.translate import translated
+
+R = TypeVar("R")
+
+_stores: WeakKeyDictionary[Any, Store] = WeakKeyDictionary()
+_sent_in: WeakKeyDictionary[Any, set[str]] = WeakKeyDictionary()
+
+
+class Store:
+    """A server as atomiq sees it: a connection and the names of its keys."""
+
+    __slots__ = ("__weakref__", "_binary", "connection", "keys")
+
+    def __init__(self, connection: redis.Redis) -> None:
+        self.connection = connection
+        self.keys = Keys(prefix_of(connection))
+        self._binary = binary_sibling(connection)
+
+    @classmethod
+    def of(cls, connection: redis.Redis) -> Store:
+        """The store of this connection object; always the same one for the same object."""
+        store = _stores.get(connection)
+        if store is None:
+            store = _stores[connection] = cls(connection)
+        return store
+
+    def run(self, command: Command[R]) -> R:
+        """Send one command and decode its reply.
+
+        Raises errors of atomiq's tree: ServerUnavailable, ServerReadOnly, ServerOutOfMemory, PermissionDenied, ScriptError, and
+        what the command's own decoder raises.
+        """
+        script = command.script
+        send = self._binary.execute_command
+        try:
+            if script is None:
+                reply = send(command.name, *command.args)
+            else:
+                try:
+                    reply = send("EVALSHA", script.sha, len(command.keys), *command.keys, *command.args)
+                except redis_errors.NoScriptError:
+                    reply = send("EVAL", script.body, len(command.keys), *command.keys, *command.args)
+        except redis_errors.RedisError as error:
+            raise translated(error, command.name, address_of(self.connection)) from error
+        return command.decode(reply)
+
+    def queue_in(self, pipeline: Any, command: Command[Any]) -> None:
+        """Put a command into a caller's pipeline; it is carried out, and its refusals are raised, when the caller executes it.
+
+        A script that isn't loaded can't be loaded from inside a pipeline, so the first use in each is EVAL.
+        """
+        if pipeline.watching and not pipeline.explicit_transaction:
+            pipeline.multi()
+        script = command.script
+        if script is None:
+            pipeline.execute_command(command.name, *command.args)
+            return
+        if not pipeline.command_stack or pipeline not in _sent_in:
+            _sent_in[pipeline] = set()
+        sent = _sent_in[pipeline]
+        verb, text = ("EVALSHA", script.sha) if script.sha in sent else ("EVAL", script.body)
+        sent.add(script.sha)
+        pipeline.execute_command(verb, text, len(command.keys), *command.keys, *command.args)

@@ -1,0 +1,68 @@
+"""redis-py's exceptions in our words.
+
+Each class is also the redis-py class it stands for, so code that catches `redis.ConnectionError` goes on working.
+"""
+
+from __future__ import annotations
+
+import redis.exceptions as redis_errors
+
+from atomiq._core import errors
+
+
+class Unavailable(errors.ServerUnavailable, redis_errors.ConnectionError):
+    """ServerUnavailable, and redis-py's ConnectionError."""
+
+
+class TimedOut(errors.ServerUnavailable, redis_errors.TimeoutError):
+    """ServerUnavailable, and redis-py's TimeoutError."""
+
+
+class ReadOnly(errors.ServerReadOnly, redis_errors.ReadOnlyError):
+    """ServerReadOnly, and redis-py's ReadOnlyError."""
+
+
+class OutOfMemory(errors.ServerOutOfMemory, redis_errors.OutOfMemoryError):
+    """ServerOutOfMemory, and redis-py's OutOfMemoryError."""
+
+
+class NoPermission(errors.PermissionDenied, redis_errors.NoPermissionError):
+    """PermissionDenied, and redis-py's NoPermissionError."""
+
+
+class Failed(errors.ScriptError, redis_errors.ResponseError):
+    """ScriptError, and redis-py's ResponseError."""
+
+
+_REDIS_ERRORS = redis_errors.RedisError
+
+
+def translated(error: Exception, command: str, target: str) -> Exception:
+    """`error` as one of our tree; `command` and `target` (server address) go into the message."""
+    text = str(error)
+    if isinstance(error, errors.AtomiqError):
+        return error
+    if isinstance(error, redis_errors.TimeoutError):
+        return TimedOut(f"{command}: no answer from {target} in time ({text}); is the server overloaded or unreachable?")
+    if isinstance(error, redis_errors.NoPermissionError) or "NOPERM" in text or "can't run this command" in text:
+        return NoPermission(
+            f"{command}: the ACL user of this connection may not do that on {target}: {text}. "
+            "It needs +@all -@admin -@dangerous on the prefix's keys, or see docs/operations.md for the list of commands."
+        )
+    if isinstance(error, redis_errors.ConnectionError):
+        return Unavailable(f"{command}: {target} can't be reached: {text}")
+    if isinstance(error, redis_errors.ReadOnlyError) or "READONLY" in text:
+        return ReadOnly(f"{command}: {target} is a read-only replica; connect to the primary (or through Sentinel): {text}")
+    if "MISCONF" in text or "NOREPLICAS" in text:
+        return ReadOnly(f"{command}: {target} refuses writes: {text}")
+    if isinstance(error, redis_errors.OutOfMemoryError) or "OOM command not allowed" in text:
+        return OutOfMemory(
+            f"{command}: {target} has reached its maxmemory; nothing was written. Raise maxmemory or free memory: {text}"
+        )
+    if isinstance(error, redis_errors.ResponseError):
+        return Failed(f"{command} failed on {target}: {text}")
+    return error
+
+
+def is_redis_error(error: BaseException) -> bool:
+    return isinstance(error, _REDIS_ERRORS)
