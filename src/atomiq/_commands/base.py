@@ -1,4 +1,5 @@
-"""A command is data: what to send, and how to read the answer. Who sends it (sync, asyncio, a pipeline) is decided in `_wire`."""
+"""A command is data: what to send, and how to read the answer. Who sends it (sync, asyncio, a pipeline) is decided in
+`_wire`."""
 
 from __future__ import annotations
 
@@ -18,8 +19,9 @@ Argument = bytes | str | int | float
 class Command(Generic[R]):
     """One round trip.
 
-    `name` is a transition's name or a plain Redis command. `script` is None for the latter; then `keys` is empty and `args` is all
-    that follows the name. `safe_to_repeat` says that sending it again after a lost reply changes nothing more.
+    `name` is a transition's name or a plain Redis command. `script` is None for the latter; then `keys` is empty and
+    `args` is all that follows the name. `safe_to_repeat` says that sending it again after a lost reply changes
+    nothing more.
     """
 
     name: str
@@ -44,7 +46,9 @@ def call(
     return Command(name, script(name), declared, (keys.prefix, now_ms, *args), decode, safe_to_repeat)
 
 
-def plain(name: str, args: Sequence[Argument], decode: Callable[[Any], R], *, safe_to_repeat: bool = True) -> Command[R]:
+def plain(
+    name: str, args: Sequence[Argument], decode: Callable[[Any], R], *, safe_to_repeat: bool = True
+) -> Command[R]:
     """A command that is one of Redis' own."""
     return Command(name, None, (), args, decode, safe_to_repeat)
 

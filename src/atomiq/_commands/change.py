@@ -12,7 +12,8 @@ from atomiq._core.keys import Keys
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """`word` as the script's header lists them; `was` is the status before; `count` what the transition counts (freed, heard)."""
+    """`word` as the script's header lists them; `was` is the status before; `count` what the transition counts
+    (freed, heard)."""
 
     word: str
     was: str
@@ -33,7 +34,12 @@ _decode_delete = _changed("delete", "ok", "gone")
 
 
 def cancel(
-    keys: Keys, *, job_id: str, enqueue_dependents: bool = False, remove_from_dependencies: bool = False, now_ms: int = 0
+    keys: Keys,
+    *,
+    job_id: str,
+    enqueue_dependents: bool = False,
+    remove_from_dependencies: bool = False,
+    now_ms: int = 0,
 ) -> Command[Changed]:
     """Take a job out of wherever it is into the canceled registry; one that runs loses its lease."""
     args = (job_id, int(enqueue_dependents), int(remove_from_dependencies))
@@ -41,14 +47,16 @@ def cancel(
 
 
 def stop(keys: Keys, *, job_id: str, now_ms: int = 0) -> Command[Changed]:
-    """Ask the worker that runs a job to stop it; `count` is how many were listening. Kept until a worker has seen it."""
+    """Ask the worker that runs a job to stop it; `count` is how many were listening. Kept until a worker has seen
+    it."""
     return call("stop", keys, (keys.job(job_id),), (job_id,), _decode_stop, now_ms=now_ms)
 
 
 def requeue(
     keys: Keys, *, job_id: str, registry: str | None = None, at_front: bool = False, now_ms: int = 0
 ) -> Command[Changed]:
-    """Put a job that has ended, or waits elsewhere, into its queue; only if it is in the registry with this key, when given."""
+    """Put a job that has ended, or waits elsewhere, into its queue; only if it is in the registry with this key, when
+    given."""
     args = (job_id, registry or "", int(at_front))
     return call("requeue", keys, (keys.job(job_id),), args, _decode_requeue, now_ms=now_ms)
 

@@ -12,7 +12,8 @@ from atomiq._core.keys import Keys
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """A job that is now this worker's. `attempt` counts from 1; `fields` is the job's hash as it was before the claim."""
+    """A job that is now this worker's. `attempt` counts from 1; `fields` is the job's hash as it was before the
+    claim."""
 
     queue: str
     job_id: str
@@ -23,7 +24,8 @@ class Claimed:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """`next_due_ms` (0 for none) is set when nothing was there: when the next scheduled job is due. `now_ms` is the server's clock."""
+    """`next_due_ms` (0 for none) is set when nothing was there: when the next scheduled job is due. `now_ms` is the
+    server's clock."""
 
     word: str
     jobs: list[Claimed]
@@ -87,8 +89,8 @@ def claim(
 ) -> Command[Claim]:
     """Up to one job for each execution id, from `queues` in order of priority.
 
-    `pass_on`: the caller was waiting for a scheduled job to fall due; if it gets something else to do, another waiter is woken
-    to watch the schedule.
+    `pass_on`: the caller was waiting for a scheduled job to fall due; if it gets something else to do, another waiter
+    is woken to watch the schedule.
     """
     args = (worker, *claim_arguments(queues, executions, lease_ms, pass_on))
     return call("claim", keys, (keys.worker(worker),), args, decode_claim, now_ms=now_ms)
@@ -114,7 +116,8 @@ def extend(
     state: str = "busy",
     now_ms: int = 0,
 ) -> Command[Extended]:
-    """Move the end of the leases to one lease from now, and beat for the worker (its hash then lives `worker_ttl` s)."""
+    """Move the end of the leases to one lease from now, and beat for the worker (its hash then lives `worker_ttl`
+    s)."""
     args = (worker, lease_ms, worker_ttl, working_ms, state, *_held_arguments(held))
     return call("extend", keys, (keys.worker(worker),), args, _decode_extended, now_ms=now_ms)
 

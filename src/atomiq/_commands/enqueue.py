@@ -17,7 +17,8 @@ MAX_BATCH = 1000
 
 @dataclass(frozen=True, slots=True)
 class Enqueued:
-    """What became of one job: `word` is queued, deferred, scheduled, or already (this very call was carried out before)."""
+    """What became of one job: `word` is queued, deferred, scheduled, or already (this very call was carried out
+    before)."""
 
     job_id: str
     word: str
@@ -36,14 +37,18 @@ class Promoted:
 def enqueue(
     keys: Keys, *, jobs: Sequence[NewJob], unique: bool = False, group: str | None = None, now_ms: int = 0
 ) -> Command[list[Enqueued]]:
-    """All jobs or none into their places, at most MAX_BATCH.
+    """All jobs or none into their places, at most MAX_BATCH; into the group too, if one is named.
 
-    Raises (when the reply is decoded): DuplicateJobError if `unique` and one of the ids exists; JobIsRunning if one runs now.
+    Raises (when the reply is decoded): DuplicateJobError if `unique` and one of the ids exists; JobIsRunning if one
+    runs now.
     """
     if not 0 < len(jobs) <= MAX_BATCH:
         raise ValueError(f"an enqueue command takes 1 to {MAX_BATCH} jobs, not {len(jobs)}")
     args: list[Argument] = [int(unique), group or "", len(jobs)]
     for job in jobs:
+        fields = job.fields
+        if group and fields.get("group_id") != group:
+            fields = {**fields, "group_id": group}
         args += (
             job.id,
             job.queue,
@@ -54,9 +59,9 @@ def enqueue(
             int(job.allow_failure),
             len(job.depends_on),
             *job.depends_on,
-            2 * len(job.fields),
+            2 * len(fields),
         )
-        for name, value in job.fields.items():
+        for name, value in fields.items():
             args.append(name)
             args.append(value)
     ids = [job.id for job in jobs]
@@ -65,7 +70,8 @@ def enqueue(
         said = word(reply[0], "enqueue", "ok", "exists", "busy")
         if said == "exists":
             raise DuplicateJobError(
-                f"Job with ID '{text(reply[1])}' already exists; unique=True doesn't replace it. Delete it or use another id."
+                f"Job with ID '{text(reply[1])}' already exists; unique=True doesn't replace it. "
+                "Delete it or use another id."
             )
         if said == "busy":
             raise JobIsRunning(

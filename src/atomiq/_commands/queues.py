@@ -24,7 +24,8 @@ def _decode_emptied(reply: Any) -> tuple[int, bool]:
 def empty_queue(
     keys: Keys, *, queue: str, limit: int = 500, detach: bool = False, now_ms: int = 0
 ) -> Command[tuple[int, bool]]:
-    """Delete up to `limit` waiting jobs (with `detach`: only take them off the queue). Says how many, and whether more wait."""
+    """Delete up to `limit` waiting jobs (with `detach`: only take them off the queue). Says how many, and whether
+    more wait."""
     args = (queue, int(detach), limit)
     return call("empty_queue", keys, (keys.queue(queue),), args, _decode_emptied, now_ms=now_ms, safe_to_repeat=False)
 
@@ -71,7 +72,7 @@ def resume(keys: Keys, *, now_ms: int = 0) -> Command[int]:
 
 
 def _decode_removed(reply: Any) -> int:
-    word(reply[0], "remove_from_queue", "ok", "gone")
+    word(reply[0], "remove_from_queue", "ok")
     return int(reply[1])
 
 
@@ -87,6 +88,7 @@ def _decode_expired(reply: Any) -> Expired:
 
 
 def expire(keys: Keys, *, queue: str, limit: int = 1000, offset: int = 0, now_ms: int = 0) -> Command[Expired]:
-    """Drop what has outlived its time from the registries of a queue, one page a call; go on with `next_offset` while `more`."""
+    """Drop what has outlived its time from the registries of a queue, one page a call; go on with `next_offset` while
+    `more`."""
     declared = (keys.finished(queue), keys.failed(queue), keys.deferred(queue), keys.canceled(queue))
     return call("expire", keys, declared, (queue, limit, offset), _decode_expired, now_ms=now_ms)

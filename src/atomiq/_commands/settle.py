@@ -14,14 +14,16 @@ from atomiq._core.keys import Keys
 
 DEFAULT_FAILURE_TTL = 31_536_000
 _WORDS = ("ok", "already", "not_yours", "gone")
+_OUTCOMES = frozenset({"finished", "failed", "stopped", "retried", "exhausted", "abandoned"})
 
 
 @dataclass(slots=True)
 class Settlement:
     """How an execution ended.
 
-    `outcome`: finished; failed (raised, timed out, killed); stopped (by the user); retried (returned a Retry that is carried out
-    after `retry` ms); exhausted (returned a Retry, but none is left).
+    `outcome`: finished; failed (raised, timed out, killed); stopped (by the user); retried (returned a Retry that is
+    carried out after `retry` ms); exhausted (returned a Retry, but none is left); abandoned (its process was killed,
+    and the job is to be run again from the front of its queue: counted towards max_abandoned, not as a retry).
     `result` is the return value in the serializer's bytes, None for None. `exc_string` is the traceback.
     `retry`, for failed: auto (what the job's Retry allows), never, or a delay in ms.
     Times are the server's, in ms; ttls in seconds, -1 for ever, 0 for nothing.
@@ -56,7 +58,8 @@ class Settled:
 
 @dataclass(frozen=True, slots=True)
 class Reaped:
-    """Ids of abandoned jobs: `requeued` run again, `retried` by their Retry, `failed` for good; `dropped` entries were stale."""
+    """Ids of abandoned jobs: `requeued` run again, `retried` by their Retry, `failed` for good; `dropped` entries
+    were stale."""
 
     requeued: list[str]
     retried: list[str]
@@ -78,6 +81,8 @@ def pack_exception(text: str) -> bytes:
 
 def _settlement_arguments(settlement: Settlement) -> tuple[Argument, ...]:
     s = settlement
+    if s.outcome not in _OUTCOMES:
+        raise ValueError(f"no outcome of a job: {s.outcome!r}; it is one of {', '.join(sorted(_OUTCOMES))}")
     return (
         s.queue,
         s.job_id,
@@ -146,16 +151,16 @@ def reap(
 ) -> Command[Reaped]:
     """Deal with executions of a queue whose lease is over.
 
-    `policy` is retry (run again at once, at most `max_abandoned` times in a row, then fail as poison) or fail (RQ's way: the job's
-    Retry, else failed); a job's own `on_abandoned` wins.
+    `policy` is retry (run again at once, at most `max_abandoned` times in a row, then fail as poison) or fail (RQ's
+    way: the job's Retry, else failed); a job's own `on_abandoned` wins.
     """
     poison = (
         f"atomiq.exceptions.PoisonJobError: the worker running this job went away {max_abandoned + 1} times in a row "
         f"(max_abandoned is {max_abandoned}); the job is suspected of killing its workers and is not run again"
     )
     abandoned = (
-        "atomiq.exceptions.AbandonedJobError: Moved to FailedJobRegistry, due to AbandonedJobError: the worker running this job "
-        "went away, and by the policy 'fail' it is not run again"
+        "atomiq.exceptions.AbandonedJobError: Moved to FailedJobRegistry, due to AbandonedJobError: the worker running "
+        "this job went away, and by the policy 'fail' it is not run again"
     )
     stopped = "Job stopped by user; its worker went away before it could say so."
     texts_packed = (pack_exception(poison), pack_exception(abandoned), pack_exception(stopped))

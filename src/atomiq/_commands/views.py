@@ -29,7 +29,12 @@ class QueueCounts:
 
 def _decode_queues(reply: Any) -> list[QueueCounts]:
     word(reply[0], "view_queues", "ok")
-    return [QueueCounts(text(row[0]), *(int(n) for n in row[1:8]), bool(row[8])) for row in reply[1:]]
+    return [_decode_counts(row) for row in reply[1:]]
+
+
+def _decode_counts(row: Any) -> QueueCounts:
+    queued, started, finished, failed, deferred, scheduled, canceled = map(int, row[1:8])
+    return QueueCounts(text(row[0]), queued, started, finished, failed, deferred, scheduled, canceled, bool(row[8]))
 
 
 def view_queues(keys: Keys, *, queues: Sequence[str], now_ms: int = 0) -> Command[list[QueueCounts]]:
@@ -100,9 +105,7 @@ def view_length(keys: Keys, *, queue: str) -> Command[int]:
     return plain("LLEN", (keys.queue(queue),), int)
 
 
-def view_registry(
-    *, key: str, start: int = 0, end: int = -1, desc: bool = False
-) -> Command[list[str]]:
+def view_registry(*, key: str, start: int = 0, end: int = -1, desc: bool = False) -> Command[list[str]]:
     """Members of a registry by rank in order of their scores."""
     return plain("ZREVRANGE" if desc else "ZRANGE", (key, start, end), texts)
 
@@ -180,7 +183,8 @@ def view_worker(keys: Keys, *, worker: str) -> Command[Hash | None]:
 def view_workers(
     keys: Keys, *, queue: str | None = None, limit: int = 10_000, now_ms: int = 0
 ) -> Command[list[tuple[str, Hash]]]:
-    """Name and hash of every worker (of a queue), sorted by name; names whose hash has expired are dropped on the way."""
+    """Name and hash of every worker (of a queue), sorted by name; names whose hash has expired are dropped on the
+    way."""
     members = keys.workers() if queue is None else keys.worker_set(queue)
     start = len(keys.worker(""))
 

@@ -24,7 +24,8 @@ def worker_birth(
     incarnation: str,
     now_ms: int = 0,
 ) -> Command[str]:
-    """Introduce a worker: ok, or taken when a live one has the name. `incarnation` tells a repeated call from a namesake."""
+    """Introduce a worker: ok, or taken when a live one has the name. `incarnation` tells a repeated call from a
+    namesake."""
     pairs = [part for pair in fields.items() for part in pair]
     args = (worker, lease_ms, ttl, len(queues), *queues, *pairs, incarnation)
     declared = (keys.worker(worker), keys.workers())
@@ -49,7 +50,8 @@ def _decode_death(reply: Any) -> list[str]:
 
 
 def worker_death(keys: Keys, *, worker: str, queues: Sequence[str], now_ms: int = 0) -> Command[list[str]]:
-    """A worker takes its leave. Says the ids of the jobs that it still held; they are back at the front of their queues."""
+    """A worker takes its leave. Says the ids of the jobs that it still held; they are back at the front of their
+    queues."""
     declared = (keys.worker(worker), keys.workers(), keys.worker_executions(worker))
     return call("worker_death", keys, declared, (worker, *queues), _decode_death, now_ms=now_ms)
 

@@ -150,7 +150,10 @@ class Parameters:
             return given >= self.required_positional and not self.required_keywords
         filled = self.positional[:given]
         for name in kwargs:
-            if name in filled or not (name in self.keywords or self.any_keyword):
+            if name in self.keywords:
+                if name in filled:
+                    return False
+            elif not self.any_keyword:
                 return False
         return self.required <= (kwargs.keys() & self.keywords).union(filled)
 

@@ -1,6 +1,7 @@
 """The late table: public classes by name, so that a lower noun can build a higher one without importing it.
 
-Filled by `atomiq/__init__`; `job.started_job_registry` and `registry.get_queue()` look upward through it.
+Filled by `atomiq/__init__` (and `atomiq/aio/__init__` for its twins); `job.started_job_registry` and
+`registry.get_queue()` look upward through it.
 """
 
 from __future__ import annotations
@@ -10,10 +11,11 @@ from typing import Any
 _classes: dict[str, type[Any]] = {}
 
 
-def register(*classes: type[Any]) -> None:
-    """Make classes known under their own names."""
+def register(*classes: type[Any], **named: type[Any]) -> None:
+    """Make classes known under their own names, or under those given."""
     for each in classes:
         _classes[each.__name__] = each
+    _classes.update(named)
 
 
 def lookup(name: str) -> type[Any]:

@@ -1,7 +1,7 @@
 """Every Redis key name, in one place.
 
-Keys of RQ's layout are spelt as RQ 2.12 spells them. Keys of our own start with `<prefix>atomiq:`. Each row of `OWN_KEYS`
-names the owner (who writes it) and what ends it; docs/data.md is generated from it.
+Keys of RQ's layout are spelt as RQ 2.12 spells them. Keys of our own start with `<prefix>atomiq:`. Each row of
+`OWN_KEYS` names the owner (who writes it) and what ends it; docs/data.md is generated from it.
 """
 
 from __future__ import annotations

@@ -64,11 +64,11 @@ class Unset:
 UNSET: Final = Unset()
 
 
-def meant_option(name: str) -> str | None:
-    """The reserved keyword that an unknown one is probably a misspelling of."""
-    if name in _OFTEN_MEANT:
+def meant_option(name: str, options: Sequence[str] = RESERVED) -> str | None:
+    """The option that an unknown keyword is probably a misspelling of; by default among those that enqueue reserves."""
+    if _OFTEN_MEANT.get(name) in options:
         return _OFTEN_MEANT[name]
-    close = difflib.get_close_matches(name, RESERVED, n=1, cutoff=_CLOSE)
+    close = difflib.get_close_matches(name, options, n=1, cutoff=_CLOSE)
     return close[0] if close else None
 
 

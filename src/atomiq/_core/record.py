@@ -151,6 +151,8 @@ class JobRecord:
 
     attempts: Field[int] = Field(int, 0)
     abandonments: Field[int] = Field(int, 0, "abandoned")
+    retries_done: Field[int] = Field(int, 0)
+    repeats_done: Field[int] = Field(int, 0)
     on_abandoned = _text()
     progress = _text()
 
@@ -285,6 +287,8 @@ WRITERS: Final[dict[str, tuple[str, Callable[[Any], Value | None]]]] = {
     "webhooks": ("webhooks", _write_webhooks),
     "attempts": ("attempts", _write_plain),
     "abandonments": ("abandoned", _write_plain),
+    "retries_done": ("retries_done", _write_plain),
+    "repeats_done": ("repeats_done", _write_plain),
     "_data": ("data", lambda value: None if value is None else pack(value)),
     "_status": ("status", _write_plain),
     "_dependency_ids": ("dependency_ids", _write_list),

@@ -35,6 +35,8 @@ HARD_LIMIT_MARGIN: Final = 60
 PROMOTIONS_PER_CLAIM: Final = 100
 JOBS_PER_ENQUEUE_COMMAND: Final = 1000
 """enqueue_many sends at most this many jobs a command; each command is all-or-nothing."""
+BYTES_PER_ENQUEUE_COMMAND: Final = 32_000_000
+"""The same in bytes of serialised calls; a server refuses a command of 1 GB, and nobody else is served meanwhile."""
 COMPRESS_ABOVE: Final = 1024
 """Bytes of serialised call above which it is compressed."""
 

@@ -1,7 +1,7 @@
 """The states of a job, the container of each, and the moves between them: the one table.
 
-The diagram in docs/states.md is drawn from MOVES, the headers of the Lua scripts are checked against it, and the stateful test is
-driven by it.
+The diagram in docs/states.md is drawn from MOVES, the headers of the Lua scripts are checked against it, and the
+stateful test is driven by it.
 """
 
 from __future__ import annotations
@@ -57,16 +57,26 @@ _ANY_RESTING: Final = ("created", "queued", "deferred", "scheduled", "finished",
 
 MOVES: Final[tuple[Move, ...]] = (
     Move("enqueue", ("gone", *_ANY_RESTING), ("queued", "deferred", "scheduled"), "never while the job runs"),
+    Move("save_job", ("gone",), ("created",), "stored without being enqueued (RQ's Job.save)"),
+    Move("remove_from_queue", ("queued",), ("created",), "taken off its queue without being deleted"),
     Move("promote", ("scheduled",), ("queued",), "its time has come"),
     Move("claim", ("queued",), ("started",), "opens an execution with a lease"),
+    Move("begin_job", _ANY_RESTING, ("started",), "past its queue, by the process that enqueues it (is_async=False)"),
     Move("extend", ("started",), ("started",), "by the owner; moves the end of the lease"),
     Move("finish", ("started",), ("finished", "scheduled", "queued", "gone"), "repeat, or result_ttl=0"),
-    Move("fail", ("started",), ("failed", "stopped", "scheduled", "queued", "gone"), "by the retry rule; failure_ttl=0"),
+    Move(
+        "fail", ("started",), ("failed", "stopped", "scheduled", "queued", "gone"), "by the retry rule; failure_ttl=0"
+    ),
     Move("release", ("started",), ("queued",), "given back by the owner; the attempt doesn't count"),
-    Move("reap", ("started",), ("queued", "scheduled", "failed", "gone"), "the lease is over"),
+    Move("reap", ("started",), ("queued", "scheduled", "failed", "stopped", "gone"), "the lease is over"),
     Move("cancel", (*_ANY_RESTING[:-1], "started"), ("canceled",), "from anywhere but canceled"),
     Move("requeue", ("finished", "failed", "stopped", "canceled", "deferred", "scheduled"), ("queued",), "by the user"),
     Move("free", ("deferred",), ("queued", "scheduled", "canceled"), "its last dependency has ended"),
     Move("delete", (*_ANY_RESTING, "started"), ("gone",), "by the user"),
-    Move("expire", ("finished", "failed", "stopped", "queued", "deferred", "scheduled"), ("gone",), "its ttl is over"),
+    Move(
+        "expire",
+        ("finished", "failed", "stopped", "canceled", "queued", "deferred", "scheduled"),
+        ("gone",),
+        "its ttl is over; a waiting job's is Redis' own to end",
+    ),
 )

@@ -172,19 +172,13 @@ class Dependency:
     def __init__(
         self, jobs: JobOrId | Iterable[JobOrId], allow_failure: bool = False, enqueue_at_front: bool = False
     ) -> None:
-        listed: list[JobOrId]
-        if isinstance(jobs, (str, HasId)):
-            listed = [jobs]
-        elif isinstance(jobs, Iterable):
-            listed = list(jobs)
-        else:
-            listed = [jobs]
+        listed: list[Any] = [jobs] if isinstance(jobs, (str, HasId)) or not isinstance(jobs, Iterable) else list(jobs)
         if not listed:
             raise InvalidOption("jobs: cannot be empty.")
         for each in listed:
             if not isinstance(each, (str, HasId)):
                 raise InvalidOption("jobs: must contain objects of type Job and/or strings representing Job ids")
-        self.dependencies = listed
+        self.dependencies: list[JobOrId] = listed
         self.allow_failure = allow_failure
         self.enqueue_at_front = enqueue_at_front
 
@@ -214,17 +208,13 @@ def parse_depends_on(depends_on: DependsOn) -> Dependencies:
     """
     if depends_on is None:
         return NO_DEPENDENCIES
-    if isinstance(depends_on, (str, HasId, Dependency)):
-        given: list[JobOrId | Dependency] = [depends_on]
-    elif isinstance(depends_on, Iterable):
-        given = list(depends_on)
-    else:
-        given = [depends_on]
+    one = isinstance(depends_on, (str, HasId, Dependency)) or not isinstance(depends_on, Iterable)
+    given: list[Any] = [depends_on] if one else list(depends_on)  # type: ignore[arg-type]
     allow_failure: bool | None = None
     at_front: bool | None = None
     found: dict[str, JobOrId] = {}
     for each in given:
-        members: list[JobOrId] = each.dependencies if isinstance(each, Dependency) else [each]
+        members: list[Any] = each.dependencies if isinstance(each, Dependency) else [each]
         if isinstance(each, Dependency):
             allow_failure = bool(allow_failure or each.allow_failure)
             at_front = bool(at_front or each.enqueue_at_front)

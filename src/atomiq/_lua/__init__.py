@@ -1,4 +1,5 @@
-"""The transitions: one Lua file each, composed with the shared functions they use, and the contract in their headers."""
+"""The transitions: one Lua file each, composed with the shared functions they use, and the contract in their
+headers."""
 
 from __future__ import annotations
 

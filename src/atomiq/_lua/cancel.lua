@@ -18,7 +18,5 @@ end
 leave(a_id, job.status, queue)
 put_canceled(a_id, queue, NOW)
 local freed = 0
-if a_dependants == 1 and redis.call('EXISTS', key_dependents(a_id)) == 1 then
-  freed = free_dependants(a_id, 'canceled', 100, NOW)
-end
+if a_dependants == 1 then freed = end_dependants(a_id, 'canceled', NOW) end
 return { 'ok', job.status, freed }

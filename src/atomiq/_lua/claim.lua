@@ -1,6 +1,6 @@
 -- claim: up to one job for each given execution id, queues in order of priority; due jobs are promoted on the way
 -- from: queued scheduled
--- to: started
+-- to: started queued
 -- keys: worker
 -- args: worker lease:int pass_on:int wanted:int rest:list
 -- says: ok empty suspended

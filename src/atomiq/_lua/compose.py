@@ -1,8 +1,9 @@
-"""A script as the server gets it: its own text, the shared functions that it uses, and locals for its keys and arguments.
+"""A script as the server gets it: its own text, the shared functions that it uses, and locals for its keys and
+arguments.
 
-Only functions that are named in the text, or in another one that is, are put in: a script creates its functions anew on every
-call, so each one that isn't needed costs time on the server. The key functions are made from `_core.keys.Keys`, so that Python and
-Lua can't differ about a name.
+Only functions that are named in the text, or in another one that is, are put in: a script creates its functions anew
+on every call, so each one that isn't needed costs time on the server. The key functions are made from
+`_core.keys.Keys`, so that Python and Lua can't differ about a name.
 """
 
 from __future__ import annotations

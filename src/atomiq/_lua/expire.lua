@@ -1,5 +1,5 @@
--- expire: drop what has outlived its time from a queue's registries, and ids whose hash is gone
--- from: finished failed stopped canceled deferred scheduled
+-- expire: drop what has outlived its time from a queue's registries, ids whose hash is gone, and ids of jobs that are elsewhere
+-- from: finished failed stopped canceled deferred
 -- to: gone
 -- keys: finished failed deferred canceled
 -- args: queue limit:int offset:int
@@ -23,17 +23,32 @@ for _, key in ipairs({ k_finished, k_failed }) do
     removed = removed + 1
   end
 end
-local ghosts, longest = 0, 0
-for _, key in ipairs({ k_deferred, k_canceled, k_failed }) do
+
+-- A page of a registry. Where there is no score to outlive (`status`: the only one a job of it may have), an id whose hash had
+-- expired and that was put anew elsewhere is a stray.
+local function heal(key, status)
   local page = redis.call('ZRANGE', key, a_offset, a_offset + a_limit - 1)
-  if #page > longest then longest = #page end
+  local dropped = 0
   for _, id in ipairs(page) do
-    if redis.call('EXISTS', key_job(id)) == 0 then
-      redis.call('ZREM', key, id)
+    local job = fields_of(key_job(id), 'status', 'data', 'origin')
+    if not job.data then
+      dropped = dropped + redis.call('ZREM', key, id)
       forget(id, NOW)
-      ghosts = ghosts + 1
+    elseif status and (job.status ~= status or job.origin ~= a_queue) then
+      dropped = dropped + redis.call('ZREM', key, id)
+      if job.status ~= 'deferred' then unregister(id) end
     end
   end
+  return dropped, #page
+end
+
+-- The next page starts where this one ended, less what it lost; registries that lost less see some entries twice.
+local strays, most, longest = 0, 0, 0
+for key, status in pairs({ [k_deferred] = 'deferred', [k_canceled] = 'canceled', [k_failed] = false, [k_finished] = false }) do
+  local dropped, size = heal(key, status)
+  strays = strays + dropped
+  if dropped > most then most = dropped end
+  if size > longest then longest = size end
 end
 if longest == a_limit then more = 1 end
-return { 'ok', removed + ghosts, more, longest == a_limit and math.max(a_offset + a_limit - ghosts, 0) or 0 }
+return { 'ok', removed + strays, more, longest == a_limit and math.max(a_offset + a_limit - most, 0) or 0 }

@@ -8,25 +8,32 @@
 -- writes below
 local lost, stop = {}, {}
 local now_seconds, now_iso, kept = seconds(NOW), iso(NOW), a_lease + 60000
+
+local function extend_one(queue, id, execution)
+  local key = key_execution(id, execution)
+  redis.call('ZADD', key_wip(queue), seconds(NOW + a_lease), id .. ':' .. execution)
+  redis.call('HSET', key, 'id', execution, 'last_heartbeat', now_seconds, 'worker_name', a_worker)
+  redis.call('HSETNX', key, 'created_at', now_seconds)
+  redis.call('PEXPIRE', key, kept)
+  redis.call('ZADD', key_executions(id), seconds(NOW + kept), execution)
+  redis.call('PEXPIRE', key_executions(id), kept)
+  redis.call('HSET', key_job(id), 'last_heartbeat', now_iso)
+  redis.call('HSET', key_worker_executions(a_worker), execution, id)
+  if redis.call('HEXISTS', key, 'stop') == 1 then stop[#stop + 1] = execution end
+end
+
 for i = 1, #a_held, 3 do
   local queue, id, execution = a_held[i], a_held[i + 1], a_held[i + 2]
-  local member = id .. ':' .. execution
-  if redis.call('ZSCORE', key_wip(queue), member) then
-    redis.call('ZADD', key_wip(queue), seconds(NOW + a_lease), member)
-    redis.call('HSET', key_execution(id, execution), 'id', execution, 'last_heartbeat', now_seconds, 'worker_name', a_worker)
-    redis.call('HSETNX', key_execution(id, execution), 'created_at', now_seconds)
-    redis.call('PEXPIRE', key_execution(id, execution), kept)
-    redis.call('ZADD', key_executions(id), seconds(NOW + kept), execution)
-    redis.call('PEXPIRE', key_executions(id), kept)
-    redis.call('HSET', key_job(id), 'last_heartbeat', now_iso)
-    redis.call('HSET', key_worker_executions(a_worker), execution, id)
-    if redis.call('HEXISTS', key_execution(id, execution), 'stop') == 1 then stop[#stop + 1] = execution end
+  local job = fields_of(key_job(id), 'status', 'execution')
+  if job.status == 'started' and job.execution == execution and
+    redis.call('ZSCORE', key_wip(queue), id .. ':' .. execution) then
+    extend_one(queue, id, execution)
   else
-    redis.call('HDEL', key_worker_executions(a_worker), execution)
+    close_execution(queue, id, execution, a_worker)
     lost[#lost + 1] = execution
   end
 end
-if #a_held > 0 then redis.call('PEXPIRE', key_worker_executions(a_worker), kept) end
+redis.call('PEXPIRE', key_worker_executions(a_worker), kept)
 local there = redis.call('EXISTS', k_worker)
 if there == 1 then
   redis.call('HSET', k_worker, 'last_heartbeat', now_iso, 'beat', NOW, 'current_job_working_time', seconds(a_working))

@@ -6,9 +6,9 @@
 -- says: ok
 -- cost: O(limit)
 -- writes below
-local notes = redis.call('HGETALL', k_freeing)
+local notes = redis.call('HSCAN', k_freeing, 0, 'COUNT', a_limit)[2]
 local freed, left = 0, a_limit
-for i = 1, math.min(#notes, 2 * a_limit), 2 do
+for i = 1, #notes, 2 do
   if left <= 0 then break end
   local count = free_dependants(notes[i], notes[i + 1], left, NOW)
   freed = freed + count

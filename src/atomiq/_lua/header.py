@@ -1,4 +1,5 @@
-"""The header of a script is its contract: what it is called with, what it may answer, which moves it makes, what it costs."""
+"""The header of a script is its contract: what it is called with, what it may answer, which moves it makes, what it
+costs."""
 
 from __future__ import annotations
 

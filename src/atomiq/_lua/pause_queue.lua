@@ -10,5 +10,5 @@ if a_paused == 1 then
   return redis.call('SADD', k_paused, a_queue) == 1 and 'ok' or 'already'
 end
 local was = redis.call('SREM', k_paused, a_queue)
-if redis.call('LLEN', key_queue(a_queue)) > 0 then ring(a_queue) end
+if was == 1 then ring(a_queue) end
 return was == 1 and 'ok' or 'already'

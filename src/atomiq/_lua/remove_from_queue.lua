@@ -3,9 +3,9 @@
 -- to: created
 -- keys: queue job
 -- args: id
--- says: ok gone
+-- says: ok
 -- cost: O(queue), LREM
 -- writes below
 local removed = redis.call('LREM', k_queue, 0, a_id)
 if removed > 0 and redis.call('HGET', k_job, 'status') == 'queued' then redis.call('HSET', k_job, 'status', 'created') end
-return { removed > 0 and 'ok' or 'gone', removed }
+return { 'ok', removed }

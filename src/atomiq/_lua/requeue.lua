@@ -4,19 +4,20 @@
 -- keys: job
 -- args: id registry front:int
 -- says: ok already busy not_there gone
--- cost: O(log registry)
+-- cost: O(log registry + dependencies); what is left to free of dependants of the last run, at most 10,000
 local job = fields_of(k_job, 'status', 'origin', 'data', 'ttl')
 if not job.status or not job.data then return { 'gone', '', 0 } end
 if job.status == 'started' then return { 'busy', job.status, 0 } end
 if job.status == 'queued' then return { 'already', job.status, 0 } end
+if job.status == 'created' or not job.origin then return { 'not_there', job.status, 0 } end
 if a_registry ~= '' and not redis.call('ZSCORE', a_registry, a_id) then return { 'not_there', job.status, 0 } end
 -- writes below
+settle_dependants(a_id, NOW)
 leave(a_id, job.status, job.origin)
-redis.call('HSET', k_job, 'started_at', '', 'ended_at', '', 'abandoned', 0)
-redis.call('HDEL', k_job, 'exc_info', 'due')
+redis.call('HSET', k_job, 'started_at', '', 'ended_at', '')
+redis.call('HDEL', k_job, 'exc_info', 'due', 'abandoned')
 redis.call('PERSIST', k_job)
 put(a_id, job.origin, nil, a_front == 1, NOW)
-redis.call('SADD', key_queues(), key_queue(job.origin))
 local ttl = tonumber(job.ttl or '')
 if ttl and ttl > 0 then redis.call('EXPIRE', k_job, ttl) end
 return { 'ok', job.status, 0 }

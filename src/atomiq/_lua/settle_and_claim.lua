@@ -3,7 +3,7 @@
 -- to: finished failed stopped scheduled queued started gone
 -- keys: wip
 -- args: queue id execution worker outcome result exception result_ttl:int failure_ttl:int started:int ended:int retry lease:int pass_on:int wanted:int rest:list
--- says: ok already not_yours gone
+-- says: ok already not_yours gone empty suspended
 -- cost: O(queues + jobs + promoted + freed), each bounded by 100 a call
 local executions, queues = {}, {}
 for i = 1, a_wanted do executions[i] = a_rest[i] end

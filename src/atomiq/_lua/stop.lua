@@ -5,17 +5,21 @@
 -- args: id
 -- says: ok already not_running gone
 -- cost: O(executions of the job), one as a rule
-local status = redis.call('HGET', k_job, 'status')
-if not status then return { 'gone', '', 0 } end
-if status ~= 'started' then return { 'not_running', status, 0 } end
+local job = fields_of(k_job, 'status', 'execution', 'worker_name')
+if not job.status then return { 'gone', '', 0 } end
+if job.status ~= 'started' then return { 'not_running', job.status, 0 } end
 -- writes below
+local open = redis.call('ZRANGE', key_executions(a_id), 0, -1)
+if #open == 0 and is_set(job.execution) then open = { job.execution } end
 local asked, heard = 0, 0
-for _, execution in ipairs(redis.call('ZRANGE', key_executions(a_id), 0, -1)) do
+for _, execution in ipairs(open) do
   local key = key_execution(a_id, execution)
-  local worker = redis.call('HGET', key, 'worker_name')
-  if worker then
-    asked = asked + redis.call('HSETNX', key, 'stop', NOW)
+  local worker = redis.call('HGET', key, 'worker_name') or job.worker_name
+  asked = asked + redis.call('HSETNX', key, 'stop', NOW)
+  -- The hash of an execution that nobody has extended for long is gone; the wish must still be there when it is reaped.
+  if redis.call('TTL', key) == -1 then redis.call('EXPIRE', key, 86400) end
+  if is_set(worker) then
     heard = heard + redis.call('PUBLISH', key_pubsub(worker), cjson.encode({ command = 'stop-job', job_id = a_id }))
   end
 end
-return { asked > 0 and 'ok' or 'already', status, heard }
+return { asked > 0 and 'ok' or 'already', job.status, heard }

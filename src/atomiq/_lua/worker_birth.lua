@@ -14,6 +14,8 @@ end
 -- writes below
 local fields = {}
 for i = a_nqueues + 1, #a_rest - 1 do fields[#fields + 1] = a_rest[i] end
+-- What a dead namesake held is not ours to give back when we leave: its leases run out.
+if there.incarnation and there.incarnation ~= incarnation then redis.call('DEL', key_worker_executions(a_worker)) end
 redis.call('DEL', k_worker)
 redis.call('HSET', k_worker, 'beat', NOW, 'lease', a_lease, 'incarnation', incarnation, 'birth', iso(NOW), 'last_heartbeat',
   iso(NOW), unpack(fields))

@@ -1,19 +1,19 @@
 -- worker_death: a worker takes its leave; what it still holds goes back to the front of its queues
 -- from: started
 -- to: queued
--- keys: worker workers executions
+-- keys: worker workers worker_executions
 -- args: worker queues:list
 -- says: ok
 -- cost: O(queues + held)
 -- writes below
 local released = {}
-local held = redis.call('HGETALL', k_executions)
+local held = redis.call('HGETALL', k_worker_executions)
 for i = 1, #held, 2 do
   local execution, id = held[i], held[i + 1]
   local queue = redis.call('HGET', key_job(id), 'origin')
   if queue and release_job(queue, id, execution, a_worker, NOW) == 'ok' then released[#released + 1] = id end
 end
-redis.call('DEL', k_executions)
+redis.call('DEL', k_worker_executions)
 redis.call('SREM', k_workers, k_worker)
 for _, queue in ipairs(a_queues) do
   redis.call('SREM', key_worker_set(queue), k_worker)

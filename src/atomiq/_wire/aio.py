@@ -10,6 +10,7 @@ import redis.exceptions as redis_errors
 
 from atomiq._commands.base import Command
 from atomiq._core.keys import Keys
+from atomiq._wire.pipe import queue_command
 from atomiq._wire.prefixes import prefix_of
 from atomiq._wire.siblings import address_of, binary_sibling
 from atomiq._wire.translate import translated
@@ -40,7 +41,7 @@ class AsyncStore:
     async def run(self, command: Command[R]) -> R:
         """Send one command and decode its reply. Raises what `Store.run` raises."""
         script = command.script
-        send = self._binary.execute_command
+        send: Any = self._binary.execute_command  # untyped in redis-py
         try:
             if script is None:
                 reply = await send(command.name, *command.args)
@@ -52,3 +53,7 @@ class AsyncStore:
         except redis_errors.RedisError as error:
             raise translated(error, command.name, address_of(self.connection)) from error
         return command.decode(reply)
+
+    def queue_in(self, pipeline: Any, command: Command[Any]) -> None:
+        """Put a command into a caller's pipeline; see `queue_command`."""
+        queue_command(pipeline, command)

@@ -15,7 +15,8 @@ _ANSWER_MARGIN = 10.0
 
 
 async def wait_result(store: AsyncStore, job_id: str, after_id: str = "0-0", timeout_s: float = 60.0) -> bool:
-    """Wait until the result stream of a job has an entry after `after_id`. Cancelling closes the connection it waits on."""
+    """Wait until the result stream of a job has an entry after `after_id`. Cancelling closes the connection it waits
+    on."""
     connection = single_connection(store.connection, socket_timeout=_LONGEST_BLOCK + _ANSWER_MARGIN)
     deadline = time.monotonic() + timeout_s
     try:

@@ -1,7 +1,7 @@
 """Connections made after the pattern of a caller's: same server, same credentials, other manners.
 
-Scripts answer with bytes, so a connection with `decode_responses=True` gets a sibling without. Blocking reads get a connection of
-their own, whose socket timeout is theirs and not the caller's.
+Scripts answer with bytes, so a connection with `decode_responses=True` gets a sibling without. Blocking reads get a
+connection of their own, whose socket timeout is theirs and not the caller's.
 """
 
 from __future__ import annotations

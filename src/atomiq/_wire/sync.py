@@ -1,4 +1,4 @@
-"""Running commands over `redis.Redis`, one at a time or inside a caller's pipeline."""
+"""Running commands over `redis.Redis`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import redis.exceptions as redis_errors
 
 from atomiq._commands.base import Command
 from atomiq._core.keys import Keys
+from atomiq._wire.pipe import queue_command
 from atomiq._wire.prefixes import prefix_of
 from atomiq._wire.siblings import address_of, binary_sibling
 from atomiq._wire.translate import translated
@@ -17,7 +18,6 @@ from atomiq._wire.translate import translated
 R = TypeVar("R")
 
 _stores: WeakKeyDictionary[Any, Store] = WeakKeyDictionary()
-_sent_in: WeakKeyDictionary[Any, set[str]] = WeakKeyDictionary()
 
 
 class Store:
@@ -41,11 +41,11 @@ class Store:
     def run(self, command: Command[R]) -> R:
         """Send one command and decode its reply.
 
-        Raises errors of atomiq's tree: ServerUnavailable, ServerReadOnly, ServerOutOfMemory, PermissionDenied, ScriptError, and
-        what the command's own decoder raises.
+        Raises errors of atomiq's tree: ServerUnavailable, ServerReadOnly, ServerOutOfMemory, PermissionDenied,
+        ScriptError, and what the command's own decoder raises.
         """
         script = command.script
-        send = self._binary.execute_command
+        send: Any = self._binary.execute_command  # untyped in redis-py
         try:
             if script is None:
                 reply = send(command.name, *command.args)
@@ -59,19 +59,5 @@ class Store:
         return command.decode(reply)
 
     def queue_in(self, pipeline: Any, command: Command[Any]) -> None:
-        """Put a command into a caller's pipeline; it is carried out, and its refusals are raised, when the caller executes it.
-
-        A script that isn't loaded can't be loaded from inside a pipeline, so the first use in each is EVAL.
-        """
-        if pipeline.watching and not pipeline.explicit_transaction:
-            pipeline.multi()
-        script = command.script
-        if script is None:
-            pipeline.execute_command(command.name, *command.args)
-            return
-        if not pipeline.command_stack or pipeline not in _sent_in:
-            _sent_in[pipeline] = set()
-        sent = _sent_in[pipeline]
-        verb, text = ("EVALSHA", script.sha) if script.sha in sent else ("EVAL", script.body)
-        sent.add(script.sha)
-        pipeline.execute_command(verb, text, len(command.keys), *command.keys, *command.args)
+        """Put a command into a caller's pipeline; see `queue_command`."""
+        queue_command(pipeline, command)

@@ -35,6 +35,8 @@ class Failed(errors.ScriptError, redis_errors.ResponseError):
 
 
 _REDIS_ERRORS = redis_errors.RedisError
+_PASSING = ("BUSY ", "LOADING", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN")
+"""Answers of a server that is there but not ready: to a caller the same as one that can't be reached."""
 
 
 def translated(error: Exception, command: str, target: str) -> Exception:
@@ -43,21 +45,25 @@ def translated(error: Exception, command: str, target: str) -> Exception:
     if isinstance(error, errors.AtomiqError):
         return error
     if isinstance(error, redis_errors.TimeoutError):
-        return TimedOut(f"{command}: no answer from {target} in time ({text}); is the server overloaded or unreachable?")
+        return TimedOut(
+            f"{command}: no answer from {target} in time ({text}); is the server overloaded or unreachable?"
+        )
     if isinstance(error, redis_errors.NoPermissionError) or "NOPERM" in text or "can't run this command" in text:
         return NoPermission(
             f"{command}: the ACL user of this connection may not do that on {target}: {text}. "
-            "It needs +@all -@admin -@dangerous on the prefix's keys, or see docs/operations.md for the list of commands."
+            "docs/operations.md lists the commands that atomiq needs."
         )
-    if isinstance(error, redis_errors.ConnectionError):
+    if isinstance(error, redis_errors.ConnectionError) or text.startswith(_PASSING):
         return Unavailable(f"{command}: {target} can't be reached: {text}")
     if isinstance(error, redis_errors.ReadOnlyError) or "READONLY" in text:
-        return ReadOnly(f"{command}: {target} is a read-only replica; connect to the primary (or through Sentinel): {text}")
+        return ReadOnly(
+            f"{command}: {target} is a read-only replica; connect to the primary (or through Sentinel): {text}"
+        )
     if "MISCONF" in text or "NOREPLICAS" in text:
         return ReadOnly(f"{command}: {target} refuses writes: {text}")
     if isinstance(error, redis_errors.OutOfMemoryError) or "OOM command not allowed" in text:
         return OutOfMemory(
-            f"{command}: {target} has reached its maxmemory; nothing was written. Raise maxmemory or free memory: {text}"
+            f"{command}: {target} has reached its maxmemory and nothing was written; raise it or free memory: {text}"
         )
     if isinstance(error, redis_errors.ResponseError):
         return Failed(f"{command} failed on {target}: {text}")

@@ -1,7 +1,7 @@
 """Waiting to be woken: for work (the bell), for commands (pub/sub), for a result (the stream).
 
-Each has a connection of its own. The bell and the command channel offer a file descriptor, so that a worker can wait for them, its
-children and signals in one place, without threads.
+Each has a connection of its own. The bell and the command channel offer a file descriptor, so that a worker can wait
+for them, its children and signals in one place, without threads.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Bell:
 
     def fileno(self) -> int:
         """Becomes readable when there is an answer."""
-        return int(self._connection._sock.fileno())
+        return int(self._connection._sock.fileno())  # noqa: SLF001  redis-py offers no other way
 
     def read(self) -> bool:
         """The answer: True if a bell rang, False if the time is over. Call it when `fileno` is readable."""
@@ -62,7 +62,8 @@ class Bell:
         return self.listening and time.monotonic() > self._deadline
 
     def cancel(self) -> None:
-        """Stop waiting. A ring that arrives at this moment is lost to this waiter; worker_death and the safety check make up."""
+        """Stop waiting. A ring that arrives at this moment is lost to this waiter; worker_death and the safety check
+        make up."""
         if self.listening:
             self.close()
 
@@ -93,7 +94,7 @@ class CommandChannel:
 
     def fileno(self) -> int:
         """Becomes readable when there are messages."""
-        return int(self._connection._sock.fileno())
+        return int(self._connection._sock.fileno())  # noqa: SLF001  redis-py offers no other way
 
     def read(self) -> list[bytes]:
         """All messages that have arrived; call it when `fileno` is readable."""
@@ -119,7 +120,9 @@ def wait_result(store: Store, job_id: str, after_id: str = "0-0", timeout_s: flo
     try:
         while (left := deadline - time.monotonic()) > 0:
             block_ms = max(1, int(min(left, _LONGEST_BLOCK) * 1000))
-            connection.send_command("XREAD", "COUNT", 1, "BLOCK", block_ms, "STREAMS", store.keys.results(job_id), after_id)
+            connection.send_command(
+                "XREAD", "COUNT", 1, "BLOCK", block_ms, "STREAMS", store.keys.results(job_id), after_id
+            )
             if connection.read_response(disable_decoding=True):
                 return True
         return False

@@ -19,7 +19,7 @@ local function open_execution(queue, id, execution, worker, lease, attempt, now)
   redis.call('PEXPIRE', executions_key, kept)
   redis.call('ZADD', key_wip(queue), seconds(now + lease), id .. ':' .. execution)
   redis.call('HSET', job_key, 'status', 'started', 'started_at', now_iso, 'last_heartbeat', now_iso, 'worker_name', worker,
-    'attempts', attempt, 'origin', queue)
+    'attempts', attempt, 'origin', queue, 'execution', execution)
   redis.call('PERSIST', job_key)
   redis.call('HSET', key_worker_executions(worker), execution, id)
   redis.call('PEXPIRE', key_worker_executions(worker), kept)
@@ -44,7 +44,8 @@ local function pop_job(queue, budget, now)
       elseif name == 'attempts' then attempts = raw[i + 1] end
     end
     if data and TAKEABLE[status or 'created'] then
-      if status == 'scheduled' or status == 'deferred' then leave(id, status, origin or queue) end
+      -- Pushed by hand into this queue while it waits elsewhere: now it is this queue's job, and no other's.
+      if status ~= 'queued' or (origin and origin ~= queue) then leave(id, status, origin or queue) end
       return id, raw, (tonumber(attempts or '') or 0) + 1, dropped
     end
     if not data then forget(id, now) end
@@ -59,20 +60,20 @@ local function claimed_before(worker, executions)
   local jobs = {}
   for i, id in ipairs(ids) do
     if id then
-      local raw = redis.call('HGETALL', key_job(id))
-      local job = fields_of(key_job(id), 'origin', 'attempts')
-      if job.origin and redis.call('ZSCORE', key_wip(job.origin), id .. ':' .. executions[i]) then
-        jobs[#jobs + 1] = { job.origin, id, executions[i], tonumber(job.attempts or '1'), raw }
+      local job = fields_of(key_job(id), 'origin', 'attempts', 'execution')
+      if job.execution == executions[i] and redis.call('ZSCORE', key_wip(job.origin), id .. ':' .. executions[i]) then
+        jobs[#jobs + 1] = { job.origin, id, executions[i], tonumber(job.attempts or '1'), redis.call('HGETALL', key_job(id)) }
       end
     end
   end
   return jobs
 end
 
-local function earliest_due(queues)
+-- When the first scheduled job of these queues is due; a paused queue's jobs wait whatever the time is.
+local function earliest_due(queues, paused)
   local earliest = 0
-  for _, queue in ipairs(queues) do
-    local due = next_due(queue)
+  for i, queue in ipairs(queues) do
+    local due = paused[i] == 0 and next_due(queue) or 0
     if due > 0 and (earliest == 0 or due < earliest) then earliest = due end
   end
   return earliest
@@ -114,7 +115,7 @@ local function claim_jobs(worker, lease, executions, queues, pass_on, now)
   end
   if #jobs == 0 then
     worker_rests(worker)
-    return { 'empty', now, earliest_due(queues), more }
+    return { 'empty', now, earliest_due(queues, paused), more }
   end
   if redis.call('EXISTS', key_worker(worker)) == 1 then
     redis.call('HSET', key_worker(worker), 'state', 'busy', 'current_job', jobs[#jobs][2], 'current_job_working_time', '0')

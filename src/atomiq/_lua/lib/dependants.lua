@@ -7,15 +7,18 @@ local function is_met(dependency, allow_failure)
   return allow_failure and (status == 'failed' or status == 'stopped')
 end
 
--- Does the job still wait? Looks at one open dependency at a time and strikes off what is met, so that all looks together cost no
--- more than the number of dependencies. Jobs deferred by RQ have no list of open ones; theirs is made from RQ's set.
-local function still_waits(id, allow_failure)
-  if redis.call('EXISTS', key_unmet(id)) == 0 then
-    for _, dependency in ipairs(redis.call('SMEMBERS', key_dependencies(id))) do
-      if not is_met(dependency, allow_failure) then return true end
-    end
-    return false
+-- Jobs deferred by RQ have no list of what they still wait for; theirs is made from RQ's set. Says whether it had to be made.
+local function list_unmet(id, allow_failure)
+  if redis.call('EXISTS', key_unmet(id)) == 1 then return false end
+  for _, dependency in ipairs(redis.call('SMEMBERS', key_dependencies(id))) do
+    if not is_met(dependency, allow_failure) then redis.call('SADD', key_unmet(id), dependency) end
   end
+  return true
+end
+
+-- Does the job still wait? Looks at one open dependency at a time and strikes off what is met, so that all looks together cost no
+-- more than the number of dependencies.
+local function still_waits(id, allow_failure)
   while true do
     local dependency = redis.call('SRANDMEMBER', key_unmet(id))
     if not dependency then return false end
@@ -25,18 +28,20 @@ local function still_waits(id, allow_failure)
 end
 
 -- One dependant of a job that has ended. `how`: finished, failed, canceled (its dependants were asked for) or deleted.
--- Says whether the dependant has nothing more to expect from this job.
+-- Says whether the dependant has nothing more to expect from this job, and 1 if it moved.
 local function free_one(id, parent, how, now)
   local job = fields_of(key_job(id), 'status', 'origin', 'allow_dependency_failures', 'enqueue_at_front', 'due')
-  if job.status ~= 'deferred' then return true, 0 end
+  if job.status ~= 'deferred' or not job.origin then return true, 0 end
   local allow_failure = is_set(job.allow_dependency_failures)
+  if how == 'failed' and not allow_failure then return false, 0 end
+  local made = list_unmet(id, allow_failure)
+  -- One that was put anew, for the same id, waits for others by now.
+  if redis.call('SREM', key_unmet(id), parent) == 0 and not made then return true, 0 end
   if how == 'deleted' and not allow_failure then
     leave(id, 'deferred', job.origin)
     put_canceled(id, job.origin, now)
     return true, 1
   end
-  if how == 'failed' and not allow_failure then return false, 0 end
-  if how ~= 'failed' then redis.call('SREM', key_unmet(id), parent) end
   if still_waits(id, allow_failure) then return true, 0 end
   leave(id, 'deferred', job.origin)
   put(id, job.origin, tonumber(job.due or ''), is_set(job.enqueue_at_front), now)
@@ -74,4 +79,20 @@ local function free_dependants(parent, how, limit, now)
   end
   redis.call('HSET', key_freeing(), parent, how)
   return freed, 1
+end
+
+-- A job has ended: free its first dependants. One that ended well before (and ran again, or was deleted since) owes the rest of
+-- the dependants of that time what was promised to them.
+local function end_dependants(id, how, now, limit)
+  if redis.call('EXISTS', key_dependents(id)) == 0 then return 0, 0 end
+  local note = redis.call('HGET', key_freeing(), id)
+  if note == 'finished' or note == 'canceled' then how = note end
+  return free_dependants(id, how, limit or 100, now)
+end
+
+-- A job is about to be put anew: nobody who will wait for its next run may be taken for a dependant of the last one. Rare, and so
+-- the one place with a larger bound.
+local function settle_dependants(id, now)
+  local note = redis.call('HGET', key_freeing(), id)
+  if note then free_dependants(id, note, 10000, now) end
 end

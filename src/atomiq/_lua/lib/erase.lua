@@ -4,13 +4,15 @@
 local function erase(id, status, queue, now)
   if status then leave(id, status, queue) end
   local group = redis.call('HGET', key_job(id), 'group_id')
-  if group and group ~= '' then redis.call('SREM', key_group(group), id) end
-  redis.call('DEL', key_job(id), key_dependencies(id), key_results(id), key_unmet(id))
-  if redis.call('EXISTS', key_dependents(id)) == 1 then free_dependants(id, 'deleted', 100, now) end
+  if is_set(group) then redis.call('SREM', key_group(group), id) end
+  redis.call('DEL', key_job(id), key_dependencies(id), key_results(id))
+  return end_dependants(id, 'deleted', now)
 end
 
--- An id whose hash has expired was met in a container: its dependants must not wait for ever.
+-- An id without a job (its hash has expired, or never had any data) was met in a container. What is left of it goes, and its
+-- dependants must not wait for ever.
 local function forget(id, now)
-  redis.call('DEL', key_dependencies(id), key_unmet(id))
-  if redis.call('EXISTS', key_dependents(id)) == 1 then free_dependants(id, 'deleted', 100, now) end
+  unregister(id)
+  redis.call('DEL', key_job(id), key_dependencies(id), key_results(id))
+  end_dependants(id, 'deleted', now)
 end

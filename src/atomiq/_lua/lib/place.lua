@@ -30,20 +30,24 @@ local function close_execution(queue, id, execution, worker)
   if worker then redis.call('HDEL', key_worker_executions(worker), execution) end
 end
 
--- Take every execution away from whoever runs it: a settlement that comes later is refused as not_yours.
+-- Take every execution away from whoever runs it: a settlement that comes later is refused as not_yours. The list of executions
+-- expires some time after a lease that nobody extends; the job itself knows the last one for as long as it runs.
 local function close_executions(queue, id)
   for _, execution in ipairs(redis.call('ZRANGE', key_executions(id), 0, -1)) do
     local worker = redis.call('HGET', key_execution(id, execution), 'worker_name')
     close_execution(queue, id, execution, worker)
   end
+  local job = fields_of(key_job(id), 'execution', 'worker_name')
+  if is_set(job.execution) then close_execution(queue, id, job.execution, job.worker_name) end
   redis.call('DEL', key_executions(id))
 end
 
--- A deferred job stops waiting: its own list of what it waits for, and its name with each of these.
+-- A deferred job stops waiting: its own list of what it waits for, and its name with each of these. Jobs deferred by RQ have no
+-- such list, only the set of all they depend on.
 local function unregister(id)
-  for _, dependency in ipairs(redis.call('SMEMBERS', key_unmet(id))) do
-    redis.call('SREM', key_dependents(dependency), id)
-  end
+  local waits_for = redis.call('SMEMBERS', key_unmet(id))
+  if #waits_for == 0 then waits_for = redis.call('SMEMBERS', key_dependencies(id)) end
+  for _, dependency in ipairs(waits_for) do redis.call('SREM', key_dependents(dependency), id) end
   redis.call('DEL', key_unmet(id))
 end
 
@@ -77,6 +81,7 @@ local function put(id, queue, due, front, now)
   end
   redis.call('HSET', key_job(id), 'status', 'queued', 'enqueued_at', iso(now))
   push(queue, id, front)
+  redis.call('SADD', key_queues(), key_queue(queue))
   ring(queue)
   return 'queued'
 end

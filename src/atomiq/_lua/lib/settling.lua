@@ -1,13 +1,12 @@
 -- Ending an execution: what the job becomes, what is kept of it, who may go on because of it.
 
--- May this execution settle? Says nil for yes, else the refusal. `verb:execution` of the last settlement tells a call that is
--- carried out twice (already) from one that has lost its lease (not_yours).
-local function refusal(queue, id, execution, verb)
-  if redis.call('ZSCORE', key_wip(queue), id .. ':' .. execution) then return nil end
-  local job = fields_of(key_job(id), 'settled', 'status')
-  if not job.status then return 'gone' end
-  if job.settled == verb .. ':' .. execution then return 'already', job.status end
-  return 'not_yours', job.status
+-- May this execution settle? Says nil for yes, else the refusal. `job`: its fields status, execution and settled. The last is
+-- `verb:execution` of the last settlement; it tells a call that is carried out twice (already) from one that has lost its lease.
+local function refusal(queue, id, execution, verb, job)
+  if not job.status then return 'gone', 'gone' end
+  if job.status == 'started' and job.execution == execution and
+    redis.call('ZSCORE', key_wip(queue), id .. ':' .. execution) then return nil end
+  return job.settled == verb .. ':' .. execution and 'already' or 'not_yours', job.status
 end
 
 local function keep_for(key, ttl)
@@ -63,93 +62,101 @@ local function use_retry(id)
   return interval(job.retry_intervals, done)
 end
 
-local function use_repeat(id)
-  local job = fields_of(key_job(id), 'repeats_left', 'repeat_intervals', 'repeats_done')
-  local left, done = tonumber(job.repeats_left or '') or 0, tonumber(job.repeats_done or '') or 0
+-- The same for RQ's Repeat. `left`: the field as it was read.
+local function use_repeat(id, left)
+  left = tonumber(left or '') or 0
   if left <= 0 then return nil end
+  local job = fields_of(key_job(id), 'repeat_intervals', 'repeats_done')
+  local done = tonumber(job.repeats_done or '') or 0
   redis.call('HSET', key_job(id), 'repeats_left', left - 1, 'repeats_done', done + 1)
   return interval(job.repeat_intervals, done)
-end
-
-local function free_if_any(id, how, now)
-  if redis.call('EXISTS', key_dependents(id)) == 0 then return 0, 0 end
-  return free_dependants(id, how, 100, now)
 end
 
 -- Into the failed registry, or away when nothing is to be kept. RQ's score for "for ever" is a literal -1.
 local function bury(id, queue, status, ttl, now)
   redis.call('HSET', key_job(id), 'status', status)
+  local freed, more = end_dependants(id, 'failed', now)
   if ttl == 0 then
-    local freed, more = free_if_any(id, 'failed', now)
-    erase(id, false, queue, now)
-    return 'gone', freed, more
+    local canceled, left = erase(id, false, queue, now)
+    return 'gone', freed + canceled, left
   end
   redis.call('ZADD', key_failed(queue), ttl < 0 and -1 or seconds(now + ttl * 1000), id)
   keep_for(key_job(id), ttl)
-  if redis.call('EXISTS', key_dependencies(id)) == 1 then keep_for(key_dependencies(id), ttl) end
-  local freed, more = free_if_any(id, 'failed', now)
+  keep_for(key_dependencies(id), ttl)
   return status, freed, more
 end
 
 -- The job ended well. Says {word, status, freed, more}.
 local function finish_job(s, now)
-  local word, status = refusal(s.queue, s.id, s.execution, 'finish')
-  if word then return { word, status or 'gone', 0, 0 } end
-  close_execution(s.queue, s.id, s.execution, s.worker)
+  local id, queue = s.id, s.queue
+  local job_key = key_job(id)
+  local job = fields_of(job_key, 'status', 'execution', 'settled', 'abandoned', 'repeats_left', 'group_id')
+  local word, status = refusal(queue, id, s.execution, 'finish', job)
+  if word then return { word, status, 0, 0 } end
+  close_execution(queue, id, s.execution, s.worker)
   count_for_worker(s.worker, 'successful_job_count', s.ended - s.started)
-  redis.call('HSET', key_job(s.id), 'status', 'finished', 'ended_at', iso(s.ended), 'settled', 'finish:' .. s.execution,
-    'abandoned', 0)
-  local delay, ttl = use_repeat(s.id), s.result_ttl
-  record(s.id, 1, s.worker, ttl, s.result, '', s.execution, s.started, s.ended)
-  local freed, more = free_if_any(s.id, 'finished', now)
-  if delay then return { 'ok', again(s.id, s.queue, delay, false, now), freed, more } end
-  if ttl == 0 then
-    local group = redis.call('HGET', key_job(s.id), 'group_id')
-    if is_set(group) then redis.call('SREM', key_group(group), s.id) end
-    redis.call('DEL', key_job(s.id), key_dependencies(s.id), key_results(s.id))
+  local delay, ttl = use_repeat(id, job.repeats_left), s.result_ttl
+  if ttl == 0 and not delay then
+    if is_set(job.group_id) then redis.call('SREM', key_group(job.group_id), id) end
+    redis.call('DEL', job_key, key_dependencies(id), key_results(id))
+    local freed, more = end_dependants(id, 'finished', now)
     return { 'ok', 'gone', freed, more }
   end
-  redis.call('ZADD', key_finished(s.queue), ttl < 0 and '+inf' or seconds(now + ttl * 1000), s.id)
-  keep_for(key_job(s.id), ttl)
-  if redis.call('EXISTS', key_dependencies(s.id)) == 1 then keep_for(key_dependencies(s.id), ttl) end
+  redis.call('HSET', job_key, 'status', 'finished', 'ended_at', iso(s.ended > 0 and s.ended or now), 'execution', '', 'settled',
+    'finish:' .. s.execution)
+  if job.abandoned then redis.call('HDEL', job_key, 'abandoned') end
+  record(id, 1, s.worker, ttl, s.result, '', s.execution, s.started, s.ended)
+  local freed, more = end_dependants(id, 'finished', now)
+  if delay then return { 'ok', again(id, queue, delay, false, now), freed, more } end
+  redis.call('ZADD', key_finished(queue), ttl < 0 and '+inf' or seconds(now + ttl * 1000), id)
+  keep_for(job_key, ttl)
+  keep_for(key_dependencies(id), ttl)
   return { 'ok', 'finished', freed, more }
 end
 
 -- The job did not end well, or asked to be run again. Says {word, status, freed, more}.
 local function fail_job(s, now)
-  local word, status = refusal(s.queue, s.id, s.execution, 'fail')
-  if word then return { word, status or 'gone', 0, 0 } end
-  local job = fields_of(key_job(s.id), 'enqueue_at_front_on_retry', 'number_of_retries')
-  close_execution(s.queue, s.id, s.execution, s.worker)
+  local id, queue = s.id, s.queue
+  local job = fields_of(key_job(id), 'status', 'execution', 'settled', 'abandoned', 'enqueue_at_front_on_retry',
+    'number_of_retries')
+  local word, status = refusal(queue, id, s.execution, 'fail', job)
+  if word then return { word, status, 0, 0 } end
+  close_execution(queue, id, s.execution, s.worker)
   count_for_worker(s.worker, 'failed_job_count', s.ended - s.started)
-  redis.call('HSET', key_job(s.id), 'ended_at', iso(s.ended), 'settled', 'fail:' .. s.execution, 'abandoned', 0)
+  redis.call('HSET', key_job(id), 'ended_at', iso(s.ended > 0 and s.ended or now), 'execution', '', 'settled',
+    'fail:' .. s.execution)
+  if s.outcome == 'abandoned' then
+    redis.call('HSET', key_job(id), 'abandoned', (tonumber(job.abandoned or '') or 0) + 1)
+    return { 'ok', again(id, queue, 0, true, now), 0, 0 }
+  end
+  if job.abandoned then redis.call('HDEL', key_job(id), 'abandoned') end
   if s.outcome == 'retried' then
-    redis.call('HSET', key_job(s.id), 'number_of_retries', (tonumber(job.number_of_retries or '') or 0) + 1)
-    record(s.id, 4, s.worker, s.failure_ttl, s.result, '', s.execution, s.started, s.ended)
-    return { 'ok', again(s.id, s.queue, tonumber(s.retry), false, now), 0, 0 }
+    redis.call('HSET', key_job(id), 'number_of_retries', (tonumber(job.number_of_retries or '') or 0) + 1)
+    record(id, 4, s.worker, s.failure_ttl, s.result, '', s.execution, s.started, s.ended)
+    return { 'ok', again(id, queue, tonumber(s.retry) or 0, false, now), 0, 0 }
   end
   if s.outcome == 'failed' and s.retry ~= 'never' then
-    local delay = s.retry == 'auto' and use_retry(s.id) or tonumber(s.retry)
+    local delay = s.retry == 'auto' and use_retry(id) or tonumber(s.retry)
     if delay then
-      return { 'ok', again(s.id, s.queue, delay, is_set(job.enqueue_at_front_on_retry), now), 0, 0 }
+      return { 'ok', again(id, queue, delay, is_set(job.enqueue_at_front_on_retry), now), 0, 0 }
     end
   end
   local kind = s.outcome == 'exhausted' and 5 or 2
-  record(s.id, kind, s.worker, s.failure_ttl, s.result, s.exception, s.execution, s.started, s.ended)
-  local state, freed, more = bury(s.id, s.queue, s.outcome == 'stopped' and 'stopped' or 'failed', s.failure_ttl, now)
+  record(id, kind, s.worker, s.failure_ttl, s.result, s.exception, s.execution, s.started, s.ended)
+  local state, freed, more = bury(id, queue, s.outcome == 'stopped' and 'stopped' or 'failed', s.failure_ttl, now)
   return { 'ok', state, freed, more }
 end
 
 -- Back to the front of its queue, as if it had never been taken.
 local function release_job(queue, id, execution, worker, now)
-  local word = refusal(queue, id, execution, 'release')
+  local job = fields_of(key_job(id), 'status', 'execution', 'settled', 'attempts', 'ttl')
+  local word = refusal(queue, id, execution, 'release', job)
   if word then return word end
-  local attempts = tonumber(redis.call('HGET', key_job(id), 'attempts') or '') or 1
   close_execution(queue, id, execution, worker)
-  redis.call('HSET', key_job(id), 'attempts', attempts - 1, 'settled', 'release:' .. execution, 'started_at', '',
-    'worker_name', '')
+  redis.call('HSET', key_job(id), 'attempts', (tonumber(job.attempts or '') or 1) - 1, 'execution', '', 'settled',
+    'release:' .. execution, 'started_at', '', 'worker_name', '')
   put(id, queue, nil, true, now)
-  local ttl = tonumber(redis.call('HGET', key_job(id), 'ttl') or '')
+  local ttl = tonumber(job.ttl or '')
   if ttl and ttl > 0 then redis.call('EXPIRE', key_job(id), ttl) end
   return 'ok'
 end

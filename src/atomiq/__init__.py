@@ -1,0 +1,63 @@
+"""atomiq: a background-job queue on Redis or Valkey with RQ's API; every change of a job's state is one atomic step."""
+
+from __future__ import annotations
+
+from atomiq._core.classes import register
+from atomiq._core.values import Callback, Dependency, Retry
+from atomiq._core.version import __version__
+from atomiq._wire.connect import connect
+from atomiq.executions import Execution, ExecutionRegistry
+from atomiq.group import Group
+from atomiq.job import Job, JobStatus, cancel_job, get_current_job, requeue_job
+from atomiq.queue import Queue
+from atomiq.registry import (
+    CanceledJobRegistry,
+    DeferredJobRegistry,
+    FailedJobRegistry,
+    FinishedJobRegistry,
+    ScheduledJobRegistry,
+    StartedJobRegistry,
+)
+from atomiq.repeat import Repeat
+from atomiq.results import Result
+from atomiq.worker import BaseWorker, SimpleWorker, Worker
+
+VERSION = __version__
+
+register(
+    BaseWorker,
+    CanceledJobRegistry,
+    DeferredJobRegistry,
+    Execution,
+    ExecutionRegistry,
+    FailedJobRegistry,
+    FinishedJobRegistry,
+    Group,
+    Job,
+    Queue,
+    Result,
+    ScheduledJobRegistry,
+    SimpleWorker,
+    StartedJobRegistry,
+    Worker,
+)
+
+__all__ = [
+    "VERSION",
+    "Callback",
+    "Dependency",
+    "Group",
+    "Job",
+    "JobStatus",
+    "Queue",
+    "Repeat",
+    "Result",
+    "Retry",
+    "SimpleWorker",
+    "Worker",
+    "__version__",
+    "cancel_job",
+    "connect",
+    "get_current_job",
+    "requeue_job",
+]

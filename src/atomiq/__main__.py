@@ -1,0 +1,8 @@
+"""`python -m atomiq` is the command `atomiq`."""
+
+from __future__ import annotations
+
+from atomiq.cli.main import run
+
+if __name__ == "__main__":
+    run()

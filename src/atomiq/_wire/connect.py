@@ -1,0 +1,228 @@
+"""Connections: from whatever names a server to an ordinary redis.Redis, with a queue's timeouts and keepalive."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import sys
+from typing import Any
+
+import redis
+import redis.asyncio
+from redis.asyncio.sentinel import Sentinel as AsyncSentinel
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+from redis.sentinel import Sentinel
+
+from atomiq._core.errors import InvalidURL
+from atomiq._wire.embedded import parse_embedded_url, prepared_folder, short_socket_path, start_or_join
+from atomiq._wire.prefixes import set_prefix
+from atomiq._wire.target import Target, find_target, parse_sentinel_url
+from atomiq._wire.translate import Unavailable
+
+# A command is answered in milliseconds; a server that says nothing for this long is as good as gone. Blocking commands
+# with longer waits use connections of their own.
+SOCKET_TIMEOUT_S = 30.0
+CONNECT_TIMEOUT_S = 5.0
+
+
+def keepalive_options() -> dict[int, int]:
+    """Ask after 30 silent seconds, every 10, and give up after three: a lost peer is known within a minute."""
+    idle = "TCP_KEEPALIVE" if sys.platform == "darwin" else "TCP_KEEPIDLE"
+    wanted = {idle: 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
+    return {getattr(socket, name): value for name, value in wanted.items() if hasattr(socket, name)}
+
+
+class EmbeddedConnection(redis.UnixDomainSocketConnection):
+    """A connection that starts the embedded server again when it has ended: unused for long, or killed."""
+
+    def __init__(self, folder: str = "", fsync: str = "everysec", idle_s: float = 60.0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)  # type: ignore[no-untyped-call]
+        self.embedded = (folder, fsync, idle_s)
+
+    def _connect(self) -> Any:
+        try:
+            return super()._connect()  # type: ignore[no-untyped-call]
+        except (FileNotFoundError, ConnectionRefusedError):
+            self.path = start_or_join(*self.embedded)
+            return super()._connect()  # type: ignore[no-untyped-call]
+
+
+class AsyncEmbeddedConnection(redis.asyncio.UnixDomainSocketConnection):
+    """The same for asyncio; a start happens in a thread."""
+
+    def __init__(self, folder: str = "", fsync: str = "everysec", idle_s: float = 60.0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.embedded = (folder, fsync, idle_s)
+
+    async def _connect(self) -> None:
+        try:
+            await super()._connect()  # type: ignore[no-untyped-call]
+        except (FileNotFoundError, ConnectionRefusedError):
+            self.path = await asyncio.to_thread(start_or_join, *self.embedded)
+            await super()._connect()  # type: ignore[no-untyped-call]
+
+
+def connect(
+    url: str | None = None,
+    *,
+    embedded: bool | str | os.PathLike[str] | None = None,
+    prefix: str | None = None,
+    **kwargs: Any,
+) -> redis.Redis:
+    """A connection to the server that is meant: an ordinary redis.Redis.
+
+    Nothing is sent yet, except that an embedded server is started.
+
+    Args:
+        url: redis://, rediss://, unix://, redis+sentinel://, embedded:// (also valkey://, valkeys://). Default: what
+            `embedded` says, else ATOMIQ_URL, RQ_REDIS_URL or REDIS_URL, else REDIS_HOST and its companions, else
+            localhost:6379.
+        embedded: True for the embedded server in `.atomiq/`, or its folder.
+        prefix: what keys start with; default ATOMIQ_PREFIX, else `rq:`.
+        **kwargs: for redis.Redis; they win over what atomiq sets (timeouts, keepalive), and the URL over both.
+
+    Raises:
+        InvalidURL: not a URL that atomiq can connect to.
+        EmbeddedServerError: the embedded server can't run.
+    """
+    target = find_target(url, embedded)
+    if target.scheme == "embedded":
+        pool_kwargs = embedded_kwargs(target, kwargs)
+        start_or_join(pool_kwargs["folder"], pool_kwargs["fsync"], pool_kwargs["idle_s"])
+        connection = redis.Redis.from_pool(redis.ConnectionPool(EmbeddedConnection, **pool_kwargs))
+    elif target.scheme.endswith("+sentinel"):
+        connection = from_sentinel(target, Sentinel, redis.connection.parse_url, kwargs)
+    else:
+        try:
+            connection = redis.Redis.from_url(target.url, **with_defaults(target, kwargs))
+            connection.connection_pool.connection_class(**connection.connection_pool.connection_kwargs)
+        except (ValueError, TypeError) as error:
+            raise InvalidURL(f"{target}: {error}") from error
+    if prefix is not None:
+        set_prefix(connection, prefix)
+    return connection
+
+
+def aconnect(
+    url: str | None = None,
+    *,
+    embedded: bool | str | os.PathLike[str] | None = None,
+    prefix: str | None = None,
+    **kwargs: Any,
+) -> redis.asyncio.Redis:
+    """`connect` for asyncio: an ordinary redis.asyncio.Redis.
+
+    Not a coroutine; an embedded server is started by the first command, so that the event loop never waits for it.
+
+    Raises:
+        InvalidURL: not a URL that atomiq can connect to.
+    """
+    target = find_target(url, embedded)
+    connection: redis.asyncio.Redis
+    if target.scheme == "embedded":
+        pool_kwargs = embedded_kwargs(target, kwargs)
+        pool = redis.asyncio.ConnectionPool(AsyncEmbeddedConnection, **pool_kwargs)
+        connection = redis.asyncio.Redis.from_pool(pool)
+    elif target.scheme.endswith("+sentinel"):
+        connection = from_sentinel(target, AsyncSentinel, redis.asyncio.connection.parse_url, kwargs)
+    else:
+        try:
+            connection = redis.asyncio.Redis.from_url(target.url, **with_defaults(target, kwargs))
+            connection.connection_pool.connection_class(**connection.connection_pool.connection_kwargs)
+        except (ValueError, TypeError) as error:
+            raise InvalidURL(f"{target}: {error}") from error
+    if prefix is not None:
+        set_prefix(connection, prefix)
+    return connection
+
+
+def with_defaults(target: Target, kwargs: dict[str, Any]) -> dict[str, Any]:
+    """The caller's options over atomiq's; keepalive only where there is a TCP connection."""
+    defaults: dict[str, Any] = {"socket_timeout": SOCKET_TIMEOUT_S, "socket_connect_timeout": CONNECT_TIMEOUT_S}
+    if target.scheme not in ("unix", "embedded"):
+        defaults |= {"socket_keepalive": True, "socket_keepalive_options": keepalive_options()}
+    return defaults | kwargs
+
+
+def embedded_kwargs(target: Target, kwargs: dict[str, Any]) -> dict[str, Any]:
+    """What an embedded connection needs; its folder absolute, so that a later change of directory changes nothing."""
+    said = parse_embedded_url(target.url)
+    folder = prepared_folder(said.folder)
+    own = {
+        "path": short_socket_path(folder),
+        "folder": str(folder),
+        "fsync": said.fsync,
+        "idle_s": said.idle_s,
+        "db": said.db,
+    }
+    return with_defaults(target, kwargs) | own
+
+
+def from_sentinel(target: Target, sentinel: Any, parse_url: Any, kwargs: dict[str, Any]) -> Any:
+    """A client that asks the sentinels for the master each time it connects."""
+    said = parse_sentinel_url(target)
+    options = with_defaults(target, kwargs)
+    try:
+        options |= {name: value for name, value in parse_url(said.plain).items() if name not in ("host", "port")}
+    except ValueError as error:
+        raise InvalidURL(f"{target}: {error}") from error
+    options.pop("connection_class", None)
+    if target.scheme.startswith("rediss"):
+        options["ssl"] = True
+    sentinel_options = {
+        "password": options.pop("sentinel_password", None),
+        "username": options.pop("sentinel_username", None),
+    }
+    asked = {"socket_timeout": CONNECT_TIMEOUT_S, **{name: value for name, value in sentinel_options.items() if value}}
+    return sentinel(list(said.sentinels), sentinel_kwargs=asked).master_for(said.master, **options)
+
+
+def check_connection(connection: redis.Redis, tried: str = "") -> None:
+    """Ask the server once for a sign of life, without the client's patient repeats.
+
+    Args:
+        connection: any redis.Redis.
+        tried: where it leads and who said so; str() of a Target. Default: the connection's own address.
+
+    Raises:
+        ServerUnavailable: it refused or did not answer; says what was tried and how to do without a server. It is a
+            redis.ConnectionError too.
+    """
+    pool = connection.connection_pool
+    probe = pool.connection_class(**{**pool.connection_kwargs, "retry": Retry(NoBackoff(), 0)})
+    try:
+        probe.connect()
+        probe.send_command("PING")
+        probe.read_response()
+    except (redis.ConnectionError, redis.TimeoutError, OSError) as error:
+        raise Unavailable(unavailable_text(tried or address_of(pool.connection_kwargs), error)) from error
+    finally:
+        probe.disconnect()
+
+
+def address_of(connection_kwargs: dict[str, Any]) -> str:
+    """Where a pool's connections lead, in words."""
+    if "path" in connection_kwargs:
+        return str(connection_kwargs["path"])
+    return f"{connection_kwargs.get('host', 'localhost')}:{connection_kwargs.get('port', 6379)}"
+
+
+def unavailable_text(tried: str, error: Exception) -> str:
+    """What a person reads whose server isn't there."""
+    return (
+        f"no server at {tried}: {str(error).rstrip('.')}. Start Redis or Valkey there, name another with --url or "
+        "ATOMIQ_URL, or use the embedded server: --embedded on the command line, embedded:// as the URL, "
+        "connect(embedded=True) in Python"
+    )
+
+
+def get_connection_kwargs(connection: Any) -> dict[str, Any]:
+    """The keyword arguments of a connection's pool, for making it anew (RQ)."""
+    return dict(connection.connection_pool.connection_kwargs)
+
+
+def parse_connection(connection: Any) -> tuple[type[Any], type[Any], dict[str, Any]]:
+    """Client class, connection class and pool arguments, for making a connection anew in another process (RQ)."""
+    return type(connection), connection.connection_pool.connection_class, get_connection_kwargs(connection)

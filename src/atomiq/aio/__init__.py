@@ -1,0 +1,69 @@
+"""atomiq for asyncio: the same names and parameters, awaited, over redis.asyncio.
+
+    queue = aio.Queue("default", connection=aio.connect())
+    job = await queue.enqueue(function, 1)
+    result = await job.latest_result(timeout=10)
+
+What is a property that asks the server in the synchronous classes is a method here: `await queue.count()`,
+`await job.is_finished()`. `in` and `len` of a registry are `contains()` and `count()`.
+"""
+
+from __future__ import annotations
+
+from atomiq._wire.connect import aconnect as connect
+from atomiq.aio.command import send_command, send_kill_horse_command, send_shutdown_command, send_stop_job_command
+from atomiq.aio.executions import Execution, ExecutionRegistry
+from atomiq.aio.group import Group
+from atomiq.aio.job import Job, cancel_job, requeue_job
+from atomiq.aio.late import classes
+from atomiq.aio.queue import Queue
+from atomiq.aio.registry import (
+    BaseRegistry,
+    CanceledJobRegistry,
+    DeferredJobRegistry,
+    FailedJobRegistry,
+    FinishedJobRegistry,
+    ScheduledJobRegistry,
+    StartedJobRegistry,
+)
+from atomiq.aio.results import Result
+from atomiq.aio.suspension import is_suspended, resume, suspend
+
+__all__ = [
+    "BaseRegistry",
+    "CanceledJobRegistry",
+    "DeferredJobRegistry",
+    "Execution",
+    "ExecutionRegistry",
+    "FailedJobRegistry",
+    "FinishedJobRegistry",
+    "Group",
+    "Job",
+    "Queue",
+    "Result",
+    "ScheduledJobRegistry",
+    "StartedJobRegistry",
+    "cancel_job",
+    "connect",
+    "is_suspended",
+    "requeue_job",
+    "resume",
+    "send_command",
+    "send_kill_horse_command",
+    "send_shutdown_command",
+    "send_stop_job_command",
+    "suspend",
+]
+
+for _class in (
+    CanceledJobRegistry,
+    DeferredJobRegistry,
+    ExecutionRegistry,
+    FailedJobRegistry,
+    FinishedJobRegistry,
+    Job,
+    Queue,
+    ScheduledJobRegistry,
+    StartedJobRegistry,
+):
+    classes[_class.__name__] = _class

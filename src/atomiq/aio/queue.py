@@ -1,0 +1,331 @@
+"""Queues, with asyncio."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import Any, Self
+
+from atomiq._commands.enqueue import MAX_BATCH, enqueue
+from atomiq._commands.queues import delete_queue, empty_queue, pause_queue, remove_from_queue
+from atomiq._commands.views import (
+    QueueCounts,
+    view_length,
+    view_list,
+    view_position,
+    view_queue_names,
+    view_queues,
+)
+from atomiq._core.errors import InvalidOption
+from atomiq._core.ids import parse_job_id
+from atomiq._core.options import parse_enqueue
+from atomiq._core.record import NewJob
+from atomiq._core.states import JobStatus
+from atomiq._core.values import EnqueueArgs, EnqueueData
+from atomiq._wire.aio import AsyncStore
+from atomiq.aio.job import Job
+from atomiq.aio.late import classes
+from atomiq.aio.send import send
+from atomiq.queue.base import BaseQueue
+
+_ROUNDS = 1000
+
+
+class Queue(BaseQueue):
+    """`atomiq.Queue` for asyncio: same methods, awaited; what is a property there and asks the server is a method here.
+
+    Args: as for `atomiq.Queue`, with a redis.asyncio connection, such as `atomiq.aio.connect()`.
+
+    Raises:
+        InvalidOption: a ValueError; is_async=False, which runs jobs in the calling thread, is `atomiq.Queue`'s alone.
+    """
+
+    job_class: Any = Job
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if not self.is_async:
+            raise InvalidOption("is_async=False runs jobs in the calling thread; use atomiq.Queue for that")
+
+    @cached_property
+    def _store(self) -> AsyncStore:
+        return AsyncStore.of(self.connection)
+
+    # -- which queues there are ---------------------------------------------------------------------------------------
+
+    @classmethod
+    async def all(
+        cls, connection: Any, job_class: Any = None, serializer: Any = None, death_penalty_class: Any = None
+    ) -> list[Self]:
+        """Every queue that was ever used and not deleted, by name."""
+        store = AsyncStore.of(connection)
+        names = await store.run(view_queue_names(store.keys))
+        return [cls(name, connection, job_class=job_class, serializer=serializer) for name in names]
+
+    @classmethod
+    def from_queue_key(
+        cls,
+        queue_key: str,
+        connection: Any,
+        job_class: Any = None,
+        serializer: Any = None,
+        death_penalty_class: Any = None,
+    ) -> Self:
+        """The queue of a key such as `rq:queue:default`. Raises ValueError for another key."""
+        prefix = AsyncStore.of(connection).keys.queue("")
+        if not queue_key.startswith(prefix):
+            raise ValueError(f"Not a valid RQ queue key: {queue_key}")
+        return cls(queue_key[len(prefix) :], connection, job_class=job_class, serializer=serializer)
+
+    # -- enqueueing ---------------------------------------------------------------------------------------------------
+
+    async def enqueue(self, f: Callable[..., Any] | str, *args: Any, **kwargs: Any) -> Job:
+        """Enqueue a call: `await queue.enqueue(function, 1, key='value', job_timeout='5m')`. One round trip.
+
+        Keywords, result and errors are those of `atomiq.Queue.enqueue`.
+        """
+        return await self._enqueue_args(parse_enqueue(f, args, kwargs), 0)
+
+    async def enqueue_call(
+        self,
+        func: Callable[..., Any] | str,
+        args: Sequence[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        timeout: Any = None,
+        result_ttl: Any = None,
+        ttl: Any = None,
+        failure_ttl: Any = None,
+        description: str | None = None,
+        depends_on: Any = None,
+        job_id: str | None = None,
+        at_front: bool = False,
+        meta: dict[str, Any] | None = None,
+        retry: Any = None,
+        repeat: Any = None,
+        on_success: Any = None,
+        on_failure: Any = None,
+        on_stopped: Any = None,
+        pipeline: Any = None,
+        unique: bool = False,
+        webhooks: Any = None,
+    ) -> Job:
+        """`enqueue` with everything explicit; the time limit is named `timeout` here."""
+        given = EnqueueArgs(
+            func, timeout, description, result_ttl, ttl, failure_ttl, depends_on, job_id, at_front, meta, retry, repeat,
+            on_success, on_failure, on_stopped, pipeline, unique, tuple(args or ()), dict(kwargs or {}), webhooks,
+        )  # fmt: skip
+        return await self._enqueue_args(given, 0)
+
+    async def enqueue_at(self, datetime: datetime, f: Callable[..., Any] | str, *args: Any, **kwargs: Any) -> Job:
+        """Enqueue a call that runs not before a time. A naive datetime is local time."""
+        return await self._enqueue_args(parse_enqueue(f, args, kwargs), self._due_at(datetime))
+
+    async def enqueue_in(self, time_delta: timedelta, func: Callable[..., Any] | str, *args: Any, **kwargs: Any) -> Job:
+        """Enqueue a call that runs not before a delay has passed."""
+        return await self._enqueue_args(parse_enqueue(func, args, kwargs), self._due_in(time_delta))
+
+    async def enqueue_job(self, job: Job, pipeline: Any = None, at_front: bool = False, unique: bool = False) -> Job:
+        """Put a job into this queue, whatever it was before, except running."""
+        return await self._send(job, self._adopt(job, at_front, 0, unique), pipeline, unique)
+
+    async def schedule_job(self, job: Job, datetime: datetime, pipeline: Any = None, unique: bool = False) -> Job:
+        """Let a job run not before a time. A naive datetime is local time."""
+        return await self._send(job, self._adopt(job, False, self._due_at(datetime), unique), pipeline, unique)
+
+    async def enqueue_many(
+        self, job_datas: Iterable[EnqueueData], pipeline: Any = None, group_id: str | None = None
+    ) -> list[Job]:
+        """Enqueue calls made by `prepare_data`, 1,000 a round trip; each of these is all-or-nothing.
+
+        All calls are checked before the first is sent. They may depend on each other, in any order. The order of the
+        returned jobs, and the errors, are those of `atomiq.Queue.enqueue_many`.
+        """
+        pairs = self._jobs_of_datas(job_datas, group_id)
+        for start in range(0, len(pairs), MAX_BATCH):
+            chunk = pairs[start : start + MAX_BATCH]
+            command = enqueue(self._store.keys, jobs=[new for _, new in chunk], group=group_id)
+            answers = await send(self._store, command, pipeline)
+            if answers is None:
+                for job, new in chunk:
+                    job.mark_expected(new)
+                continue
+            for (job, _), done in zip(chunk, answers, strict=True):
+                job.mark_enqueued(done.word, done.enqueued_at_ms)
+        return await _in_order([job for job, _ in pairs])
+
+    async def _enqueue_args(self, given: EnqueueArgs, due_ms: int) -> Job:
+        job = self._job_of_args(given)
+        new = job.to_new_job(at_front=bool(given.at_front), due_ms=due_ms)
+        return await self._send(job, new, given.pipeline, given.unique)
+
+    async def _send(self, job: Any, new: NewJob, pipeline: Any, unique: bool) -> Job:
+        command = enqueue(self._store.keys, jobs=(new,), unique=unique, group=job.group_id or None)
+        answers = await send(self._store, command, None if unique else pipeline)
+        if answers is None:
+            job.mark_expected(new)
+        else:
+            job.mark_enqueued(answers[0].word, answers[0].enqueued_at_ms)
+        sent: Job = job
+        return sent
+
+    # -- looking ------------------------------------------------------------------------------------------------------
+
+    @property
+    def key(self) -> str:
+        """Key of the list of waiting ids."""
+        return self._store.keys.queue(self.name)
+
+    @property
+    def intermediate_queue_key(self) -> str:
+        """Key of the list that RQ's workers move ids through."""
+        return self._store.keys.intermediate(self.name)
+
+    @property
+    def registry_cleaning_key(self) -> str:
+        """Key of RQ's maintenance lock; never taken by atomiq."""
+        return self._store.keys.cleaning(self.name)
+
+    async def count(self) -> int:
+        """Number of waiting jobs."""
+        return await self._store.run(view_length(self._store.keys, queue=self.name))
+
+    async def is_empty(self) -> bool:
+        """Whether no job waits."""
+        return await self.count() == 0
+
+    async def counts(self) -> QueueCounts:
+        """Sizes of the queue and of its registries at one instant."""
+        return (await self._store.run(view_queues(self._store.keys, queues=[self.name])))[0]
+
+    async def job_ids(self) -> list[str]:
+        """Ids of the waiting jobs, next one first."""
+        return await self.get_job_ids()
+
+    async def get_job_ids(self, offset: int = 0, length: int = -1) -> list[str]:
+        """Ids of `length` waiting jobs from a position; a negative length counts from the end, -1 is all."""
+        if length == 0:
+            return []
+        end = offset + length - 1 if length > 0 else length
+        return await self._store.run(view_list(self._store.keys, queue=self.name, start=offset, end=end))
+
+    async def jobs(self) -> list[Job]:
+        """The waiting jobs, next one first."""
+        return await self.get_jobs()
+
+    async def get_jobs(self, offset: int = 0, length: int = -1) -> list[Job]:
+        """`length` waiting jobs from a position. Ids whose job is gone are taken off the queue on the way."""
+        ids = await self.get_job_ids(offset, length)
+        found: list[Job] = []
+        for start in range(0, len(ids), MAX_BATCH):
+            part = ids[start : start + MAX_BATCH]
+            jobs = await self.job_class.fetch_many(part, connection=self.connection, serializer=self.serializer)
+            for job_id, job in zip(part, jobs, strict=True):
+                if job is None:
+                    await self.remove(job_id)
+                elif job.origin == self.name:
+                    found.append(job)
+        return found
+
+    async def fetch_job(self, job_id: str) -> Job | None:
+        """A job of this queue by its id, whatever its status; None if it is gone or of another queue."""
+        job_id = parse_job_id(job_id)
+        job: Job | None
+        (job,) = await self.job_class.fetch_many([job_id], connection=self.connection, serializer=self.serializer)
+        if job is None:
+            await self.remove(job_id)
+            return None
+        return job if job.origin == self.name else None
+
+    async def get_job_position(self, job_or_id: Job | str) -> int | None:
+        """Place in the queue, 0 is next; None when it doesn't wait here. O(length of the queue)."""
+        job_id = job_or_id if isinstance(job_or_id, str) else job_or_id.id
+        return await self._store.run(view_position(self._store.keys, queue=self.name, job_id=job_id))
+
+    # -- taking away --------------------------------------------------------------------------------------------------
+
+    async def empty(self) -> int:
+        """Delete all waiting jobs. Returns how many."""
+        return await self._empty(detach=False)
+
+    async def _empty(self, detach: bool) -> int:
+        total = 0
+        for _ in range(_ROUNDS):
+            removed, more = await self._store.run(empty_queue(self._store.keys, queue=self.name, detach=detach))
+            total += removed
+            if not more:
+                break
+        return total
+
+    async def delete(self, delete_jobs: bool = True) -> None:
+        """Forget the queue: its waiting jobs are deleted, or only taken off it with `delete_jobs=False`."""
+        for _ in range(_ROUNDS):
+            await self._empty(detach=not delete_jobs)
+            if await self._store.run(delete_queue(self._store.keys, queue=self.name)) == "ok":
+                return
+
+    async def remove(self, job_or_id: Job | str, pipeline: Any = None) -> int:
+        """Take a job off the queue without deleting it; it is then 'created', in no queue. Returns how many."""
+        job_id = job_or_id if isinstance(job_or_id, str) else job_or_id.id
+        return (
+            await send(self._store, remove_from_queue(self._store.keys, queue=self.name, job_id=job_id), pipeline) or 0
+        )
+
+    async def compact(self) -> None:
+        """Nothing to do: ids whose job is gone leave the queue when they are met."""
+
+    async def pause(self) -> None:
+        """Let no worker take jobs of this queue. RQ's own workers don't know of it."""
+        await self._store.run(pause_queue(self._store.keys, queue=self.name))
+
+    async def resume(self) -> None:
+        """Let workers take jobs of this queue again."""
+        await self._store.run(pause_queue(self._store.keys, queue=self.name, paused=False))
+
+    async def is_paused(self) -> bool:
+        """Whether the queue is paused."""
+        return (await self.counts()).paused
+
+    # -- upward, by name ----------------------------------------------------------------------------------------------
+
+    @property
+    def started_job_registry(self) -> Any:
+        """StartedJobRegistry of this queue."""
+        return self._registry("StartedJobRegistry")
+
+    @property
+    def finished_job_registry(self) -> Any:
+        """FinishedJobRegistry of this queue."""
+        return self._registry("FinishedJobRegistry")
+
+    @property
+    def failed_job_registry(self) -> Any:
+        """FailedJobRegistry of this queue."""
+        return self._registry("FailedJobRegistry")
+
+    @property
+    def deferred_job_registry(self) -> Any:
+        """DeferredJobRegistry of this queue."""
+        return self._registry("DeferredJobRegistry")
+
+    @property
+    def scheduled_job_registry(self) -> Any:
+        """ScheduledJobRegistry of this queue."""
+        return self._registry("ScheduledJobRegistry")
+
+    @property
+    def canceled_job_registry(self) -> Any:
+        """CanceledJobRegistry of this queue."""
+        return self._registry("CanceledJobRegistry")
+
+    def _registry(self, name: str) -> Any:
+        return classes[name](queue=self, job_class=self.job_class, serializer=self.serializer)
+
+
+async def _in_order(jobs: Iterable[Job]) -> list[Job]:
+    """RQ's order: independent jobs, then dependents that wait, then dependents that may run already."""
+    parts: tuple[list[Job], list[Job], list[Job]] = ([], [], [])
+    for job in jobs:
+        waits = await job.get_status(refresh=False) is JobStatus.DEFERRED
+        parts[0 if not job.has_dependencies else 1 if waits else 2].append(job)
+    return [*parts[0], *parts[1], *parts[2]]

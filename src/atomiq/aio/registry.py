@@ -1,0 +1,183 @@
+"""Registries, with asyncio: reading, healing and requeueing. RQ's low-level add and remove are not here."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from atomiq._commands.change import delete, requeue
+from atomiq._commands.queues import expire
+from atomiq._commands.views import view_registry, view_registry_size, view_score
+from atomiq._core.keys import Keys
+from atomiq._core.values import JobOrId
+from atomiq._wire.aio import AsyncStore
+from atomiq.aio.job import Job
+from atomiq.aio.late import classes
+from atomiq.aio.send import send
+from atomiq.registry.base import milliseconds
+from atomiq.registry.members import due_members, id_of, remove_members, server_time
+from atomiq.registry.record import Canceled, Deferred, Failed, Finished, RegistryRecord, Scheduled, Started
+
+
+class BaseRegistry(RegistryRecord):
+    """`atomiq.registry.BaseRegistry` for asyncio. Arguments as there."""
+
+    @property
+    def _store(self) -> AsyncStore:
+        return AsyncStore.of(self.connection)
+
+    def _keys(self) -> Keys:
+        return self._store.keys
+
+    def default_job_class(self) -> Any:
+        """Job."""
+        return Job
+
+    async def get_job_count(self, cleanup: bool = True) -> int:
+        """How many jobs are in it. `cleanup=False` also counts those whose time is over."""
+        if not cleanup:
+            return await self._store.run(view_registry_size(key=self.key))
+        await self._heal()
+        (counts,) = await self._store.run(self.counts(self._keys()))
+        return int(getattr(counts, self.shown_as))
+
+    async def count(self) -> int:
+        """How many jobs are in it."""
+        return await self.get_job_count()
+
+    async def get_job_ids(self, start: int = 0, end: int = -1, desc: bool = False, cleanup: bool = True) -> list[str]:
+        """Job ids by rank in the order of their scores, `end` included."""
+        if cleanup:
+            await self._heal()
+        members = await self._store.run(view_registry(key=self.key, start=start, end=end, desc=desc))
+        return [self.parse_job_id(member) for member in members]
+
+    async def contains(self, item: JobOrId) -> bool:
+        """Whether a job is in it: `in`, which can't be awaited."""
+        return await self._score(id_of(item)) is not None
+
+    async def _score(self, member: str) -> float | None:
+        return await self._store.run(view_score(key=self.key, member=member))
+
+    async def get_expiration_time(self, job: JobOrId) -> datetime:
+        """When a member is forgotten, aware UTC; the latest time there is for one that is kept for ever.
+
+        Raises:
+            NoSuchJobError: it isn't a member.
+        """
+        job_id = id_of(job)
+        return self.moment(job_id, await self._score(job_id))
+
+    async def get_expired_job_ids(self, timestamp: float | None = None) -> list[str]:
+        """Ids whose score lies between 0 and `timestamp` (unix seconds; default: the server's now)."""
+        if timestamp is None:
+            timestamp = await self._store.run(server_time())
+        return [self.parse_job_id(member) for member in await self._store.run(due_members(self.key, timestamp))]
+
+    def get_queue(self) -> Any:
+        """The aio.Queue it belongs to."""
+        return classes["Queue"](self.name, connection=self.connection, serializer=self.serializer)
+
+    async def _heal(self) -> None:
+        if self.outlives:
+            await self._store.run(expire(self._keys(), queue=self.name))
+
+    async def cleanup(self, timestamp: float | None = None, exception_handlers: Any = None) -> None:
+        """Drop what has outlived its time at `timestamp` (unix seconds; default: the server's now)."""
+        offset, more = 0, self.outlives
+        while more:
+            command = expire(self._keys(), queue=self.name, offset=offset, now_ms=milliseconds(timestamp))
+            page = await self._store.run(command)
+            offset, more = page.next_offset, page.more
+
+    async def requeue(self, job_or_id: JobOrId, at_front: bool = False) -> Job:
+        """Put a job that is in this registry back into its queue, in one step. Says the job as it is then.
+
+        Raises:
+            InvalidJobOperation: it isn't in this registry.
+            NoSuchJobError: it is gone.
+        """
+        job_id = id_of(job_or_id)
+        command = requeue(self._keys(), job_id=job_id, registry=self.key, at_front=at_front)
+        self.check_requeued(job_id, await self._store.run(command))
+        if isinstance(job_or_id, Job):
+            await job_or_id.refresh()
+            return job_or_id
+        job: Job = await self.job_class.fetch(job_id, connection=self.connection, serializer=self.serializer)
+        return job
+
+    async def remove(self, job: JobOrId, pipeline: Any = None, delete_job: bool = False) -> int:
+        """Remove a job from the registry. With `delete_job` the job is deleted, in one step.
+
+        Without it this is low level: only the member goes, and the job is then in no container.
+        """
+        job_id = id_of(job)
+        if not delete_job:
+            return await send(self._store, remove_members(self.key, [job_id]), pipeline) or 0
+        changed = await send(self._store, delete(self._keys(), job_id=job_id), pipeline)
+        return int(changed is not None and changed.word == "ok")
+
+
+class FinishedJobRegistry(Finished, BaseRegistry):
+    """Jobs that have finished, until their result is forgotten."""
+
+
+class FailedJobRegistry(Failed, BaseRegistry):
+    """Jobs that have failed or were stopped, until they are forgotten."""
+
+
+class DeferredJobRegistry(Deferred, BaseRegistry):
+    """Jobs that wait for other jobs."""
+
+
+class CanceledJobRegistry(Canceled, BaseRegistry):
+    """Jobs that were canceled, until they are forgotten."""
+
+    async def get_expired_job_ids(self, timestamp: float | None = None) -> list[str]:
+        """Raises NotImplementedError: canceled jobs are scored by when they were canceled."""
+        raise NotImplementedError("canceled jobs are not listed by when they expire")
+
+
+class ScheduledJobRegistry(Scheduled, BaseRegistry):
+    """Jobs whose time has not come."""
+
+    async def schedule(self, job: Any, scheduled_datetime: datetime, pipeline: Any = None) -> int:
+        """Schedule a job of this queue anew, for another time. Raises JobIsRunning: it runs now."""
+        await self.get_queue().schedule_job(job, scheduled_datetime, pipeline=pipeline)
+        return 1
+
+    async def get_scheduled_time(self, job_or_id: JobOrId) -> datetime:
+        """When a job is due, aware UTC. Raises NoSuchJobError: it isn't scheduled."""
+        return await self.get_expiration_time(job_or_id)
+
+    async def get_jobs_to_schedule(self, timestamp: float | None = None, chunk_size: int = 1000) -> list[str]:
+        """Ids that are due at `timestamp` (unix seconds; default: the server's now), at most `chunk_size`."""
+        if timestamp is None:
+            timestamp = await self._store.run(server_time())
+        return await self._store.run(due_members(self.key, timestamp, chunk_size))
+
+    async def get_jobs_to_enqueue(self, timestamp: float | None = None) -> list[str]:
+        """Ids that are due at `timestamp`."""
+        return await self.get_expired_job_ids(timestamp)
+
+
+class StartedJobRegistry(Started, BaseRegistry):
+    """Jobs that run, scored by the end of their lease."""
+
+    async def get_job_and_execution_ids(
+        self, start: int = 0, end: int = -1, desc: bool = False, cleanup: bool = True
+    ) -> list[tuple[str, str]]:
+        """Pairs of job id and execution id by rank."""
+        members = await self._store.run(view_registry(key=self.key, start=start, end=end, desc=desc))
+        return [(job_id, execution) for job_id, _, execution in (member.partition(":") for member in members)]
+
+    async def _score(self, member: str) -> float | None:
+        for execution in await self._store.run(view_registry(key=self._keys().executions(member))):
+            score = await self._store.run(view_score(key=self.key, member=f"{member}:{execution}"))
+            if score is not None:
+                return score
+        return None
+
+    async def remove(self, job: JobOrId, pipeline: Any = None, delete_job: bool = False) -> int:
+        """Raises NotImplementedError: a running job is settled, canceled or deleted."""
+        raise NotImplementedError("a running job leaves the started registry by ending, by cancel() or by delete()")

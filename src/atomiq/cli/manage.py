@@ -1,0 +1,84 @@
+"""`atomiq requeue`, `empty`, `suspend` and `resume`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import click
+
+from atomiq import suspension
+from atomiq._core.errors import InvalidJobOperation, NoSuchJobError
+from atomiq.cli.options import Command, Settings, shared_options
+from atomiq.registry import FailedJobRegistry
+
+
+@click.command(cls=Command)
+@click.option("--all", "-a", "everything", is_flag=True, help="All failed jobs of the queue.")
+@click.option("--queue", required=True, help="Queue that the jobs came from.")
+@click.argument("job_ids", nargs=-1)
+@shared_options
+def requeue(settings: Settings, queue: str, everything: bool, job_ids: tuple[str, ...]) -> None:
+    """Put failed jobs back into their queue."""
+    registry = FailedJobRegistry(queue=settings.make_queue(queue))
+    ids = registry.get_job_ids() if everything else list(job_ids)
+    if not ids:
+        click.echo("Nothing to do")
+        return
+    click.echo(f"Requeueing {len(ids)} jobs from failed queue")
+    refused: list[str] = []
+    with click.progressbar(ids) as bar:
+        for job_id in bar:
+            try:
+                registry.requeue(job_id)
+            except (InvalidJobOperation, NoSuchJobError) as error:
+                # With --all, a job that was requeued or deleted since the list was read is nobody's mistake.
+                if not everything:
+                    refused.append(str(error))
+    for reason in refused:
+        click.secho(reason, fg="red", err=True)
+    if refused:
+        raise click.ClickException(f"Unable to requeue {len(refused)} jobs from failed job registry")
+
+
+@click.command(cls=Command)
+@click.option("--all", "-a", "everything", is_flag=True, help="All queues.")
+@click.argument("queues", nargs=-1)
+@shared_options
+def empty(settings: Settings, everything: bool, queues: tuple[str, ...]) -> None:
+    """Delete the jobs that wait in QUEUES."""
+    chosen: list[Any] = settings.named_queues(() if everything else queues) if everything or queues else []
+    if not chosen:
+        click.echo("Nothing to do")
+        return
+    removed: Counter[str] = Counter()
+    for queue in chosen:
+        removed[queue.name] += queue.empty()
+    for name, count in removed.items():
+        click.echo(f"{count} jobs removed from {name} queue")
+
+
+@click.command(cls=Command)
+@click.option("--duration", type=int, help="Seconds until workers go on by themselves.")
+@shared_options
+def suspend(settings: Settings, duration: int | None) -> None:
+    """Let no worker of this server take a job; what runs is completed. RQ's workers obey too."""
+    if duration is not None and duration < 1:
+        click.echo("Duration must be an integer greater than 1")
+        raise click.exceptions.Exit(1)
+    suspension.suspend(settings.connection, duration)
+    if duration is None:
+        click.echo("Suspending workers.  No new jobs will be started.  But current jobs will be completed")
+    else:
+        click.echo(
+            f"Suspending workers for {duration} seconds. No new jobs will be started during that time, but then will\n"
+            "        automatically resume"
+        )
+
+
+@click.command(cls=Command)
+@shared_options
+def resume(settings: Settings) -> None:
+    """Let workers take jobs again."""
+    suspension.resume(settings.connection)
+    click.echo("Resuming workers.")

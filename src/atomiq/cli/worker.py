@@ -1,0 +1,222 @@
+"""`atomiq worker`."""
+
+from __future__ import annotations
+
+import logging
+import logging.config
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+
+from atomiq._core.callref import import_attribute
+from atomiq.cli.options import Command, Settings, chosen, env, shared_options
+from atomiq.defaults import (
+    DEFAULT_JOB_MONITORING_INTERVAL,
+    DEFAULT_LEASE,
+    DEFAULT_LOGGING_DATE_FORMAT,
+    DEFAULT_LOGGING_FORMAT,
+    DEFAULT_MAINTENANCE_TASK_INTERVAL,
+    DEFAULT_MAX_ABANDONED,
+    DEFAULT_RESULT_TTL,
+    DEFAULT_WORKER_CLASS,
+    DEFAULT_WORKER_TTL,
+)
+from atomiq.suspension import is_suspended
+from atomiq.utils import import_worker_class
+from atomiq.worker import DequeueStrategy, SimpleWorker, Worker
+
+EXECUTORS = {"fork": Worker, "inline": SimpleWorker}
+OWN_OPTIONS = ("lease", "max_abandoned", "abandoned", "grace", "kill_after")
+
+
+@click.command(cls=Command)
+@click.option("--burst", "-b", is_flag=True, help="End when all queues are empty.")
+@click.option("--logging_level", "--logging-level", help="Level of the log: DEBUG, INFO, WARNING, ERROR.")
+@click.option("--log-format", default=DEFAULT_LOGGING_FORMAT, show_default=True)
+@click.option("--date-format", default=DEFAULT_LOGGING_DATE_FORMAT, show_default=True)
+@click.option("--name", "-n", help="Name of the worker; one living worker may have it. Default: a random one.")
+@click.option(
+    "--results-ttl",
+    type=int,
+    default=DEFAULT_RESULT_TTL,
+    show_default=True,
+    help="Seconds that results are kept for jobs that don't say.",
+)
+@click.option(
+    "--worker-ttl",
+    type=int,
+    default=DEFAULT_WORKER_TTL,
+    show_default=True,
+    help="Seconds after which a silent worker is not shown any more.",
+)
+@click.option(
+    "--maintenance-interval",
+    type=int,
+    default=DEFAULT_MAINTENANCE_TASK_INTERVAL,
+    show_default=True,
+    help="Seconds between two cleanings of the registries.",
+)
+@click.option(
+    "--job-monitoring-interval",
+    type=int,
+    default=DEFAULT_JOB_MONITORING_INTERVAL,
+    show_default=True,
+    help="Accepted; here the lease decides how often a worker reports.",
+)
+@click.option("--disable-job-desc-logging", is_flag=True, help="Log no descriptions of jobs.")
+@click.option("--verbose", "-v", is_flag=True, help="Log more.")
+@click.option("--quiet", "-q", is_flag=True, help="Log only warnings and errors.")
+@click.option(
+    "--exception-handler", multiple=True, metavar="PATH", help="Function called when a job fails. Repeatable."
+)
+@click.option("--pid", metavar="FILE", help="Write the process id to this file.")
+@click.option(
+    "--disable-default-exception-handler",
+    "-d",
+    is_flag=True,
+    help="Accepted; a failed job is always among the failed ones.",
+)
+@click.option("--max-jobs", type=int, help="End after so many jobs.")
+@click.option("--max-idle-time", type=int, help="End after so many seconds without a job.")
+@click.option("--with-scheduler", "-s", is_flag=True, help="Accepted; every worker moves what is due.")
+@click.option(
+    "--dequeue-strategy",
+    "-ds",
+    default="default",
+    show_default=True,
+    help="Which queue is asked first: default, round_robin, random.",
+)
+@click.option(
+    "--executor",
+    type=click.Choice(list(EXECUTORS)),
+    envvar=env("EXECUTOR")[:1],
+    help="fork (default): each job in a fresh child. inline: in the worker's own process.",
+)
+@click.option(
+    "--lease",
+    type=click.FloatRange(min=0, min_open=True),
+    envvar="ATOMIQ_LEASE",
+    help=f"Seconds of silence after which a worker's jobs are run elsewhere. Default: {DEFAULT_LEASE:g}.",
+)
+@click.option(
+    "--max-abandoned",
+    type=click.IntRange(min=0),
+    envvar="ATOMIQ_MAX_ABANDONED",
+    help=f"How often a job may lose its worker before it is failed. Default: {DEFAULT_MAX_ABANDONED}.",
+)
+@click.option(
+    "--abandoned",
+    type=click.Choice(["retry", "fail"]),
+    envvar="ATOMIQ_ABANDONED",
+    help="What becomes of a job that lost its worker: run again (default), or RQ's way.",
+)
+@click.option(
+    "--grace",
+    type=click.FloatRange(min=0),
+    envvar="ATOMIQ_GRACE",
+    help="Seconds that running jobs get at a shutdown; then they are given back. Default: no limit.",
+)
+@click.option(
+    "--kill-after",
+    type=click.FloatRange(min=0),
+    envvar="ATOMIQ_KILL_AFTER",
+    help="Seconds between a job's time limit and the kill of its child. Default: 60.",
+)
+@click.argument("queues", nargs=-1)
+@shared_options
+def worker(
+    settings: Settings,
+    queues: tuple[str, ...],
+    name: str | None,
+    burst: bool,
+    pid: str | None,
+    dequeue_strategy: str,
+    executor: str | None,
+    **given: Any,
+) -> None:
+    """Run jobs of QUEUES (default: `default`), the first queue first, until told to stop.
+
+    SIGINT or SIGTERM: finish what runs, then end; a second one ends at once, and what ran is run again.
+    Exit code 0 after an ordered end, 1 after any error, 2 for a wrong call.
+    """
+    level = logging_level(given.pop("verbose"), given.pop("quiet"), given.pop("logging_level"))
+    strategy = strategy_named(dequeue_strategy)
+    worker_class = class_of_worker(settings, executor)
+    handlers = [chosen(path, import_attribute, "--exception-handler") for path in given.pop("exception_handler")]
+    config = settings.from_config
+    if config.get("DICT_CONFIG"):
+        logging.config.dictConfig(config["DICT_CONFIG"])
+    if pid:
+        Path(pid).expanduser().write_text(str(os.getpid()))
+    names = queues or tuple(config.get("QUEUES") or ()) or ("default",)
+    connection = settings.connection
+    for warning in settings.server.warnings:
+        click.secho(f"WARNING: {warning}", fg="yellow", err=True)
+    if is_suspended(connection):
+        raise click.ClickException('atomiq is currently suspended, to resume job execution run "atomiq resume"')
+    own = {name: given[name] for name in OWN_OPTIONS if given[name] is not None}
+    made = worker_class(
+        [settings.make_queue(queue) for queue in names],
+        name=name or config.get("NAME"),
+        connection=connection,
+        default_result_ttl=given["results_ttl"],
+        worker_ttl=given["worker_ttl"],
+        maintenance_interval=given["maintenance_interval"],
+        job_monitoring_interval=given["job_monitoring_interval"],
+        job_class=settings.job,
+        queue_class=settings.queue,
+        exception_handlers=handlers or None,
+        disable_default_exception_handler=given["disable_default_exception_handler"],
+        log_job_description=not given["disable_job_desc_logging"],
+        serializer=settings.serializer_object,
+        **own,
+    )
+    made.work(
+        burst=burst,
+        logging_level=level,
+        date_format=given["date_format"],
+        log_format=given["log_format"],
+        max_jobs=given["max_jobs"],
+        max_idle_time=given["max_idle_time"],
+        with_scheduler=given["with_scheduler"],
+        dequeue_strategy=strategy,
+    )
+
+
+def logging_level(verbose: bool, quiet: bool, level: str | None) -> str | None:
+    """The level of the log.
+
+    Raises:
+        click.UsageError: both flags, or a level that doesn't exist.
+    """
+    if verbose and quiet:
+        raise click.UsageError("Flags --verbose and --quiet are mutually exclusive.")
+    if level is not None and level.upper() not in logging.getLevelNamesMapping() and not level.isdecimal():
+        raise click.UsageError(f"{level!r} is not a logging level")
+    return "DEBUG" if verbose else "WARNING" if quiet else level.upper() if level else None
+
+
+def strategy_named(name: str) -> DequeueStrategy:
+    """The strategy of this name. Ends the command as RQ does, with exit code 1, when there is none."""
+    try:
+        return DequeueStrategy(name)
+    except ValueError:
+        known = ", ".join(strategy.value for strategy in DequeueStrategy)
+        click.secho(f"ERROR: Dequeue Strategy can only be one of {known}", fg="red", err=True)
+        raise click.exceptions.Exit(1) from None
+
+
+def class_of_worker(settings: Settings, executor: str | None) -> Any:
+    """The worker class that --worker-class and --executor mean together.
+
+    Raises:
+        click.UsageError: they contradict each other.
+    """
+    if settings.worker_class == DEFAULT_WORKER_CLASS:
+        return EXECUTORS[executor or "fork"]
+    found = chosen(settings.worker_class, import_worker_class, "--worker-class")
+    if executor is not None and not issubclass(found, EXECUTORS[executor]):
+        raise click.UsageError(f"--executor {executor} and --worker-class {settings.worker_class} don't go together")
+    return found

@@ -1,0 +1,110 @@
+"""`@job`: a function that knows its queue (RQ's rq.decorators)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Generic, ParamSpec, Protocol, TypeVar, cast
+
+from atomiq._core.settings import DEFAULT_RESULT_TTL
+from atomiq.job import Job
+from atomiq.queue import Queue
+
+P = ParamSpec("P")
+R_co = TypeVar("R_co", covariant=True)
+R = TypeVar("R")
+
+
+class JobFunction(Protocol[P, R_co]):
+    """A decorated function: still callable, and `delay` or `enqueue` with the same arguments make a job of the call."""
+
+    __name__: str
+    __qualname__: str
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co: ...
+
+    @property
+    def enqueue(self) -> Enqueue[P]: ...
+
+    @property
+    def delay(self) -> Enqueue[P]: ...
+
+
+class Enqueue(Generic[P]):
+    """Enqueues one function with the options of its decorator."""
+
+    def __init__(self, func: Callable[..., Any], options: job) -> None:
+        self._func = func
+        self._options = options
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Job:
+        """Enqueue a call. The keywords depends_on, job_id and at_front are kept from the function (RQ)."""
+        return self._options.enqueue_call(self._func, args, dict(kwargs))
+
+
+class job:  # noqa: N801 - RQ's name
+    """Decorator that gives a function `delay(...)` and `enqueue(...)` (RQ).
+
+    Args:
+        queue: a Queue, or the name of one.
+        connection: used when `queue` is a name.
+        timeout: seconds (or '1h') a job may run; the queue's if None.
+        result_ttl: seconds the result is kept. Default 500.
+        queue_class: class of the queue when `queue` is a name. Default `Queue`.
+        abandoned: 'retry' or 'fail', what becomes of a job when its worker goes away; the queue's if None.
+
+    The other options are those of `Queue.enqueue_call`.
+    """
+
+    def __init__(
+        self,
+        queue: Queue | str,
+        connection: Any,
+        timeout: Any = None,
+        result_ttl: Any = DEFAULT_RESULT_TTL,
+        ttl: Any = None,
+        queue_class: Any = None,
+        depends_on: Any = None,
+        at_front: bool = False,
+        meta: dict[str, Any] | None = None,
+        description: str | None = None,
+        failure_ttl: Any = None,
+        retry: Any = None,
+        on_failure: Any = None,
+        on_success: Any = None,
+        on_stopped: Any = None,
+        webhooks: Any = None,
+        *,
+        abandoned: str | None = None,
+    ) -> None:
+        self.queue = queue
+        self.connection = connection
+        self.queue_class = queue_class or Queue
+        self.depends_on = depends_on
+        self.at_front = at_front
+        self.abandoned = abandoned
+        self._options = {
+            "timeout": timeout, "result_ttl": result_ttl, "ttl": ttl, "failure_ttl": failure_ttl,
+            "description": description, "retry": retry, "on_success": on_success, "on_failure": on_failure,
+            "on_stopped": on_stopped, "webhooks": webhooks,
+        }  # fmt: skip
+        self.meta = meta
+
+    def __call__(self, func: Callable[P, R]) -> JobFunction[P, R]:
+        enqueue: Enqueue[P] = Enqueue(func, self)
+        decorated = cast("Any", func)
+        decorated.enqueue = decorated.delay = enqueue
+        return cast("JobFunction[P, R]", decorated)
+
+    def enqueue_call(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Job:
+        """Enqueue a call of the decorated function."""
+        depends_on = kwargs.pop("depends_on", None) or self.depends_on
+        job_id = kwargs.pop("job_id", None)
+        at_front = kwargs.pop("at_front", False) or self.at_front
+        queue = self.queue
+        if isinstance(queue, str):
+            queue = self.queue_class(queue, connection=self.connection)
+        made = queue.create_job(
+            func, args, kwargs, depends_on=depends_on, job_id=job_id, abandoned=self.abandoned,
+            meta=dict(self.meta) if self.meta else None, **self._options,
+        )  # fmt: skip
+        return queue.enqueue_job(made, at_front=at_front)

@@ -1,0 +1,3 @@
+"""Ways to run a call, and what a child reports. Knows jobs, not workers."""
+
+from __future__ import annotations

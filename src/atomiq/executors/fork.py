@@ -1,0 +1,162 @@
+"""The fork executor: a fresh fork for every call. A crash, a leak or a kill takes nobody along.
+
+The interpreter warns about forking a process that has threads. A supervisor has none of its own; threads that the
+application started before are not copied into the child, as with RQ.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import resource
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+from atomiq.executors.death import Death
+from atomiq.executors.guard import LifeLine
+from atomiq.executors.report import FrameReader, Report, limit_frame, write_all
+
+Announce = Callable[[float | None], None]
+"""Tells the supervisor that from now on the call may take this many seconds (None: no limit)."""
+
+Call = Callable[[Announce], Report]
+"""What a child does: the call and everything around it, never an exception."""
+
+_LEFT_RAISING: Final = 1
+
+
+class Child:
+    """A forked child as its supervisor sees it."""
+
+    def __init__(self, pid: int, reader: int) -> None:
+        self.pid = pid
+        self.frames = FrameReader(reader)
+        self.pidfd = _open_pidfd(pid)
+        self.death: Death | None = None
+        os.set_blocking(reader, False)
+
+    @property
+    def fds(self) -> tuple[int, ...]:
+        """What becomes readable when the child has something to say, or is gone."""
+        return tuple(fd for fd in (self.frames.fd, self.pidfd) if fd >= 0)
+
+    def messages(self) -> list[tuple[Any, ...]]:
+        return list(self.frames.read())
+
+    def look(self) -> Death | None:
+        """Its death, once it is dead; doesn't wait."""
+        if self.death is None:
+            try:
+                pid, status, usage = os.wait4(self.pid, os.WNOHANG)
+            except ChildProcessError:  # somebody else collected it, say a SIGCHLD handler of the application
+                self.death = Death(self.pid, None)
+            else:
+                if pid:
+                    self.death = Death(pid, status, usage)
+        return self.death
+
+    def kill(self, number: int = signal.SIGKILL) -> None:
+        """Signal the child and whatever it started. A dead one is left alone: its pid may be another's by now."""
+        if self.look() is None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.pid, number)
+
+    def wait(self) -> Death:
+        """Wait for its death."""
+        if self.death is None:
+            try:
+                self.death = Death(*_wait(self.pid))
+            except ChildProcessError:
+                self.death = Death(self.pid, None)
+        return self.death
+
+    def close(self) -> None:
+        for fd in self.fds:
+            os.close(fd)
+        self.frames.fd = self.pidfd = -1
+
+
+class ForkExecutor:
+    """Starts children. `unshare` names, at the moment of the fork, the file descriptors that a child must not keep."""
+
+    def __init__(self, unshare: Callable[[], Iterable[int]] = tuple) -> None:
+        self.life_line = LifeLine()
+        self._unshare = unshare
+
+    def start(self, call: Call) -> Child:
+        """Fork a child that makes the call and reports over a pipe. Raises OSError when the machine has no room for
+        it."""
+        _flush()
+        reader, writer = os.pipe()
+        try:
+            pid = os.fork()
+        except OSError:
+            os.close(reader)
+            os.close(writer)
+            raise
+        if pid == 0:
+            _child(call, writer, self.life_line, [reader, *self._unshare()])
+        os.close(writer)
+        with contextlib.suppress(
+            OSError
+        ):  # the child does it too; whoever comes first, no kill can hit the wrong group
+            os.setpgid(pid, pid)
+        return Child(pid, reader)
+
+    def close(self) -> None:
+        self.life_line.close()
+
+
+def _child(call: Call, writer: int, life_line: LifeLine, unshare: Iterable[int]) -> None:
+    code = _LEFT_RAISING
+    me = os.getpid()
+    try:
+        _settle_in(life_line, unshare)
+        report = call(lambda seconds: write_all(writer, limit_frame(seconds)))
+        if os.getpid() == me:  # a fork made by the call that came back to us has nothing to report
+            write_all(writer, report.as_frame())
+            code = 0
+    except BaseException:  # noqa: BLE001  whatever it is, nothing of the supervisor's stack may go on in here
+        traceback.print_exc()
+    finally:
+        with contextlib.suppress(BaseException):
+            _flush()
+        os._exit(code)
+
+
+def _settle_in(life_line: LifeLine, unshare: Iterable[int]) -> None:
+    signal.set_wakeup_fd(-1)
+    with contextlib.suppress(OSError):
+        os.setpgid(0, 0)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    life_line.let_go()
+    life_line.die_with_owner()
+    # Not closed but turned to nowhere: objects of the supervisor still name these numbers and may close them later.
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for fd in unshare:
+        os.dup2(nowhere, fd, inheritable=False)
+    os.close(nowhere)
+    random.seed()
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            stream.flush()
+
+
+def _open_pidfd(pid: int) -> int:
+    """Readable at the death of the process; -1 where the system has none."""
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError):
+            return os.pidfd_open(pid)
+    return -1
+
+
+def _wait(pid: int) -> tuple[int, int, resource.struct_rusage]:
+    return os.wait4(pid, 0)

@@ -1,0 +1,110 @@
+"""What a child tells its supervisor about a call: plain builtins in marshal frames over a pipe, never pickle.
+
+A frame is four bytes of length and a marshalled tuple, its first item the kind:
+
+    ("limit", seconds | None)     from now on the call may take this long; None: no limit
+    ("report", *Report)           the end; the child exits next
+
+A frame that the child's death cut short is never taken for a whole one.
+"""
+
+from __future__ import annotations
+
+import marshal
+import os
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+Outcome = Literal["finished", "failed", "retried", "exhausted", "stopped"]
+
+_LENGTH: Final = struct.Struct("!I")
+_CHUNK: Final = 1 << 18
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """How a call ended.
+
+    `result`: what the serializer made of the returned value, None for None. `started`, `ended`: `time.monotonic()`,
+    which all processes of a machine share. `retry`: 'auto' lets the job's own Retry decide; a number is a delay in ms.
+    `result_ttl`, `failure_ttl`: seconds, as the job has them after the call; None: the default.
+    """
+
+    outcome: Outcome
+    started: float
+    ended: float
+    result: bytes | None = None
+    exc_string: str = ""
+    retry: str | int = "auto"
+    result_ttl: int | None = None
+    failure_ttl: int | None = None
+
+    @property
+    def succeeded(self) -> bool:
+        return self.outcome == "finished"
+
+    def as_frame(self) -> bytes:
+        return frame(
+            (
+                "report",
+                self.outcome,
+                self.started,
+                self.ended,
+                self.result,
+                self.exc_string,
+                self.retry,
+                self.result_ttl,
+                self.failure_ttl,
+            )
+        )
+
+
+def limit_frame(seconds: float | None) -> bytes:
+    return frame(("limit", seconds))
+
+
+def frame(message: tuple[Any, ...]) -> bytes:
+    body = marshal.dumps(message)
+    return _LENGTH.pack(len(body)) + body
+
+
+def write_all(fd: int, data: bytes) -> None:
+    """Write `data` to a pipe. Raises BrokenPipeError when nobody reads it any more."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
+class FrameReader:
+    """Takes frames from a pipe that doesn't block; `ended` is set once the last writer has closed it."""
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+        self.ended = False
+        self._buffer = bytearray()
+
+    def read(self) -> Iterator[tuple[Any, ...]]:
+        """The whole frames that have arrived by now."""
+        while not self.ended:
+            try:
+                data = os.read(self.fd, _CHUNK)
+            except BlockingIOError:
+                break
+            if not data:
+                self.ended = True
+            self._buffer += data
+        while len(self._buffer) >= _LENGTH.size:
+            (length,) = _LENGTH.unpack_from(self._buffer)
+            end = _LENGTH.size + length
+            if len(self._buffer) < end:
+                break
+            body = bytes(self._buffer[_LENGTH.size : end])
+            del self._buffer[:end]
+            yield marshal.loads(body)  # noqa: S302  the writer is our own fork
+
+
+def report_of(message: tuple[Any, ...]) -> Report:
+    """The report in a frame of kind 'report'."""
+    return Report(*message[1:])

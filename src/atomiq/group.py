@@ -1,0 +1,176 @@
+"""Groups: jobs under one name (RQ's `rq.group`).
+
+Members whose job is gone disappear as a group is read; reading never raises because of them.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Self
+
+from atomiq._commands.base import Command, plain
+from atomiq._commands.group import group_read, groups_read
+from atomiq._commands.views import view_jobs
+from atomiq._core.errors import NoSuchGroupError
+from atomiq._core.ids import validate_group_name
+from atomiq._core.keys import Keys
+from atomiq._core.values import EnqueueData
+from atomiq._wire.sync import Store
+from atomiq.job import Job
+
+PAGE = 500
+
+
+class GroupRecord:
+    """A group as a name. No I/O.
+
+    Attributes:
+        name: of the group; its jobs carry it as `group_id`.
+        key: of the set of its job ids.
+    """
+
+    REDIS_GROUP_NAME_PREFIX = Keys().group("")
+    REDIS_GROUP_KEY = Keys().groups()
+
+    def __init__(self, connection: Any, name: str | None = None) -> None:
+        if connection is None:
+            raise TypeError("a group needs a connection: Group(connection, name)")
+        if name is not None:
+            validate_group_name(name)
+        self.name = name or uuid.uuid4().hex
+        self.connection = connection
+
+    @classmethod
+    def create(cls, connection: Any, name: str | None = None) -> Self:
+        """A group that is not stored yet; it is when it gets its first jobs (RQ). Default name: a random one."""
+        return cls(connection, name)
+
+    @classmethod
+    def get_key(cls, name: str) -> str:
+        """Key of a group's set, under the default prefix (RQ)."""
+        return Keys().group(name)
+
+    @classmethod
+    def _named(cls, connection: Any, name: str) -> Self:
+        """A group of a stored name, which may be one that RQ accepts and atomiq would not."""
+        group = cls(connection)
+        group.name = name
+        return group
+
+    def __repr__(self) -> str:
+        return f"Group(id={self.name})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, GroupRecord) and self.name == other.name
+
+    def __hash__(self) -> int:
+        return hash(self.name)
+
+
+def forget_member(keys: Keys, name: str, job_id: str) -> Command[int]:
+    """Take a job out of a group."""
+    return plain("SREM", (keys.group(name), job_id), int)
+
+
+def present(found: Sequence[Mapping[bytes, bytes] | None]) -> list[bool]:
+    """Which hashes are jobs."""
+    return [raw is not None and b"data" in raw for raw in found]
+
+
+class Group(GroupRecord):
+    """Jobs under one name (RQ).
+
+    Args:
+        connection: a redis.Redis.
+        name: default a random one.
+
+    Raises:
+        InvalidName: a ValueError; a name that can't be used.
+    """
+
+    @property
+    def _store(self) -> Store:
+        return Store.of(self.connection)
+
+    @property
+    def key(self) -> str:
+        """Key of the set of its job ids."""
+        return self._store.keys.group(self.name)
+
+    def enqueue_many(self, queue: Any, job_datas: Iterable[EnqueueData], pipeline: Any = None) -> list[Job]:
+        """Enqueue calls made by `Queue.prepare_data` and make them members, in one step for each 1,000 (RQ).
+
+        Dependencies between them hold, in whatever order they come. A given pipeline is executed, as RQ does.
+
+        Raises:
+            InvalidInput: a ValueError; nothing of that step is enqueued.
+        """
+        jobs: list[Job] = queue.enqueue_many(job_datas, pipeline=pipeline, group_id=self.name)
+        if pipeline is not None:
+            pipeline.execute()
+        return jobs
+
+    def job_ids(self) -> list[str]:
+        """Ids of the members whose job exists, sorted."""
+        ids: set[str] = set()
+        cursor = ""
+        while cursor != "0":
+            page = self._store.run(group_read(self._store.keys, name=self.name, cursor=cursor or "0", limit=PAGE))
+            ids.update(page.ids)
+            cursor = page.cursor
+        return sorted(ids)
+
+    def get_jobs(self) -> list[Job]:
+        """The members. Those whose job is gone are removed, not reported."""
+        ids, jobs = self.job_ids(), []
+        for start in range(0, len(ids), PAGE):
+            some = ids[start : start + PAGE]
+            found = self._store.run(view_jobs(self._store.keys, job_ids=some))
+            for job_id, raw, is_there in zip(some, found, present(found), strict=True):
+                if is_there and raw is not None:
+                    jobs.append(Job.from_hash(job_id, raw, self.connection))
+        return jobs
+
+    def cleanup(self) -> None:
+        """Remove members whose job is gone. Reading does the same."""
+        self.job_ids()
+
+    def delete_job(self, job_id: str, pipeline: Any = None) -> None:
+        """Take a job out of the group; the job stays (RQ)."""
+        command = forget_member(self._store.keys, self.name, job_id)
+        if pipeline is None:
+            self._store.run(command)
+        else:
+            self._store.queue_in(pipeline, command)
+
+    @classmethod
+    def fetch(cls, name: str, connection: Any) -> Self:
+        """The group of this name.
+
+        Raises:
+            NoSuchGroupError: it has no members, or never had.
+        """
+        group = cls(connection, name)
+        page = group._store.run(group_read(group._store.keys, name=name, limit=PAGE))
+        if not page.exists:
+            raise NoSuchGroupError(f"No such group: {name}")
+        return group
+
+    @classmethod
+    def all(cls, connection: Any) -> list[Self]:
+        """All groups that have members, by name."""
+        store = Store.of(connection)
+        names: set[str] = set()
+        cursor = ""
+        while cursor != "0":
+            page = store.run(groups_read(store.keys, cursor=cursor or "0", limit=PAGE))
+            names.update(page.names)
+            cursor = page.cursor
+        return [cls._named(connection, name) for name in sorted(names)]
+
+    @classmethod
+    def clean_registries(cls, connection: Any) -> None:
+        """Remove vanished jobs from all groups and vanished groups from the list (RQ)."""
+        for group in cls.all(connection):
+            group.cleanup()

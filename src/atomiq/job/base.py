@@ -1,0 +1,351 @@
+"""A job without its server: its options and fields, and how it is sent. `Job` and `aio.Job` add reading and writing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, ClassVar, Self
+
+from atomiq._core.cadence import interval_after
+from atomiq._core.callref import call_string, check_call, import_attribute, reference
+from atomiq._core.errors import DeserializationError, InvalidJobDependency, InvalidJobOperation, NoSuchJobError
+from atomiq._core.ids import new_call_token, validate_job_id
+from atomiq._core.keys import DEFAULT_PREFIX
+from atomiq._core.options import JobOptions, check_options
+from atomiq._core.record import OF_ONE_RUN, NewJob, Value, write_fields, write_new
+from atomiq._core.serial import resolve_serializer
+from atomiq._core.states import JobStatus
+from atomiq._core.timestamp import from_ms
+from atomiq.job.call import JobCall
+from atomiq.timeouts import JobTimeoutException
+
+
+class BaseJob(JobCall):
+    """What `Job` and `aio.Job` have in common."""
+
+    redis_job_namespace_prefix: ClassVar[str] = f"{DEFAULT_PREFIX}job:"
+
+    def __init__(
+        self,
+        id: str | None = None,  # noqa: A002 - RQ's name
+        connection: Any = None,
+        serializer: Any = None,
+    ) -> None:
+        if connection is None:
+            raise TypeError("a job needs a connection: Job(id, connection=...)")
+        if id:
+            validate_job_id(id)
+            self._id = id
+        self.connection = connection
+        self.serializer = resolve_serializer(serializer)
+
+    # -- making one ---------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def create(
+        cls,
+        func: Callable[..., Any] | str,
+        args: Sequence[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        connection: Any = None,
+        result_ttl: Any = None,
+        ttl: Any = None,
+        status: JobStatus | None = None,
+        description: str | None = None,
+        depends_on: Any = None,
+        timeout: Any = None,
+        retry: Any = None,
+        id: str | None = None,  # noqa: A002 - RQ's name
+        origin: str = "",
+        meta: dict[str, Any] | None = None,
+        failure_ttl: Any = None,
+        serializer: Any = None,
+        group_id: str | None = None,
+        *,
+        on_success: Any = None,
+        on_failure: Any = None,
+        on_stopped: Any = None,
+        webhooks: Any = None,
+    ) -> Self:
+        """A job that is not stored yet (RQ). Status 'created' unless given; times in seconds or '1h'.
+
+        Raises:
+            InvalidInput: a ValueError; the function, its arguments or an option can't be used, the message says why.
+            TypeError: a class instead of a function, an id that is no string, no connection.
+        """
+        options = check_options({
+            "timeout": timeout, "result_ttl": result_ttl, "ttl": ttl, "failure_ttl": failure_ttl,
+            "description": description, "depends_on": depends_on, "job_id": id, "meta": meta, "retry": retry,
+            "on_success": on_success, "on_failure": on_failure, "on_stopped": on_stopped, "webhooks": webhooks,
+            "group_id": group_id,
+        })  # fmt: skip
+        if args is not None and not isinstance(args, (tuple, list)):
+            raise TypeError(f"{args!r} is not a valid args list")
+        if kwargs is not None and not isinstance(kwargs, dict):
+            raise TypeError(f"{kwargs!r} is not a valid kwargs dict")
+        return cls.assemble(
+            func, args or (), kwargs or {}, options, connection, serializer, origin, status or JobStatus.CREATED
+        )
+
+    @classmethod
+    def assemble(
+        cls,
+        func: Callable[..., Any] | str,
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        options: JobOptions,
+        connection: Any,
+        serializer: Any,
+        origin: str,
+        status: JobStatus,
+    ) -> Self:
+        """A job of checked options. Raises what `create` raises for the function and its arguments."""
+        stored_as = reference(func)
+        check_call(func, args, kwargs)
+        job = cls(options.job_id, connection, serializer)
+        mine = job.__dict__
+        mine["_call"] = (stored_as.name, stored_as.instance, args, kwargs)
+        mine["created_at"] = datetime.now(UTC)
+        mine["origin"] = origin
+        mine["description"] = options.description or call_string(stored_as.name, args, kwargs)
+        mine["_status"] = status
+        for name in ("timeout", "result_ttl", "ttl", "failure_ttl", "group_id"):
+            value = getattr(options, name)
+            if value is not None:
+                mine[name] = value
+        job._take_options(options)
+        return job
+
+    def _take_options(self, options: JobOptions) -> None:
+        if options.meta:
+            self.meta = options.meta
+        if options.dependencies.ids:
+            self._take_dependencies(options)
+        if options.retry is not None:
+            self.retries_left = options.retry.max
+            self.retry_intervals = options.retry.intervals
+            self.enqueue_at_front_on_retry = options.retry.enqueue_at_front
+        if options.repeat is not None:
+            self.repeats_left = options.repeat.times
+            self.repeat_intervals = options.repeat.intervals
+        if options.on_success is not None:
+            self.success_callback_name = options.on_success.name
+            self.success_callback_timeout = options.on_success.timeout
+        if options.on_failure is not None:
+            self.failure_callback_name = options.on_failure.name
+            self.failure_callback_timeout = options.on_failure.timeout
+        if options.on_stopped is not None:
+            self.stopped_callback_name = options.on_stopped.name
+            self.stopped_callback_timeout = options.on_stopped.timeout
+        if options.webhooks:
+            self.webhooks = options.webhooks
+        if options.abandoned is not None:
+            self.on_abandoned = options.abandoned
+
+    def _take_dependencies(self, options: JobOptions) -> None:
+        dependencies = options.dependencies
+        if self._id is not None and self._id in dependencies.ids:
+            raise InvalidJobDependency(f"job {self._id} can't depend on itself")
+        self._dependency_ids = dependencies.ids
+        self.allow_dependency_failures = dependencies.allow_failure
+        self.enqueue_at_front = dependencies.at_front
+
+    # -- to and from the server ---------------------------------------------------------------------------------------
+
+    def to_new_job(self, *, at_front: bool = False, due_ms: int = 0, call: str | None = None) -> NewJob:
+        """The job as the enqueue command takes it. `due_ms` 0 means now; `call` names the enqueue call.
+
+        Raises:
+            UnserializableArguments: a ValueError; the arguments or meta can't be serialised.
+        """
+        depends_on = self._dependency_ids or []
+        if at_front and (due_ms or depends_on):
+            self.enqueue_at_front = True
+        self.data  # noqa: B018 - serialises the call, if it is not yet
+        fields = self.__dict__["_sent"] = write_new(self)
+        return NewJob(
+            id=self.id,
+            queue=self.origin,
+            fields=fields,
+            depends_on=depends_on,
+            allow_failure=bool(self.allow_dependency_failures),
+            at_front=at_front or bool(self.enqueue_at_front),
+            due_ms=due_ms,
+            ttl=self.ttl,
+            call=call or new_call_token(),
+        )
+
+    def mark_enqueued(self, word: str, enqueued_at_ms: int) -> None:
+        """Remember what the enqueue command said became of the job."""
+        if word == "already":
+            word = str(self._status or JobStatus.QUEUED.value)
+        self._status = JobStatus(word)
+        if word == "queued":
+            self.enqueued_at = from_ms(enqueued_at_ms)
+
+    def mark_expected(self, new: NewJob) -> None:
+        """Assume what becomes of a job whose enqueue command is still in a pipeline."""
+        if new.depends_on:
+            self._status = JobStatus.DEFERRED
+        elif new.due_ms:
+            self._status = JobStatus.SCHEDULED
+        else:
+            self._status = JobStatus.QUEUED
+            self.enqueued_at = datetime.now(UTC)
+
+    def remember_status(self, status: JobStatus) -> None:
+        """Set the status last seen; nothing is written."""
+        self._status = status
+
+    def restore(self, raw_data: Mapping[Any, Any]) -> None:
+        """Take over a job hash as read from the server (RQ).
+
+        Raises:
+            NoSuchJobError: the hash has no `data`, so it is no job's.
+        """
+        if not all(type(key) is bytes for key in raw_data):
+            raw_data = {_as_bytes(key): _as_bytes(value) for key, value in raw_data.items()}
+        if b"data" not in raw_data:
+            raise NoSuchJobError(f"Unexpected job format: {dict(raw_data)!r}"[:500])
+        self.load_fields(raw_data)
+        self.__dict__.pop("_call", None)
+        if not raw_data.get(b"created_at"):
+            self.created_at = datetime.now(UTC)
+
+    def to_dict(self, include_meta: bool = True, include_result: bool = True) -> dict[str, Value]:
+        """The fields of the job hash (RQ)."""
+        self.data  # noqa: B018 - serialises the call, if it is not yet
+        fields = write_fields(self)
+        status = fields.get("status") or JobStatus.CREATED
+        fields["status"] = status.value if isinstance(status, JobStatus) else status
+        for name, wanted in (("meta", include_meta), ("result", include_result), ("exc_info", include_result)):
+            if not wanted:
+                fields.pop(name, None)
+        return fields
+
+    def changed_fields(self, include_meta: bool, include_result: bool) -> dict[str, Value]:
+        """What `save` has to write: fields that differ from what this object last read or sent, and never the state.
+
+        All of them for a job that was neither read nor sent.
+        """
+        fields = self.to_dict(include_meta, include_result)
+        known: Mapping[Any, Any] = self.raw or self.__dict__.get("_sent", {})
+        seen = {_as_bytes(name): _as_bytes(value) for name, value in known.items()}
+        return {
+            name: value
+            for name, value in fields.items()
+            if name not in OF_ONE_RUN and seen.get(name.encode()) != _as_bytes(value)
+        }
+
+    def was_stored(self) -> bool:
+        """Whether this object was read from the server, or sent to it."""
+        return bool(self.raw) or "_sent" in self.__dict__
+
+    def _memory_status(self) -> JobStatus:
+        status = self._status
+        if not status:
+            raise InvalidJobOperation(f"Failed to retrieve status for job: {self.id}")
+        try:
+            return JobStatus(status)
+        except ValueError as error:
+            raise InvalidJobOperation(f"job {self.id} has the unknown status {status!r}") from error
+
+    # -- callbacks ----------------------------------------------------------------------------------------------------
+
+    @property
+    def success_callback(self) -> Callable[..., Any] | None:
+        """The function called on success, imported; None if there is none. Raises InvalidFunction, a ValueError."""
+        return import_attribute(self.success_callback_name) if self.success_callback_name else None
+
+    @property
+    def failure_callback(self) -> Callable[..., Any] | None:
+        """The function called on failure, imported; None if there is none. Raises InvalidFunction, a ValueError."""
+        return import_attribute(self.failure_callback_name) if self.failure_callback_name else None
+
+    @property
+    def stopped_callback(self) -> Callable[..., Any] | None:
+        """The function called on a stop, imported; None if there is none. Raises InvalidFunction, a ValueError."""
+        return import_attribute(self.stopped_callback_name) if self.stopped_callback_name else None
+
+    def execute_success_callback(self, death_penalty_class: Any, result: Any) -> None:
+        """Call the success callback with (job, connection, result), within its time limit (RQ)."""
+        callback = self.success_callback
+        if callback is not None:
+            with death_penalty_class(self.success_callback_timeout, JobTimeoutException, job_id=self.id):
+                callback(self, self.connection, result)
+
+    def execute_failure_callback(self, death_penalty_class: Any, *exc_info: Any) -> None:
+        """Call the failure callback with (job, connection, type, value, traceback), within its time limit (RQ)."""
+        callback = self.failure_callback
+        if callback is not None:
+            with death_penalty_class(self.failure_callback_timeout, JobTimeoutException, job_id=self.id):
+                callback(self, self.connection, *exc_info)
+
+    def execute_stopped_callback(self, death_penalty_class: Any) -> None:
+        """Call the stopped callback with (job, connection), within its time limit (RQ)."""
+        callback = self.stopped_callback
+        if callback is not None:
+            with death_penalty_class(self.stopped_callback_timeout, JobTimeoutException, job_id=self.id):
+                callback(self, self.connection)
+
+    # -- rules --------------------------------------------------------------------------------------------------------
+
+    @property
+    def has_dependencies(self) -> bool:
+        """Whether it was made to wait for other jobs."""
+        return bool(self._dependency_ids)
+
+    @property
+    def should_retry(self) -> bool:
+        """Whether a failure would be retried (RQ)."""
+        return bool(self.retries_left and self.retries_left > 0)
+
+    def get_retry_interval(self) -> int:
+        """Seconds before the next retry; intervals are used in forward order and the last one repeats."""
+        return interval_after(self.retry_intervals, self.retries_done)
+
+    def should_enqueue_at_front(self) -> bool:
+        """Whether the job goes to the front when it is due (RQ)."""
+        if self.enqueue_at_front_on_retry and self.ended_at:
+            return True
+        return bool(self.enqueue_at_front)
+
+    def get_ttl(self, default_ttl: int | None = None) -> int | None:
+        """How long the job may wait (RQ)."""
+        return default_ttl if self.ttl is None else self.ttl
+
+    def get_result_ttl(self, default_ttl: int) -> int:
+        """How long its result is kept (RQ)."""
+        return default_ttl if self.result_ttl is None else self.result_ttl
+
+    # -- names and comparison -----------------------------------------------------------------------------------------
+
+    @classmethod
+    def key_for(cls, job_id: str) -> str:
+        """RQ's key of the job hash, under RQ's prefix."""
+        return f"{cls.redis_job_namespace_prefix}{job_id}"
+
+    @classmethod
+    def dependents_key_for(cls, job_id: str) -> str:
+        """RQ's key of the set of dependents, under RQ's prefix."""
+        return f"{cls.redis_job_namespace_prefix}{job_id}:dependents"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, self.__class__) and self.id == other.id
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
+    def __repr__(self) -> str:
+        try:
+            enqueued_at = self.enqueued_at
+        except DeserializationError:
+            enqueued_at = None
+        return f"{self.__class__.__name__}({self.id!r}, enqueued_at={enqueued_at!r})"
+
+    def __str__(self) -> str:
+        return f"<{self.__class__.__name__} {self.id}: {self.description}>"
+
+
+def _as_bytes(value: Any) -> bytes:
+    return value if isinstance(value, bytes) else str(value).encode()

@@ -1,0 +1,134 @@
+"""Which call a job is: its id, and the function with its arguments, decoded only when asked for."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from atomiq._core.callref import call_string, import_attribute
+from atomiq._core.ids import new_job_id, validate_job_id
+from atomiq._core.record import JobRecord
+from atomiq._core.serial import dump_call, load_call
+from atomiq.job.current import running
+
+Call = tuple[str, Any, Sequence[Any], Mapping[str, Any]]
+
+
+class JobCall(JobRecord):
+    """A job record with its id and its call."""
+
+    _id: str | None = None
+
+    @property
+    def id(self) -> str:
+        """The job's id; made on first access if none was given."""
+        if self._id is None:
+            self._id = new_job_id()
+        return self._id
+
+    @id.setter  # noqa: A003 - RQ's name
+    def id(self, value: str) -> None:
+        validate_job_id(value)
+        self._id = value
+
+    def get_id(self) -> str:
+        """The job's id (RQ)."""
+        return self.id
+
+    def set_id(self, value: str) -> None:
+        """Give the job another id (RQ)."""
+        self.id = value
+
+    # -- the call -----------------------------------------------------------------------------------------------------
+
+    @property
+    def data(self) -> bytes:
+        """The serialised call.
+
+        Raises:
+            ValueError: the job has no function.
+            UnserializableArguments: a ValueError.
+        """
+        if self._data is None:
+            call: Call | None = self.__dict__.get("_call")
+            if call is None:
+                raise ValueError("Cannot build the job data")
+            self._data = dump_call(self.serializer, *call)
+        return self._data
+
+    @data.setter
+    def data(self, data: bytes) -> None:
+        self._data = data
+        self.__dict__.pop("_call", None)
+
+    def _get_call(self) -> Call:
+        call: Call | None = self.__dict__.get("_call")
+        if call is None:
+            call = self.__dict__["_call"] = load_call(self.serializer, self.data)
+        return call
+
+    def _set_call(self, position: int, value: Any) -> None:
+        call: list[Any] = ["", None, (), {}]
+        if "_call" in self.__dict__ or self._data is not None:
+            call = list(self._get_call())
+        call[position] = value
+        self.__dict__["_call"] = tuple(call)
+        self._data = None
+
+    @property
+    def func_name(self) -> str:
+        """Dotted name of the function, or name of the method of `instance`. Raises DeserializationError."""
+        return self._get_call()[0]
+
+    @func_name.setter
+    def func_name(self, value: str) -> None:
+        self._set_call(0, value)
+
+    @property
+    def instance(self) -> Any:
+        """The object whose method is called, None for functions. Raises DeserializationError."""
+        return self._get_call()[1]
+
+    @instance.setter
+    def instance(self, value: Any) -> None:
+        self._set_call(1, value)
+
+    @property
+    def args(self) -> Any:
+        """Positional arguments. Raises DeserializationError."""
+        return self._get_call()[2]
+
+    @args.setter
+    def args(self, value: Sequence[Any]) -> None:
+        self._set_call(2, value)
+
+    @property
+    def kwargs(self) -> Any:
+        """Keyword arguments. Raises DeserializationError."""
+        return self._get_call()[3]
+
+    @kwargs.setter
+    def kwargs(self, value: Mapping[str, Any]) -> None:
+        self._set_call(3, value)
+
+    @property
+    def func(self) -> Callable[..., Any]:
+        """The function itself, imported. Raises InvalidFunction, a ValueError, when it can't be."""
+        name, instance, _, _ = self._get_call()
+        found: Callable[..., Any] = getattr(instance, name) if instance is not None else import_attribute(name)
+        return found
+
+    def get_call_string(self) -> str | None:
+        """The call as text, such as `tasks.add(1, y=2)` (RQ)."""
+        name, _, args, kwargs = self._get_call()
+        return call_string(name, args, kwargs)
+
+    def perform(self) -> Any:
+        """Call the function here and now, as the current job; a coroutine is run in an event loop of its own (RQ)."""
+        with running(self):
+            result = self.func(*self.args, **self.kwargs)
+            if inspect.iscoroutine(result):
+                result = asyncio.run(result)
+            return result

@@ -1,0 +1,379 @@
+"""Job: one enqueued call, as producers and workers see it (RQ's API)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from functools import cached_property
+from typing import Any, Self
+
+from atomiq._commands.alone import save_job
+from atomiq._commands.base import plain
+from atomiq._commands.change import cancel, delete, requeue, touch
+from atomiq._commands.views import (
+    view_dependencies,
+    view_dependents,
+    view_exists,
+    view_job,
+    view_jobs,
+    view_position,
+    view_status,
+)
+from atomiq._core.classes import lookup
+from atomiq._core.errors import InvalidJobOperation, NoSuchJobError
+from atomiq._core.ids import parse_job_id, validate_job_id
+from atomiq._core.serial import dump_meta
+from atomiq._core.states import JobStatus
+from atomiq._core.timestamp import utcformat
+from atomiq._wire.sync import Store
+from atomiq.job.base import BaseJob
+from atomiq.results import Result
+
+
+class Job(BaseJob):
+    """One call of a function, stored on the server.
+
+    `Job(id, connection)` is an empty shell; use `Job.fetch` for a stored job and `Queue.enqueue` or `Job.create` for a
+    new one. A field is decoded when it is first read; an unreadable one raises DeserializationError then.
+    """
+
+    @cached_property
+    def _store(self) -> Store:
+        return Store.of(self.connection)
+
+    # -- reading ------------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def fetch(
+        cls,
+        id: str,  # noqa: A002 - RQ's name
+        connection: Any = None,
+        serializer: Any = None,
+    ) -> Self:
+        """The stored job of an id; `job:execution` stands for the job (RQ).
+
+        Raises:
+            NoSuchJobError: there is none, or its hash is no job's.
+            InvalidName: a ValueError; not a job id.
+        """
+        job = cls(parse_job_id(id), connection=connection, serializer=serializer)
+        job.refresh()
+        return job
+
+    @classmethod
+    def fetch_many(cls, job_ids: Iterable[str], connection: Any, serializer: Any = None) -> list[Self | None]:
+        """Stored jobs in the order of the ids, read at one instant; None where there is none (RQ)."""
+        ids = [parse_job_id(job_id) for job_id in job_ids]
+        for job_id in ids:
+            validate_job_id(job_id)
+        if not ids:
+            return []
+        store = Store.of(connection)
+        found = store.run(view_jobs(store.keys, job_ids=ids))
+        return [
+            cls.from_hash(job_id, raw, connection, serializer) if raw and b"data" in raw else None
+            for job_id, raw in zip(ids, found, strict=True)
+        ]
+
+    @classmethod
+    def from_hash(cls, job_id: str, raw: Mapping[bytes, bytes], connection: Any, serializer: Any = None) -> Self:
+        """A job from its hash, such as claim hands to a worker. Raises NoSuchJobError when it is no job's."""
+        job = cls(job_id, connection=connection, serializer=serializer)
+        job.restore(raw)
+        return job
+
+    @classmethod
+    def exists(cls, job_id: str, connection: Any) -> bool:
+        """Whether a job of this id is stored (RQ)."""
+        store = Store.of(connection)
+        return store.run(view_exists(store.keys, job_id=job_id))
+
+    def refresh(self) -> None:
+        """Read the job again (RQ). Raises NoSuchJobError when it is gone."""
+        raw = self._store.run(view_job(self._store.keys, job_id=self.id))
+        if not raw:
+            raise NoSuchJobError(f"No such job: {self.key}")
+        self.restore(raw)
+
+    def get_status(self, refresh: bool = True) -> JobStatus:
+        """The job's status; `refresh=False` gives the one last seen (RQ).
+
+        Raises:
+            InvalidJobOperation: the job is gone.
+        """
+        if refresh:
+            self._status = self._store.run(view_status(self._store.keys, job_id=self.id))
+        return self._memory_status()
+
+    @property
+    def is_finished(self) -> bool:
+        return self.get_status() is JobStatus.FINISHED
+
+    @property
+    def is_queued(self) -> bool:
+        return self.get_status() is JobStatus.QUEUED
+
+    @property
+    def is_failed(self) -> bool:
+        return self.get_status() is JobStatus.FAILED
+
+    @property
+    def is_started(self) -> bool:
+        return self.get_status() is JobStatus.STARTED
+
+    @property
+    def is_deferred(self) -> bool:
+        return self.get_status() is JobStatus.DEFERRED
+
+    @property
+    def is_canceled(self) -> bool:
+        return self.get_status() is JobStatus.CANCELED
+
+    @property
+    def is_scheduled(self) -> bool:
+        return self.get_status() is JobStatus.SCHEDULED
+
+    @property
+    def is_stopped(self) -> bool:
+        return self.get_status() is JobStatus.STOPPED
+
+    def get_position(self) -> int | None:
+        """Place in its queue, 0 is next; None when it doesn't wait in it (RQ). O(length of the queue)."""
+        return self._store.run(view_position(self._store.keys, queue=self.origin, job_id=self.id))
+
+    def get_meta(self, refresh: bool = True) -> dict[str, Any]:
+        """The user's data on the job, read again unless `refresh=False` (RQ)."""
+        if refresh:
+            raw = self._store.run(view_job(self._store.keys, job_id=self.id)) or {}
+            self.raw = {**self.raw, b"meta": raw.get(b"meta", b"")}
+            self.__dict__.pop("meta", None)
+        return self.meta
+
+    # -- writing ------------------------------------------------------------------------------------------------------
+
+    def save(self, pipeline: Any = None, include_meta: bool = True, include_result: bool = True) -> None:
+        """Store the fields set on this object, never the state; a new job is then 'created', in no queue (RQ).
+
+        Raises:
+            NoSuchJobError: it was stored, and has been deleted since: nothing of it is brought back.
+            UnserializableArguments: a ValueError; the call or meta can't be serialised.
+        """
+        fields = self.changed_fields(include_meta, include_result)
+        if not self.was_stored():
+            self._run(save_job(self._store.keys, job_id=self.id, fields=fields), pipeline)
+            self.__dict__["_sent"] = self.to_dict()
+        elif fields:
+            self._touch(fields, pipeline)
+
+    def save_meta(self) -> None:
+        """Store `meta` (RQ). Raises NoSuchJobError when the job is gone: nothing of it is brought back."""
+        self._touch({"meta": dump_meta(self.serializer, self.meta)})
+
+    def heartbeat(self, timestamp: datetime, ttl: int = 0, pipeline: Any = None, xx: bool = False) -> None:
+        """Store `last_heartbeat` (RQ); ttl and xx have no effect there either."""
+        self.last_heartbeat = timestamp
+        self._touch({"last_heartbeat": utcformat(timestamp)}, pipeline)
+
+    def cancel(
+        self, pipeline: Any = None, enqueue_dependents: bool = False, remove_from_dependencies: bool = False
+    ) -> None:
+        """Take the job out of wherever it is; one that runs loses its lease, and its result is dropped (RQ).
+
+        Args:
+            pipeline: only add it to this pipeline; refusals then go unnoticed.
+            enqueue_dependents: let jobs that waited only for this one run.
+            remove_from_dependencies: the jobs it waits for forget it.
+
+        Raises:
+            InvalidJobOperation: it is canceled already, or gone.
+        """
+        command = cancel(
+            self._store.keys,
+            job_id=self.id,
+            enqueue_dependents=enqueue_dependents,
+            remove_from_dependencies=remove_from_dependencies,
+        )
+        changed = self._run(command, pipeline)
+        if changed is not None and changed.word == "already":
+            raise InvalidJobOperation(f"Cannot cancel already canceled job: {self.id}")
+        if changed is not None and changed.word == "gone":
+            raise InvalidJobOperation(f"Cannot cancel job {self.id}: it is gone")
+        self._status = JobStatus.CANCELED
+
+    def requeue(self, at_front: bool = False) -> Self:
+        """Put a failed or stopped job into its queue again (RQ).
+
+        Raises:
+            InvalidJobOperation: it is not in the failed registry of its queue.
+        """
+        keys = self._store.keys
+        changed = self._store.run(requeue(keys, job_id=self.id, registry=keys.failed(self.origin), at_front=at_front))
+        if changed.word != "ok":
+            raise InvalidJobOperation(f"Cannot requeue job {self.id}: it is not among the failed ones of {self.origin}")
+        self.refresh()
+        return self
+
+    def delete(self, pipeline: Any = None, remove_from_queue: bool = True, delete_dependents: bool = False) -> None:
+        """Remove the job and everything kept about it, results too (RQ). A job that is gone already is no error.
+
+        Args:
+            pipeline: only add it to this pipeline.
+            remove_from_queue: RQ's; a deleted job never stays in a queue here.
+            delete_dependents: delete the jobs that wait for it, too.
+        """
+        self._run(delete(self._store.keys, job_id=self.id, delete_dependents=delete_dependents), pipeline)
+
+    def delete_dependents(self, pipeline: Any = None) -> None:
+        """Delete the jobs that wait for this one (RQ)."""
+        for job_id in self.dependent_ids:
+            self._run(delete(self._store.keys, job_id=job_id), pipeline)
+
+    def cleanup(self, ttl: int | None = None, pipeline: Any = None, remove_from_queue: bool = True) -> None:
+        """Delete the job now (0) or after `ttl` seconds; None and negative values do nothing (RQ)."""
+        if ttl == 0:
+            self.delete(pipeline=pipeline, remove_from_queue=remove_from_queue)
+        elif ttl is not None and ttl > 0:
+            for key in (self.key, self.dependents_key, self.dependencies_key):
+                self._run(plain("EXPIRE", (key, ttl), int), pipeline)
+
+    def _touch(self, fields: Mapping[str, Any], pipeline: Any = None) -> None:
+        if self._run(touch(self._store.keys, job_id=self.id, fields=fields), pipeline) == "gone":
+            raise NoSuchJobError(f"No such job: {self.key}")
+
+    def _run(self, command: Any, pipeline: Any) -> Any:
+        if pipeline is None:
+            return self._store.run(command)
+        self._store.queue_in(pipeline, command)
+        return None
+
+    # -- results ------------------------------------------------------------------------------------------------------
+
+    def latest_result(self, timeout: float = 0) -> Result | None:
+        """The newest result; with a timeout (seconds) waits for the first one to arrive (RQ). Woken, not polling."""
+        return Result.fetch_latest(self, serializer=self.serializer, timeout=timeout)
+
+    def results(self) -> list[Result]:
+        """All results kept, newest first (RQ)."""
+        return Result.all(self, serializer=self.serializer)
+
+    def return_value(self, refresh: bool = False) -> Any:
+        """What the function returned; None before it has succeeded (RQ). Kept once seen, unless `refresh`."""
+        seen: Result | None = self.__dict__.get("_latest_result")
+        if seen is None or refresh:
+            seen = self.__dict__["_latest_result"] = self.latest_result()
+        return seen.return_value if seen is not None and seen.type is Result.Type.SUCCESSFUL else None
+
+    @property
+    def result(self) -> Any:
+        """The return value, or what old versions of RQ stored in the job itself (RQ)."""
+        value = self.return_value(refresh=True)
+        return self._result if value is None else value
+
+    @property
+    def exc_info(self) -> str | None:
+        """Traceback of the latest failure (RQ)."""
+        latest = self.latest_result()
+        if latest is not None and latest.type in (Result.Type.FAILED, Result.Type.STOPPED):
+            return latest.exc_string
+        return self._exc_info
+
+    # -- dependencies -------------------------------------------------------------------------------------------------
+
+    @property
+    def dependency_ids(self) -> list[str]:
+        """Ids of the jobs this one waits for, as registered on the server (RQ)."""
+        return self._store.run(view_dependencies(self._store.keys, job_id=self.id))
+
+    @property
+    def dependent_ids(self) -> list[str]:
+        """Ids of the jobs that wait for this one (RQ)."""
+        return self._store.run(view_dependents(self._store.keys, job_id=self.id))
+
+    @property
+    def dependency(self) -> Self | None:
+        """The first job this one depends on, fetched once; None without one (RQ). Raises NoSuchJobError when gone."""
+        ids = self._dependency_ids
+        if not ids:
+            return None
+        known = self.__dict__.get("_dependency")
+        if known is None:
+            known = self.__dict__["_dependency"] = self.fetch(ids[0], self.connection, self.serializer)
+        return known
+
+    def fetch_dependencies(self, watch: bool = False, pipeline: Any = None) -> list[Self]:
+        """The jobs this one depends on, without those that are gone (RQ). Both arguments are RQ's, without effect."""
+        found = self.fetch_many(self._dependency_ids or (), self.connection, self.serializer)
+        return [job for job in found if job is not None]
+
+    def dependencies_are_met(
+        self,
+        parent_job: BaseJob | None = None,
+        pipeline: Any = None,
+        exclude_job_id: str | None = None,
+        refresh_job_status: bool = True,
+    ) -> bool:
+        """Whether the job could run as far as its dependencies go: each is gone, finished, or allowed to fail (RQ)."""
+        ids = [job_id for job_id in self._dependency_ids or () if job_id != exclude_job_id]
+        done = {JobStatus.FINISHED.value.encode()}
+        if self.allow_dependency_failures:
+            done |= {JobStatus.FAILED.value.encode(), JobStatus.STOPPED.value.encode()}
+        found = self._store.run(view_jobs(self._store.keys, job_ids=ids)) if ids else []
+        return all(raw is None or raw.get(b"status") in done for raw in found)
+
+    # -- upward, by name ----------------------------------------------------------------------------------------------
+
+    def get_executions(self) -> list[Any]:
+        """Its open executions (RQ)."""
+        return list(self.execution_registry.get_executions())
+
+    @property
+    def execution_registry(self) -> Any:
+        """ExecutionRegistry of this job (RQ)."""
+        return lookup("ExecutionRegistry")(self.id, connection=self.connection)
+
+    @property
+    def started_job_registry(self) -> Any:
+        """StartedJobRegistry of its queue (RQ)."""
+        return self._registry("StartedJobRegistry")
+
+    @property
+    def finished_job_registry(self) -> Any:
+        """FinishedJobRegistry of its queue (RQ)."""
+        return self._registry("FinishedJobRegistry")
+
+    @property
+    def failed_job_registry(self) -> Any:
+        """FailedJobRegistry of its queue (RQ)."""
+        return self._registry("FailedJobRegistry")
+
+    def _registry(self, name: str) -> Any:
+        return lookup(name)(
+            self.origin, connection=self.connection, job_class=self.__class__, serializer=self.serializer
+        )
+
+    # -- keys ---------------------------------------------------------------------------------------------------------
+
+    @property
+    def key(self) -> str:
+        """Key of the job hash (RQ)."""
+        return self._store.keys.job(self.id)
+
+    @property
+    def dependents_key(self) -> str:
+        """Key of the set of jobs that wait for this one (RQ)."""
+        return self._store.keys.dependents(self.id)
+
+    @property
+    def dependencies_key(self) -> str:
+        """Key of the set of jobs this one waits for (RQ)."""
+        return self._store.keys.dependencies(self.id)
+
+
+def cancel_job(job_id: str, connection: Any, serializer: Any = None, enqueue_dependents: bool = False) -> None:
+    """Cancel a job by its id (RQ). Raises NoSuchJobError, or InvalidJobOperation when it is canceled already."""
+    Job.fetch(job_id, connection=connection, serializer=serializer).cancel(enqueue_dependents=enqueue_dependents)
+
+
+def requeue_job(job_id: str, connection: Any, serializer: Any = None) -> Job:
+    """Put a failed job into its queue again (RQ). Raises NoSuchJobError, or InvalidJobOperation if it hasn't failed."""
+    return Job.fetch(job_id, connection=connection, serializer=serializer).requeue()

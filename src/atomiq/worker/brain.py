@@ -1,0 +1,390 @@
+"""The worker's decisions, and nothing else: (now, event) -> moves. No I/O, no clock, no threads.
+
+The driver tells it what happened and does what it says. `now` is any clock that only moves forward, in seconds.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from functools import singledispatchmethod
+
+from atomiq.worker import moves as m
+from atomiq.worker.chores import Chores
+from atomiq.worker.rules import Rules
+from atomiq.worker.runs import (
+    DOUBLE_SIGNAL,
+    ECHO_OF_STOP,
+    KILL_AFTER_INTERRUPT,
+    LONGEST_BACK_OFF,
+    OUR_DOING,
+    Intent,
+    Phase,
+    Run,
+)
+from atomiq.worker.search import Reorder, Search
+
+
+class Brain:
+    """Decides for one worker."""
+
+    def __init__(self, rules: Rules, reorder: Reorder, jitter: Callable[[], float]) -> None:
+        """`jitter()`: a number in [0, 1), to spread the tries of many workers to reach their server again."""
+        self.rules = rules
+        self.phase: Phase = "working"
+        self.executed = 0
+        self.lost = 0
+        self.runs: dict[str, Run] = {}
+        self.asides: dict[tuple[m.AsideKind, str], float] = {}
+        self.connected = True
+        self._search = Search(rules, reorder)
+        self._chores = Chores(rules)
+        self._jitter = jitter
+        self._abandoned: list[str] = []
+        self._stop_asked_at = 0.0
+        self._failures = 0
+        self._retry_at: float | None = None
+        self._grace_at: float | None = None
+        self._moves: list[m.Move] = []
+
+    # --- the two questions a driver asks
+
+    def on(self, now: float, event: m.Event) -> list[m.Move]:
+        """What to do about `event`."""
+        if not self._over():
+            self._hear(event, now)
+        if not self._over():
+            self._go_on(now)
+        moves, self._moves = self._moves, []
+        return moves
+
+    def next_wake(self) -> float | None:
+        """When to send a Tick if nothing happens before; None: never."""
+        times = [self._grace_at, *self.asides.values()]
+        times += [run.doubt_until if run.over else run.kill_at for run in self.runs.values()]
+        times += self._chores.times() if self.connected else [self._retry_at]
+        return min((time for time in times if time is not None), default=None)
+
+    @property
+    def held(self) -> tuple[str, ...]:
+        """The executions that are ours as far as we know."""
+        return tuple(self.runs)
+
+    # --- events
+
+    @singledispatchmethod
+    def _hear(self, event: m.Event, now: float) -> None:
+        """Time passed, and `_go_on` sees what is due."""
+
+    @_hear.register
+    def _begin(self, event: m.Begin, now: float) -> None:
+        self._chores.begin(now, event.cut_off_for)
+
+    @_hear.register
+    def _claimed(self, event: m.Claimed, now: float) -> None:
+        self._failures = 0  # not before: a server that answers may still refuse writes
+        self._search.claiming = False
+        stopping = self.phase == "stopping"
+        for job in event.jobs:
+            # The wish to stop may have come while the answer was on its way: then nothing is started any more.
+            intent: Intent = "release" if stopping else ""
+            self.runs[job.execution_id] = Run(job, self._kill_time(now, job.limit), intent, over=stopping)
+            if not stopping:
+                self._do(m.StartJob(job.execution_id))
+        if stopping:
+            return
+        if event.jobs:
+            self._search.took(now, event.jobs)
+        elif event.suspended:
+            self._rest()
+        else:
+            self._found_nothing(now, event)
+
+    @_hear.register
+    def _rang(self, _event: m.Rang, _now: float) -> None:
+        self._search.rang()
+
+    @_hear.register
+    def _not_rung(self, _event: m.NotRung, _now: float) -> None:
+        self._search.not_rung()
+
+    @_hear.register
+    def _limited(self, event: m.Limited, now: float) -> None:
+        run = self.runs.get(event.execution_id)
+        if run is not None and not run.over and run.intent == "":
+            run.kill_at = self._kill_time(now, event.seconds)
+
+    @_hear.register
+    def _call_ended(self, event: m.CallEnded, now: float) -> None:
+        run = self.runs.get(event.execution_id)
+        if run is None or run.over:
+            return
+        run.over = True
+        if run.intent == "lost":
+            del self.runs[event.execution_id]
+            self._do(m.Forget(event.execution_id))
+        elif event.reported:
+            run.verdict = "reported"
+        elif run.intent == "stop":
+            run.verdict = "stopped"
+            if run.job.stopped_callback is not None:
+                self._start_aside(now, "stopped", event.execution_id, run.job.stopped_callback)
+        elif event.terminated and run.intent == "":
+            run.doubt_until = now + ECHO_OF_STOP
+        elif run.intent != "release":
+            self._died(now, event.execution_id)
+
+    def _died(self, now: float, execution_id: str) -> None:
+        run = self.runs[execution_id]
+        run.verdict, run.doubt_until = OUR_DOING.get(run.intent, "died"), None
+        if self.rules.killed_handler:
+            self._start_aside(now, "killed", execution_id, self.rules.aside_limit)
+
+    def _resolve_doubts(self, now: float) -> None:
+        """Whoever stops a service may signal all its processes: then the job wasn't killed, it was to stop with us."""
+        for execution_id, run in self.runs.items():
+            if run.doubt_until is not None and self.phase == "stopping":
+                run.intent, run.doubt_until = "release", None
+            elif run.doubt_until is not None and now >= run.doubt_until:
+                self._died(now, execution_id)
+
+    @_hear.register
+    def _aside_ended(self, event: m.AsideEnded, _now: float) -> None:
+        self.asides.pop((event.kind, event.name), None)
+        if event.kind != "abandoned" and event.name in self.runs:
+            self.runs[event.name].in_aside = False
+
+    @_hear.register
+    def _settled(self, event: m.Settled, now: float) -> None:
+        if event.more:
+            self._chores.free(now, more=True)
+        run = self.runs.pop(event.execution_id, None)
+        if run is None:
+            return
+        if run.verdict is not None:
+            self.executed += 1
+        if event.word == "not_yours":
+            self.lost += 1
+            self._log(logging.WARNING, f"job {run.job.job_id} was no longer ours when it ended: its outcome is dropped")
+        elif event.word == "gone":
+            self._log(logging.WARNING, f"job {run.job.job_id} was deleted while it ran: its outcome is dropped")
+
+    @_hear.register
+    def _extended(self, event: m.Extended, now: float) -> None:
+        if event.reborn:
+            self._do(m.Register())
+        for execution_id in event.lost:
+            run = self.runs.get(execution_id)
+            if run is not None and not run.over and run.intent != "lost":
+                self.lost += 1
+                self._log(logging.WARNING, f"job {run.job.job_id} is no longer ours, its lease was over: killed here")
+                self._kill(now, execution_id, "lost")
+        for execution_id in event.stop:
+            if execution_id in self.runs:
+                self._stop_job(now, execution_id)
+
+    @_hear.register
+    def _reaped(self, event: m.Reaped, now: float) -> None:
+        self._chores.reaped(now, event.next_in)
+        self._abandoned.extend(event.failed)
+
+    @_hear.register
+    def _freed(self, event: m.Freed, now: float) -> None:
+        self._chores.free(now, event.more)
+
+    @_hear.register
+    def _signalled(self, event: m.Signalled, now: float) -> None:
+        self._stop(now, event.name, event.at)
+
+    @_hear.register
+    def _told(self, event: m.Told, now: float) -> None:
+        running = [name for name, run in self.runs.items() if not run.over]
+        if not self.rules.killable:
+            self._log(logging.WARNING, f"command {event.command} ignored: this worker runs its jobs in its own process")
+        elif event.command == "kill-horse":
+            if not running:
+                self._log(logging.INFO, "command kill-horse ignored: no job runs here")
+            for execution_id in running:
+                self._kill(now, execution_id, "kill")
+        elif event.command == "stop-job":
+            named = [name for name in running if self.runs[name].job.job_id == event.job_id]
+            if not named:
+                self._log(logging.INFO, f"command stop-job ignored: job {event.job_id} doesn't run here")
+            for execution_id in named:
+                self._stop_job(now, execution_id)
+
+    @_hear.register
+    def _cut_off(self, event: m.CutOff, now: float) -> None:
+        if self.connected:
+            self._do(m.Hangup())
+        self.connected = False
+        self._search.lost_touch()
+        for run in self.runs.values():
+            run.sent = False
+        delay = min(LONGEST_BACK_OFF, 2.0**self._failures) * (1 - self._jitter() / 5)
+        self._failures += 1
+        self._retry_at = now + delay
+        self._log(logging.ERROR, f"the server can't be reached ({event.reason}); next try in {delay:.1f} s")
+
+    @_hear.register
+    def _back(self, _event: m.Back, now: float) -> None:
+        self.connected, self._retry_at = True, None
+        self._chores.back(now)
+        self._log(logging.INFO, "the server is back")
+
+    # --- what follows from any event
+
+    def _go_on(self, now: float) -> None:
+        self._enforce_limits(now)
+        self._resolve_doubts(now)
+        if self._abandoned and not any(kind == "abandoned" for kind, _ in self.asides):
+            self._start_aside(now, "abandoned", self._abandoned.pop(0), self.rules.aside_limit)
+        if self.connected:
+            for chore in self._chores.due(now, self.held):
+                self._do(chore)
+            self._send_what_ended()
+        elif self._retry_at is not None and now >= self._retry_at:
+            self._retry_at = None
+            self._do(m.Probe())
+        if self.phase == "working":
+            self._look_for_work()
+        elif self.phase == "stopping" and not self._busy and not self._search.claiming:
+            self._quit()
+
+    def _send_what_ended(self) -> None:
+        back = [name for name, run in self.runs.items() if run.over and run.intent == "release" and not run.verdict]
+        back = [name for name in back if not self.runs[name].sent]
+        if back:
+            self._do(m.Release(tuple(back)))
+        for execution_id, run in self.runs.items():
+            if run.over and not run.sent and not run.in_aside and run.doubt_until is None:
+                run.sent = True
+                if run.verdict is not None:
+                    claim = self._search.claim(len(self.runs) - 1) if self.phase == "working" else None
+                    self._do(m.Settle(execution_id, run.verdict, claim))
+
+    def _look_for_work(self) -> None:
+        if self._search.used_up:
+            if not self._busy:
+                self._log(logging.INFO, f"finished executing {self.executed} jobs, quitting")
+                self._quit()
+        elif self.connected:
+            if self._search.listening and self.rules.burst and not self._busy:
+                self._search.listening = False
+                self._do(m.StopListening())
+            claim = self._search.claim(len(self.runs))
+            if claim is not None:
+                self._do(claim)
+
+    def _found_nothing(self, now: float, event: m.Claimed) -> None:
+        if self._search.suspended:
+            self._search.suspended = False
+            self._log(logging.INFO, "resumed")
+        if event.more:  # a bounded step met only what is not to be run: look on
+            return
+        if self.rules.burst and not self._busy:
+            self._log(logging.INFO, "done, quitting")
+            self._quit()
+            return
+        idle = self._search.idle_for(now, len(self.runs))
+        if self.rules.max_idle_time is not None and idle >= self.rules.max_idle_time and not self._busy:
+            self._log(logging.INFO, f"idle for {idle:.0f} seconds, quitting")
+            self._quit()
+            return
+        self._do(self._search.listen(now, event.due_in, len(self.runs)))
+
+    def _rest(self) -> None:
+        if not self._search.suspended:
+            self._log(logging.INFO, "suspended, run `atomiq resume` to resume")
+        self._search.suspended = True
+        if self.rules.burst and not self._busy:
+            self._quit()
+            return
+        self._do(m.Beat(state="suspended"))
+        self._do(self._search.rest())
+
+    # --- limits, stops, kills
+
+    def _enforce_limits(self, now: float) -> None:
+        if self._grace_at is not None and now >= self._grace_at:
+            self._grace_at = None
+            for execution_id, run in self.runs.items():
+                if not run.over and run.intent == "":
+                    self._log(logging.WARNING, f"job {run.job.job_id} is interrupted and given back: the grace is over")
+                    run.intent, run.kill_at = "release", now + KILL_AFTER_INTERRUPT
+                    self._do(m.Interrupt(execution_id))
+        for execution_id, run in self.runs.items():
+            if not run.over and run.kill_at is not None and now >= run.kill_at:
+                if run.intent == "":
+                    self._log(logging.WARNING, f"job {run.job.job_id} overran its time limit and is killed")
+                self._kill(now, execution_id, run.intent or "overrun")
+        for kind, name in [key for key, kill_at in self.asides.items() if now >= kill_at]:
+            self.asides[kind, name] = now + KILL_AFTER_INTERRUPT
+            self._log(logging.WARNING, f"a callback ({kind}, {name}) overran its time limit and is killed")
+            self._do(m.KillAside(kind, name))
+
+    def _kill(self, now: float, execution_id: str, intent: Intent) -> None:
+        run = self.runs[execution_id]
+        run.intent, run.kill_at = intent, now + KILL_AFTER_INTERRUPT
+        self._do(m.Kill(execution_id))
+
+    def _stop_job(self, now: float, execution_id: str) -> None:
+        run = self.runs[execution_id]
+        if run.over or run.intent in ("stop", "lost"):
+            return
+        if not self.rules.killable:
+            self._log(logging.WARNING, f"job {run.job.job_id} can't be stopped: it runs in the worker's own process")
+            return
+        self._log(logging.INFO, f"job {run.job.job_id} is stopped on request")
+        self._kill(now, execution_id, "stop")
+
+    def _stop(self, now: float, cause: str, asked_at: float) -> None:
+        if self.phase == "stopping":
+            if asked_at - self._stop_asked_at >= DOUBLE_SIGNAL:
+                self._log(logging.INFO, "cold shut down")
+                self._quit(cold=True)
+            return
+        self.phase, self._stop_asked_at = "stopping", asked_at
+        self._log(logging.INFO, f"warm shut down requested ({cause})")
+        self._stop_listening()
+        if not self.runs:
+            self._log(logging.INFO, "stopping on request")
+            return
+        if self.rules.grace is not None and self.rules.killable:
+            self._grace_at = now + self.rules.grace
+        if self.connected:
+            self._do(m.Beat(stopping=True))
+
+    def _quit(self, cold: bool = False) -> None:
+        self._stop_listening()
+        self.phase = "over"
+        self._do(m.Quit(cold=cold))
+
+    def _stop_listening(self) -> None:
+        if self._search.listening:
+            self._search.listening = False
+            self._do(m.StopListening())
+
+    # --- bookkeeping
+
+    def _over(self) -> bool:
+        return self.phase == "over"
+
+    @property
+    def _busy(self) -> bool:
+        return bool(self.runs or self.asides)
+
+    def _kill_time(self, now: float, limit: float | None) -> float | None:
+        return None if limit is None or not self.rules.killable else now + limit + self.rules.kill_after
+
+    def _start_aside(self, now: float, kind: m.AsideKind, name: str, limit: float) -> None:
+        if kind != "abandoned":
+            self.runs[name].in_aside = True
+        self.asides[kind, name] = now + limit + self.rules.kill_after
+        self._do(m.StartAside(kind, name))
+
+    def _log(self, level: int, text: str) -> None:
+        self._do(m.Log(level, text))
+
+    def _do(self, move: m.Move) -> None:
+        self._moves.append(move)

@@ -1,0 +1,65 @@
+"""The brain's timers for what has to be done every so often, whatever the jobs do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from atomiq.worker import moves as m
+from atomiq.worker.rules import Rules
+
+SHORTEST_PAUSE: Final = 0.01
+
+
+class Chores:
+    """When to extend leases and beat, to look at others' leases, to clean registries, to free dependants.
+
+    Extending beats too, so one timer serves both: whatever is claimed between two beats is extended in time by the
+    next.
+    """
+
+    def __init__(self, rules: Rules) -> None:
+        self._rules = rules
+        self._beat_at = 0.0
+        self._reap_at = 0.0
+        self._upkeep_at = 0.0
+        self._free_at: float | None = None
+
+    def begin(self, now: float, cut_off_for: float) -> None:
+        self._upkeep_at = now
+        self._reap_at = now + cut_off_for
+        self._beat_at = now + self._rules.lease / 3
+
+    def reaped(self, now: float, next_in: float | None) -> None:
+        """The next look at leases: when the first is over, and in any case before long, as shorter ones may be
+        given."""
+        third = self._rules.lease / 3
+        self._reap_at = now + (third if next_in is None else min(third, max(next_in, SHORTEST_PAUSE)))
+
+    def free(self, now: float, more: bool) -> None:
+        self._free_at = now if more else None
+
+    def back(self, now: float) -> None:
+        """The connection is back. Others may have been cut off as well: they get a whole lease to extend theirs."""
+        self._reap_at = now + self._rules.lease
+        self._beat_at = now
+
+    def due(self, now: float, held: tuple[str, ...]) -> Iterator[m.Move]:
+        if now >= self._beat_at:
+            self._beat_at = now + self._rules.lease / 3
+            if not held:
+                yield m.Beat()
+            elif self._rules.extends:
+                yield m.Extend(held)
+        if now >= self._upkeep_at:
+            self._upkeep_at = now + self._rules.upkeep_interval
+            yield m.Upkeep()
+        if now >= self._reap_at:
+            self._reap_at = now + self._rules.lease / 3
+            yield m.Reap()
+        if self._free_at is not None and now >= self._free_at:
+            self._free_at = None
+            yield m.Free()
+
+    def times(self) -> list[float | None]:
+        return [self._beat_at, self._reap_at, self._upkeep_at, self._free_at]

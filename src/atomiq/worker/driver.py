@@ -1,0 +1,337 @@
+"""The worker's loop: one thread, one selector. It tells the brain what happened and does what the brain says.
+
+Commands to the server are sent one at a time and answered at once. When one fails because the server is away, the
+rest of that batch which needs the server is left out; the brain knows what it has to do again.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import time
+from collections import deque
+from collections.abc import Callable, Hashable, Iterator
+from selectors import EVENT_READ, DefaultSelector
+from typing import Any, Final, Protocol
+
+from atomiq._commands.claim import Claimed
+from atomiq._core.errors import ServerOutOfMemory, ServerReadOnly, ServerUnavailable
+from atomiq._wire.sync import Store
+from atomiq.executors.death import Death
+from atomiq.executors.fork import Call, ForkExecutor
+from atomiq.executors.inline import InlineExecutor
+from atomiq.executors.perform import ColdStop
+from atomiq.executors.report import Report
+from atomiq.worker import moves as m
+from atomiq.worker.brain import Brain
+from atomiq.worker.children import Children
+from atomiq.worker.desk import Desk
+from atomiq.worker.ears import Ears
+from atomiq.worker.keeper import Keeper, Note
+from atomiq.worker.logs import JobLog
+from atomiq.worker.own_store import ping, uptime
+from atomiq.worker.remote import BadCommand, parse_command
+from atomiq.worker.settle import Holding, taken
+from atomiq.worker.signals import SHUTDOWN_SIGNALS, Signals
+from atomiq.worker.upkeep import Upkeep
+
+AWAY: Final = (ServerUnavailable, ServerReadOnly, ServerOutOfMemory)
+"""Not the worker's fault and likely to pass: it waits. (A primary that became a replica, a full server.)"""
+LONGEST_SELECT: Final = 10.0
+
+
+class Host(Protocol):
+    """What the loop needs from the worker object that it works for."""
+
+    name: str
+
+    def job_call(self, claimed: Claimed) -> Call:
+        """The call of a job, for a child or for here."""
+
+    def aside_call(self, kind: m.AsideKind, job: Claimed | str, death: Death | None) -> Call:
+        """A callback of a job, for a child. `job` is an id for 'abandoned'."""
+
+    def register_birth(self) -> None:
+        """Write the worker's hash."""
+
+
+class Driver:
+    """Runs one worker until its brain says quit."""
+
+    def __init__(
+        self,
+        host: Host,
+        brain: Brain,
+        store: Store,
+        signals: Signals,
+        upkeep: Upkeep,
+        desk: Desk,
+        job_log: JobLog,
+        log: logging.Logger,
+        keeper: Keeper | None = None,
+    ) -> None:
+        """`keeper`: given for a worker that runs its jobs in this process; None: jobs are run in children."""
+        self.host = host
+        self.brain = brain
+        self.store = store
+        self.log = log
+        self._signals = signals
+        self._upkeep = upkeep
+        self._desk = desk
+        self._job_log = job_log
+        self._keeper = keeper
+        self._inline = InlineExecutor()
+        self._forks = ForkExecutor(self._unshare)
+        self._selector = DefaultSelector()
+        self._children = Children(self._selector, self._forks, self._limited, self._child_ended)
+        channel = store.keys.pubsub(host.name) if keeper is None else None
+        self._ears = Ears(store, channel, self._selector, self._bell_answered, self._message)
+        self._events: deque[m.Event] = deque()
+        self._over = False
+        self._dropping = False
+
+    # --- the loop
+
+    def run(self) -> None:
+        """Work. Raises what nobody foresaw; children are dead and connections closed in any case."""
+        self._selector.register(self._signals.fileno(), EVENT_READ, self._take_wishes)
+        try:
+            up_for = uptime(self.store)
+            self._ears.subscribe()
+            lease = self.brain.rules.lease
+            self._feed(m.Begin(0.0 if up_for is None else max(0.0, lease - up_for)))
+            while not self._over:
+                self._turn()
+        finally:
+            self._children.close()
+            self._forks.close()
+            self._ears.close()
+            self._selector.close()
+
+    def _turn(self) -> None:
+        for key, _ in self._selector.select(self._wait()):
+            if self._over:
+                return
+            try:
+                key.data()
+            except AWAY as error:
+                self._cut_off(error)
+            self._work_off()
+        self._children.check()
+        if self._ears.overdue():
+            self._events.append(m.CutOff("the connection of the bell is dead"))
+        due = self.brain.next_wake()
+        if self._events or (due is not None and time.monotonic() >= due):
+            self._feed(m.Tick())
+
+    def _wait(self) -> float:
+        times = [time for time in (self.brain.next_wake(), self._children.wake_at()) if time is not None]
+        return max(0.0, min(min(times, default=LONGEST_SELECT) - time.monotonic(), LONGEST_SELECT))
+
+    def _feed(self, event: m.Event) -> None:
+        self._events.append(event)
+        self._work_off()
+
+    def _work_off(self) -> None:
+        while self._events and not self._over:
+            event = self._events.popleft()
+            if isinstance(event, m.CutOff):
+                self._dropping = False
+            for move in self.brain.on(time.monotonic(), event):
+                if self._dropping and type(move) in _NEEDS_SERVER:
+                    continue
+                try:
+                    _DO[type(move)](self, move)
+                except AWAY as error:
+                    self._cut_off(error)
+
+    def _cut_off(self, error: Exception) -> None:
+        self._dropping = True
+        self._events.appendleft(m.CutOff(str(error)))
+
+    # --- what happened
+
+    def _take_wishes(self) -> None:
+        for name, at in self._signals.take():
+            self._events.append(m.Signalled(name, at))
+
+    def _bell_answered(self, rung: bool) -> None:
+        self._events.append(m.Rang() if rung else m.NotRung())
+
+    def _message(self, payload: bytes) -> None:
+        try:
+            command = parse_command(payload)
+        except BadCommand as error:
+            self.log.warning("Worker %s: message ignored: %s", self.host.name, error)
+            return
+        if command.name == "shutdown":
+            self.log.info("Worker %s: received the command to shut down", self.host.name)
+            self._events.append(m.Signalled("shutdown command", time.monotonic()))
+        else:
+            self._events.append(m.Told(command.name, command.job_id))
+
+    def _limited(self, key: Hashable, seconds: float | None) -> None:
+        if isinstance(key, str):
+            self._events.append(m.Limited(key, seconds))
+
+    def _child_ended(self, key: Hashable, report: Report | None, death: Death | None) -> None:
+        if isinstance(key, tuple):
+            kind, name = key
+            if kind == "killed" and report is not None and name in self._desk.holdings:
+                self._desk.holdings[name].retry = report.retry
+            self._events.append(m.AsideEnded(kind, name))
+            return
+        execution_id = str(key)
+        holding = self._desk.holdings[execution_id]
+        holding.report, holding.death, holding.ended = report, death, time.monotonic()
+        terminated = death is not None and death.signal_number in SHUTDOWN_SIGNALS
+        self._events.append(m.CallEnded(execution_id, report is not None, terminated))
+
+    # --- moves: work
+
+    def _claim(self, move: m.Claim) -> None:
+        claimed = self._desk.claim(move)
+        self._take_wishes()  # a wish to stop that came meanwhile goes first, so that nothing is started in vain
+        self._events.append(claimed)
+
+    def _start_job(self, move: m.StartJob) -> None:
+        holding = self._desk.holdings[move.execution_id]
+        self._job_log.started(holding.claimed)
+        call = self.host.job_call(holding.claimed)
+        if self._keeper is None:
+            holding.child = self._children.start(move.execution_id, call)
+        else:
+            self._run_inline(self._keeper, holding, call)
+
+    def _run_inline(self, keeper: Keeper, holding: Holding, call: Call) -> None:
+        claimed, limit = holding.claimed, taken(holding.claimed).limit
+        now = time.monotonic()
+        until = None if limit is None else now + limit + self.brain.rules.kill_after
+        keeper.start()
+        keeper.hold(Note(claimed.queue, claimed.job_id, claimed.execution_id, now, until))
+        self._signals.in_job = True
+        try:
+            holding.report = self._inline.start(call)
+        except ColdStop:
+            self.log.warning("Worker %s: job %s is broken off and given back", self.host.name, claimed.job_id)
+        finally:
+            self._signals.in_job = False
+            keeper.drop()
+        self._take_wishes()
+        if holding.report is not None:
+            self._events.append(m.CallEnded(claimed.execution_id, reported=True))
+
+    def _settle(self, move: m.Settle) -> None:
+        events = list(self._desk.settle(move, self.brain.rules.kill_after))
+        self._take_wishes()
+        self._events.extend(events)
+
+    def _release(self, move: m.Release) -> None:
+        self._events.extend(self._desk.release(move.execution_ids))
+
+    def _forget(self, move: m.Forget) -> None:
+        self._desk.holdings.pop(move.execution_id, None)
+
+    def _kill(self, move: m.Kill) -> None:
+        self._children.kill(move.execution_id, signal.SIGKILL)
+
+    def _interrupt(self, move: m.Interrupt) -> None:
+        self._children.kill(move.execution_id, signal.SIGTERM)
+
+    def _start_aside(self, move: m.StartAside) -> None:
+        death = None
+        job: Claimed | str = move.name
+        if move.kind != "abandoned":
+            holding = self._desk.holdings[move.name]
+            job, death = holding.claimed, holding.death
+        self._children.start((move.kind, move.name), self.host.aside_call(move.kind, job, death))
+
+    def _kill_aside(self, move: m.KillAside) -> None:
+        self._children.kill((move.kind, move.name), signal.SIGKILL)
+
+    # --- moves: the rest
+
+    def _listen(self, move: m.Listen) -> None:
+        self._ears.listen(move.queues, move.timeout)
+
+    def _stop_listening(self, _move: m.StopListening) -> None:
+        self._ears.stop_listening()
+
+    def _extend(self, move: m.Extend) -> None:
+        self._events.append(self._desk.extend(move.execution_ids))
+
+    def _beat(self, move: m.Beat) -> None:
+        if self._keeper is not None:
+            self._keeper.start()
+        self._events.extend(self._desk.beat(move))
+
+    def _register(self, _move: m.Register) -> None:
+        self.log.warning("Worker %s: its entry had vanished from the server; written anew", self.host.name)
+        self.host.register_birth()
+
+    def _reap(self, _move: m.Reap) -> None:
+        now = self._desk.server_time()
+        failed, first = self._upkeep.reap(now)
+        self._events.append(m.Reaped(tuple(failed), None if first is None or now is None else first - now))
+
+    def _keep_up(self, _move: m.Upkeep) -> None:
+        if self._upkeep.clean(self.brain.rules.upkeep_interval):
+            self._events.append(m.Freed(more=True))
+
+    def _free(self, _move: m.Free) -> None:
+        self._events.append(m.Freed(self._upkeep.free().more))
+
+    def _hangup(self, _move: m.Hangup) -> None:
+        self._ears.close()
+
+    def _probe(self, _move: m.Probe) -> None:
+        ping(self.store)
+        self._ears.subscribe()
+        self._events.append(m.Back())
+
+    def _log(self, move: m.Log) -> None:
+        self.log.log(move.level, "Worker %s: %s", self.host.name, move.text)
+
+    def _quit(self, move: m.Quit) -> None:
+        if move.cold:
+            for name, holding in self._desk.holdings.items():
+                if holding.child is not None:
+                    self.log.info("Worker %s: killed horse pid %s", self.host.name, holding.child.pid)
+                self._children.kill(name, signal.SIGKILL)
+        self._over = True
+
+    def _unshare(self) -> Iterator[int]:
+        """File descriptors that would let a child disturb the loop, or keep its connections open after it has closed
+        them."""
+        yield self._selector.fileno()
+        yield from self._signals.fds
+        yield from self._ears.fds()
+        yield from self._children.fds()
+
+
+_DO: Final[dict[type[m.Move], Callable[[Driver, Any], None]]] = {
+    m.Claim: Driver._claim,  # noqa: SLF001
+    m.Listen: Driver._listen,  # noqa: SLF001
+    m.StopListening: Driver._stop_listening,  # noqa: SLF001
+    m.StartJob: Driver._start_job,  # noqa: SLF001
+    m.Settle: Driver._settle,  # noqa: SLF001
+    m.Release: Driver._release,  # noqa: SLF001
+    m.Forget: Driver._forget,  # noqa: SLF001
+    m.Kill: Driver._kill,  # noqa: SLF001
+    m.Interrupt: Driver._interrupt,  # noqa: SLF001
+    m.StartAside: Driver._start_aside,  # noqa: SLF001
+    m.KillAside: Driver._kill_aside,  # noqa: SLF001
+    m.Extend: Driver._extend,  # noqa: SLF001
+    m.Beat: Driver._beat,  # noqa: SLF001
+    m.Reap: Driver._reap,  # noqa: SLF001
+    m.Upkeep: Driver._keep_up,  # noqa: SLF001
+    m.Free: Driver._free,  # noqa: SLF001
+    m.Register: Driver._register,  # noqa: SLF001
+    m.Hangup: Driver._hangup,  # noqa: SLF001
+    m.Probe: Driver._probe,  # noqa: SLF001
+    m.Log: Driver._log,  # noqa: SLF001
+    m.Quit: Driver._quit,  # noqa: SLF001
+}
+_NEEDS_SERVER: Final[frozenset[type[m.Move]]] = frozenset(
+    {m.Claim, m.Listen, m.Settle, m.Release, m.Extend, m.Beat, m.Reap, m.Upkeep, m.Free, m.Register, m.Probe}
+)

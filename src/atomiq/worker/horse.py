@@ -1,0 +1,153 @@
+"""The worker object's part inside the process that makes a call: RQ's overridable methods around a job."""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import time
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from setproctitle import setproctitle
+
+from atomiq._commands.claim import Claimed
+from atomiq.executors.aside import call_abandoned, call_killed, call_stopped
+from atomiq.executors.death import Death
+from atomiq.executors.fork import Announce, Call
+from atomiq.executors.perform import ColdStop, Handler, Performer, describe_error, run_handlers
+from atomiq.executors.report import Report
+from atomiq.job import Job, JobStatus
+from atomiq.timeouts import BaseDeathPenalty, UnixSignalDeathPenalty
+from atomiq.worker.moves import AsideKind
+from atomiq.worker.record import WorkerRecord
+
+
+class Horse(WorkerRecord):
+    """What a worker does where user code runs. Subclasses may override `main_work_horse`, `setup_work_horse_signals`,
+    `perform_job`, `handle_exception` and `handle_work_horse_killed`, as with RQ."""
+
+    death_penalty_class: type[BaseDeathPenalty] = UnixSignalDeathPenalty
+    queue_class: Any
+    forks: ClassVar[bool] = True
+
+    log: logging.Logger
+    default_result_ttl: int
+    _exc_handlers: list[Handler]
+    _work_horse_killed_handler: Callable[..., Any] | None = None
+    _announce: Announce | None = None
+    _report: Report | None = None
+    _is_horse: bool = False
+
+    @property
+    def is_horse(self) -> bool:
+        """Whether this is the process that runs a job for a forking worker (RQ)."""
+        return self._is_horse
+
+    # --- what the loop asks for
+
+    def job_call(self, claimed: Claimed) -> Call:
+        """The call of a claimed job, to be made in a child, or here if the worker doesn't fork."""
+
+        def call(announce: Announce) -> Report:
+            started = time.monotonic()
+            self._announce, self._report = announce, None
+            try:
+                job = self._restore_job(claimed)
+                queue = self.queue_class(claimed.queue, connection=self.connection, serializer=self.serializer)
+                if self.forks:
+                    os.environ["RQ_WORKER_ID"], os.environ["RQ_JOB_ID"] = self.name, job.id
+                    self._is_horse = True
+                    self.main_work_horse(job, queue)
+                else:
+                    self.perform_job(job, queue)
+            except ColdStop:
+                raise
+            except BaseException:  # noqa: BLE001  the job's hash, or a method of a subclass; neither may end the worker
+                return Report("failed", started, time.monotonic(), exc_string=describe_error())
+            text = f"{type(self).__name__}.perform_job did not perform the job"
+            return self._made_report() or Report("failed", started, time.monotonic(), exc_string=text)
+
+        return call
+
+    def aside_call(self, kind: AsideKind, job: Claimed | str, death: Death | None) -> Call:
+        """A callback of a job whose own process is gone."""
+
+        def call(_announce: Announce) -> Report:
+            if isinstance(job, str):
+                return call_abandoned(
+                    lambda: self.job_class.fetch(job, self.connection, self.serializer),
+                    self.death_penalty_class,
+                    self.handle_exception,
+                    self.log,
+                )
+            restored = self._restore_job(job)
+            if kind == "stopped":
+                restored._status = JobStatus.STOPPED  # noqa: SLF001  what callbacks see, as with RQ
+                return call_stopped(restored, self.death_penalty_class, self.log)
+            arguments = (None, None, None) if death is None else (death.pid, death.status, death.usage)
+            return call_killed(restored, self.handle_work_horse_killed, arguments, self.log)
+
+        return call
+
+    def _made_report(self) -> Report | None:
+        return self._report
+
+    def _restore_job(self, claimed: Claimed) -> Job:
+        job = self.job_class.from_hash(claimed.job_id, claimed.fields, self.connection, self.serializer)
+        job._status = JobStatus.STARTED  # noqa: SLF001  the hash is as it was before the claim
+        job.worker_name, job.attempts, job.origin = self.name, claimed.attempt, claimed.queue
+        return job
+
+    # --- RQ's methods
+
+    def main_work_horse(self, job: Job, queue: Any) -> None:
+        """All that a child does (RQ)."""
+        random.seed()
+        self.setup_work_horse_signals()
+        self.procline(f"running {job.description or job.id} since {time.strftime('%H:%M:%S')}")
+        self.perform_job(job, queue)
+
+    def setup_work_horse_signals(self) -> None:
+        """Called in a child after its signals are set: SIGINT ignored, SIGTERM as usual (RQ)."""
+
+    def perform_job(self, job: Job, queue: Any) -> bool:
+        """Make the call and what belongs to it; True if it succeeded (RQ). The worker settles the job afterwards."""
+        performer = Performer(
+            self.serializer,
+            self.death_penalty_class,
+            self.default_result_ttl,
+            self.handle_exception,
+            self.name,
+            self.log,
+        )
+        self._report = performer.perform(job, self._announce or (lambda _seconds: None))
+        return self._report.succeeded
+
+    def handle_exception(self, job: Job, *exc_info: Any) -> None:
+        """Have the exception handlers called (RQ)."""
+        kind, exception, trace = exc_info
+        run_handlers(list(self._exc_handlers), job, (kind, exception, trace), self.log)
+
+    def push_exc_handler(self, handler_func: Handler) -> None:
+        """Add an exception handler behind the others (RQ)."""
+        self._exc_handlers.append(handler_func)
+
+    def pop_exc_handler(self) -> Handler:
+        """Take the last exception handler away (RQ)."""
+        return self._exc_handlers.pop()
+
+    def handle_work_horse_killed(self, job: Job, retpid: int | None, ret_val: int | None, rusage: Any) -> None:
+        """Called when a child died before its job had ended (RQ). It runs in a child of its own, not in the
+        supervisor."""
+        if self._work_horse_killed_handler is not None:
+            self._work_horse_killed_handler(job, retpid, ret_val, rusage)
+
+    @property
+    def _has_killed_handler(self) -> bool:
+        overridden = type(self).handle_work_horse_killed is not Horse.handle_work_horse_killed
+        return overridden or self._work_horse_killed_handler is not None
+
+    def procline(self, message: str) -> None:
+        """Show what the process does in the list of processes (RQ)."""
+        setproctitle(f"atomiq:worker:{self.name}: {message}")

@@ -1,0 +1,63 @@
+"""The worker's own line to the server: never shared with user code, with short patience and no silent repetitions.
+
+The loop has to hear of a broken connection at once, because it has children and leases to look after meanwhile.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from atomiq._commands.base import plain, text
+from atomiq._core.errors import PermissionDenied, ScriptError
+from atomiq._wire.prefixes import set_prefix
+from atomiq._wire.siblings import fresh_like
+from atomiq._wire.sync import Store
+
+
+def own_store(connection: Any, name: str, lease: float) -> Store:
+    """A store with a pool of its own to the server of `connection`. A command may take a third of a lease (seconds)."""
+    timeout = max(2.0, lease / 3)
+    options = {"retry": None, "socket_timeout": timeout, "socket_connect_timeout": timeout, "client_name": name}
+    fresh = fresh_like(connection, **options)
+    set_prefix(fresh, Store.of(connection).keys.prefix)
+    return Store.of(fresh)
+
+
+def close_store(store: Store) -> None:
+    """Close its connections."""
+    store.connection.connection_pool.disconnect()
+
+
+def address_seen(store: Store) -> str:
+    """`ip:port` of our connection as the server sees it; 'unknown' when it doesn't say (RQ's word)."""
+    fields = dict(part.split("=", 1) for part in text(_ask(store, "CLIENT", "INFO")).split() if "=" in part)
+    return fields.get("addr", "unknown")
+
+
+def uptime(store: Store) -> float | None:
+    """Seconds since the server started; None when it may not be asked."""
+    info = _ask(store, "INFO", "server")  # redis-py makes a dict of it
+    seconds = info.get("uptime_in_seconds") if isinstance(info, dict) else None
+    return None if seconds is None else float(seconds)
+
+
+def ping(store: Store) -> None:
+    """Raises ServerUnavailable when there is nobody."""
+    store.run(plain("PING", (), lambda reply: reply))
+
+
+def first_end(store: Store, queue: str) -> float | None:
+    """When the first lease of a queue is over, in seconds of the server's clock; None without any."""
+
+    def decode(reply: Any) -> float | None:
+        flat = [part for item in reply for part in (item if isinstance(item, list | tuple) else (item,))]
+        return float(flat[1]) if flat else None
+
+    return store.run(plain("ZRANGE", (store.keys.wip(queue), 0, 0, "WITHSCORES"), decode))
+
+
+def _ask(store: Store, command: str, *arguments: str) -> Any:
+    try:
+        return store.run(plain(command, arguments, lambda reply: reply))
+    except (PermissionDenied, ScriptError):
+        return b""

@@ -1,0 +1,37 @@
+"""An execution in the brain's books, and the brain's patience. Times are seconds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from atomiq.worker import moves as m
+
+Phase = Literal["working", "stopping", "over"]
+Intent = Literal["", "stop", "kill", "overrun", "lost", "release"]
+
+DOUBLE_SIGNAL: Final = 1.0
+"""Seconds in which a second signal is an echo of the first: a terminal signals a whole group, as RQ's pool does."""
+ECHO_OF_STOP: Final = 0.25
+"""How long after a child's death by SIGTERM our own may still come."""
+KILL_AFTER_INTERRUPT: Final = 1.0
+LONGEST_BACK_OFF: Final = 10.0
+
+
+@dataclass(slots=True)
+class Run:
+    """One execution that this worker holds. `over`: the call has ended, and the server is to be told, perhaps after a
+    callback (`in_aside`), or once it is clear why it ended (`doubt_until`); `sent`: it has been told."""
+
+    job: m.Taken
+    kill_at: float | None
+    intent: Intent = ""
+    verdict: m.Verdict | None = None
+    over: bool = False
+    doubt_until: float | None = None
+    in_aside: bool = False
+    sent: bool = False
+
+
+OUR_DOING: Final[dict[str, m.Verdict]] = {"overrun": "overran", "kill": "killed"}
+"""What a child's death means when we meant it; else it died, and for all we know it was no fault of the job."""

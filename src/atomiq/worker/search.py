@@ -1,0 +1,94 @@
+"""The brain's search for work: which queues to ask in which order, when to wait for the bell and for how long."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from atomiq.worker import moves as m
+from atomiq.worker.rules import Rules
+
+Reorder = Callable[[Sequence[str], str], Sequence[str]]
+"""(queues, the queue a job was just taken from) -> the queues in the order to ask them next."""
+
+SHORTEST_WAIT: Final = 0.001
+
+
+class Search:
+    """What is known about work to be had."""
+
+    def __init__(self, rules: Rules, reorder: Reorder) -> None:
+        self.order: tuple[str, ...] = tuple(rules.queues)
+        self.started = 0
+        self.claiming = False
+        self.listening = False
+        self.suspended = False
+        self._rules = rules
+        self._reorder = reorder
+        self._idle_since: float | None = None
+        self._quick_until = float("-inf")
+        self._waits_plainly = False
+        self._was_not_rung = False
+        self._watched_schedule = False
+
+    def claim(self, running: int) -> m.Claim | None:
+        """The claim to make beside `running` jobs, if there is room for one and none is on its way."""
+        if self.claiming or self.listening:
+            return None
+        count = self._rules.slots - running
+        if self._rules.max_jobs is not None:
+            count = min(count, self._rules.max_jobs - self.started)
+        if count <= 0:
+            return None
+        self.claiming = True
+        return m.Claim(self.order, count, self._watched_schedule)
+
+    @property
+    def used_up(self) -> bool:
+        """max_jobs have been started."""
+        return self._rules.max_jobs is not None and self.started >= self._rules.max_jobs
+
+    def took(self, now: float, jobs: Sequence[m.Taken]) -> None:
+        if self._was_not_rung:  # the bell was silent although there was work: RQ's producers don't ring
+            self._quick_until = now + self._rules.quick_period
+        self._was_not_rung = self._watched_schedule = False
+        self._idle_since = None
+        self.suspended = False
+        for job in jobs:
+            self.started += 1
+            self.order = tuple(self._reorder(self.order, job.queue))
+
+    def rang(self) -> None:
+        self.listening = False
+
+    def not_rung(self) -> None:
+        self.listening = False
+        self._was_not_rung = self._waits_plainly
+
+    def lost_touch(self) -> None:
+        self.claiming = self.listening = self._was_not_rung = False
+
+    def idle_for(self, now: float, running: int) -> float:
+        """Seconds since nothing was found and nothing ran; starts to count."""
+        if self._idle_since is None and not running:
+            self._idle_since = now
+        return 0.0 if self._idle_since is None else now - self._idle_since
+
+    def listen(self, now: float, due_in: float | None, running: int) -> m.Listen:
+        """Wait for the bell until a scheduled job is due, the allowed idleness ends, or the safety check."""
+        self._was_not_rung = False
+        wait = plain = self._rules.quick_check if now < self._quick_until else self._rules.safety_check
+        if due_in is not None:
+            wait = min(wait, due_in)
+        if self._rules.max_idle_time is not None and self._idle_since is not None:
+            wait = min(wait, self._rules.max_idle_time - self.idle_for(now, running))
+        self._waits_plainly = wait == plain
+        self._watched_schedule = due_in is not None
+        self.listening = True
+        return m.Listen(self.order, max(wait, SHORTEST_WAIT))
+
+    def rest(self) -> m.Listen:
+        """Suspended: look again before long."""
+        self._was_not_rung = self._waits_plainly = False
+        self.listening = True
+        return m.Listen(self.order, self._rules.suspended_check)

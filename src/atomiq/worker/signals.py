@@ -1,0 +1,83 @@
+"""Signals as events: a pipe that wakes the loop, and what arrived when."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from types import FrameType
+from typing import Any, Final
+
+from atomiq.executors.perform import ColdStop
+from atomiq.worker.runs import DOUBLE_SIGNAL
+
+SHUTDOWN_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+
+
+class Signals:
+    """Wishes to stop, however they come: by signal, or by a call of `wish` from any thread.
+
+    `in_job`: set while a call runs in this very process; a second wish then breaks off the call with ColdStop, because
+    nothing else could.
+    """
+
+    def __init__(self) -> None:
+        self.in_job = False
+        self._wishes: deque[tuple[str, float]] = deque()
+        self._first: float | None = None
+        self._previous: dict[int, Any] = {}
+        self._previous_wakeup = -1
+        self._reader, self._writer = os.pipe()
+        os.set_blocking(self._reader, False)
+        os.set_blocking(self._writer, False)
+
+    def fileno(self) -> int:
+        """Readable when there are wishes to take."""
+        return self._reader
+
+    @property
+    def fds(self) -> tuple[int, int]:
+        return self._reader, self._writer
+
+    def install(self, handler: Callable[[int, FrameType | None], Any]) -> None:
+        """Let `handler` have SIGINT and SIGTERM. Outside the main thread, where Python can't do it, nothing happens."""
+        if threading.current_thread() is not threading.main_thread():
+            return
+        self._previous_wakeup = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
+        self._previous = {number: signal.signal(number, handler) for number in SHUTDOWN_SIGNALS}
+
+    def uninstall(self) -> None:
+        for number, previous in self._previous.items():
+            signal.signal(number, signal.SIG_DFL if previous is None else previous)
+        if self._previous:
+            signal.set_wakeup_fd(self._previous_wakeup)
+        self._previous = {}
+
+    def wish(self, name: str) -> None:
+        """Somebody wants the worker to stop. Safe in a signal handler and in any thread."""
+        at = time.monotonic()
+        self._wishes.append((name, at))
+        with contextlib.suppress(OSError):
+            os.write(self._writer, b"!")
+        if self._first is None:
+            self._first = at
+        elif self.in_job and at - self._first >= DOUBLE_SIGNAL:
+            raise ColdStop
+
+    def take(self) -> list[tuple[str, float]]:
+        """The wishes since the last call, with their times."""
+        with contextlib.suppress(BlockingIOError):
+            while os.read(self._reader, 4096):
+                pass
+        wishes = []
+        while self._wishes:
+            wishes.append(self._wishes.popleft())
+        return wishes
+
+    def close(self) -> None:
+        os.close(self._reader)
+        os.close(self._writer)

@@ -1,0 +1,97 @@
+"""What any worker does for all: other workers' expired leases, registries, dead workers, leftovers. Each step is
+bounded and may be done twice; a turn lasts exactly one interval, so that a fleet does it once."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+
+from atomiq._commands.group import groups_read
+from atomiq._commands.queues import expire
+from atomiq._commands.settle import Freed, free, reap
+from atomiq._commands.worker import clean_workers, take_turn
+from atomiq._core.errors import ScriptError
+from atomiq._wire.sync import Store
+from atomiq.worker.own_store import first_end
+
+STEPS_AT_A_TIME = 20
+"""A worker with a long way to clean goes on at its next turn."""
+
+
+class Upkeep:
+    """For the queues of one worker."""
+
+    def __init__(
+        self,
+        store: Store,
+        name: str,
+        queues: Sequence[str],
+        log: logging.Logger,
+        max_abandoned: int,
+        policy: str,
+        on_clean: Callable[[], None],
+    ) -> None:
+        self._store = store
+        self._name = name
+        self._queues = queues
+        self._log = log
+        self._max_abandoned = max_abandoned
+        self._policy = policy
+        self._on_clean = on_clean
+
+    def reap(self, server_now: float | None) -> tuple[list[str], float | None]:
+        """Take expired leases back. Says the jobs that were abandoned for the last time, and when the first lease
+        that runs now is over (server's clock, seconds). `server_now`: None when it isn't known yet."""
+        failed: list[str] = []
+        first: float | None = None
+        for queue in self._queues:
+            end = first_end(self._store, queue)
+            if end is not None and (server_now is None or end <= server_now):
+                try:
+                    failed += self._reap_queue(queue)
+                except ScriptError:  # one entry that nobody understands must not end worker after worker
+                    self._log.exception("Worker %s: the leases of queue %s can't be judged", self._name, queue)
+                    continue
+                end = first_end(self._store, queue)
+            if end is not None:
+                first = end if first is None else min(first, end)
+        return failed, first
+
+    def _reap_queue(self, queue: str) -> list[str]:
+        failed: list[str] = []
+        for _ in range(STEPS_AT_A_TIME):
+            done = self._store.run(
+                reap(self._store.keys, queue=queue, max_abandoned=self._max_abandoned, policy=self._policy)
+            )
+            for job_id in (*done.requeued, *done.retried):
+                self._log.warning("Worker %s: job %s lost its worker and is run again", self._name, job_id)
+            for job_id in done.failed:
+                self._log.error("Worker %s: job %s lost its worker and is failed", self._name, job_id)
+            failed += done.failed
+            if not done.more:
+                break
+        return failed
+
+    def clean(self, interval: float) -> bool:
+        """Registries, dead workers and groups, where it is anybody's turn. Says whether dependants may be waiting to
+        be freed."""
+        keys, mine = self._store.keys, False
+        for queue in self._queues:
+            if not self._store.run(take_turn(keys, task=f"clean:{queue}", interval_ms=round(interval * 1000))):
+                continue
+            mine = True
+            self._log.info("Worker %s: cleaning registries for queue: %s", self._name, queue)
+            offset = 0
+            for _ in range(STEPS_AT_A_TIME):
+                done = self._store.run(expire(keys, queue=queue, offset=offset))
+                offset = done.next_offset
+                if not done.more:
+                    break
+            self._store.run(clean_workers(keys, queue=queue))
+        if mine:
+            self._on_clean()
+            self._store.run(groups_read(keys))
+        return mine
+
+    def free(self) -> Freed:
+        return self._store.run(free(self._store.keys))

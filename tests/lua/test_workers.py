@@ -1,0 +1,162 @@
+"""worker_birth, worker_beat, worker_death, clean_workers, view_workers, take_turn."""
+
+from __future__ import annotations
+
+from atomiq._commands.change import cancel
+from atomiq._commands.views import view_workers
+from atomiq._commands.worker import clean_workers, take_turn, worker_beat, worker_birth, worker_death
+from tests.lua.keyspace import Entry
+from tests.lua.scene import ISO, LEASE, NOW, Scene, new_job
+
+NAME = "rq:worker:w"
+
+
+def birth(scene: Scene, incarnation: str = "i", worker: str = "w"):
+    return worker_birth(
+        scene.keys,
+        worker=worker,
+        queues=["q", "r"],
+        fields={"pid": 7},
+        ttl=480,
+        lease_ms=LEASE,
+        incarnation=incarnation,
+    )
+
+
+def death(scene: Scene):
+    return worker_death(scene.keys, worker="w", queues=["q", "r"])
+
+
+def test_birth(scene: Scene) -> None:
+    reply, changed = scene.changes(birth(scene))
+    assert reply == "ok"
+    hash_ = {"beat": str(NOW), "lease": str(LEASE), "incarnation": "i", "birth": ISO, "last_heartbeat": ISO, "pid": "7"}
+    assert changed == {
+        NAME: Entry("hash", hash_, 480),
+        "rq:workers": Entry("set", frozenset({NAME}), None),
+        "rq:workers:q": Entry("set", frozenset({NAME}), None),
+        "rq:workers:r": Entry("set", frozenset({NAME}), None),
+    }
+    assert scene.unchanged(birth(scene)) == "ok"
+
+
+def test_the_name_of_a_living_worker_is_taken(scene: Scene) -> None:
+    scene.run(birth(scene))
+    scene.now += LEASE - 1
+    assert scene.unchanged(birth(scene, "j")) == "taken"
+    scene.now += 1
+    assert scene.run(birth(scene, "j")) == "ok"
+
+
+def test_the_name_of_one_that_took_its_leave(scene: Scene) -> None:
+    scene.run(birth(scene))
+    scene.run(death(scene))
+    assert scene.run(birth(scene, "j")) == "ok"
+    assert scene.redis.hget(NAME, "death") is None
+
+
+def test_the_name_of_a_worker_of_rq_is_taken_while_its_hash_lives(scene: Scene) -> None:
+    scene.redis.hset(NAME, "birth", ISO)
+    scene.redis.expire(NAME, 480)
+    assert scene.unchanged(birth(scene)) == "taken"
+
+
+def test_who_takes_over_a_name_does_not_own_what_the_dead_one_held(scene: Scene) -> None:
+    """The newcomer gave the jobs of its namesake back when it left, although their owner might still have run them."""
+    scene.run(birth(scene))
+    scene.put("a")
+    scene.claim()
+    scene.now += LEASE
+    scene.run(birth(scene, "j"))
+    assert scene.run(death(scene)) == []
+    assert scene.status("a") == "started"
+    scene.redis.hset(scene.keys.worker_executions("w"), "e1", "a")
+    scene.redis.expire(scene.keys.worker_executions("w"), 90)
+
+
+def test_beat(scene: Scene) -> None:
+    scene.run(birth(scene))
+    scene.now += 1000
+    command = worker_beat(scene.keys, worker="w", ttl=300, fields={"state": "idle"})
+    reply, changed = scene.changes(command)
+    assert reply == "ok"
+    later = "2026-11-21T01:37:09.574000Z"
+    assert changed == {
+        NAME: {"beat": str(scene.now), "last_heartbeat": later, "state": "idle"},
+        f"ttl:{NAME}": 300,
+    }
+    assert scene.unchanged(command) == "ok"
+
+
+def test_a_beat_does_not_bring_a_worker_back(scene: Scene) -> None:
+    assert scene.unchanged(worker_beat(scene.keys, worker="w", ttl=300)) == "gone"
+
+
+def test_death(scene: Scene) -> None:
+    scene.run(birth(scene))
+    scene.enqueue(new_job("a"), new_job("b", "r"), new_job("c"))
+    scene.claim("q", "r", count=3)
+    reply, changed = scene.changes(death(scene))
+    assert sorted(reply) == ["a", "b", "c"]
+    assert changed[NAME] == {"death": ISO, "state": "idle", "current_job": None}
+    assert changed[f"ttl:{NAME}"] == 60
+    assert [changed[key] for key in ("rq:workers", "rq:workers:q", "rq:workers:r", "rq:atomiq:executions:w")] == [None] * 4
+    assert sorted(scene.queued()) == ["a", "c"]
+    assert scene.queued("r") == ["b"]
+    assert scene.unchanged(death(scene)) == []
+
+
+def test_death_leaves_what_it_has_lost(scene: Scene) -> None:
+    scene.run(birth(scene))
+    scene.put("a")
+    scene.claim()
+    scene.run(cancel(scene.keys, job_id="a"))
+    scene.redis.hset(scene.keys.worker_executions("w"), "e1", "a")
+    assert scene.run(death(scene)) == []
+    assert scene.status("a") == "canceled"
+
+
+def test_death_wakes_others(scene: Scene) -> None:
+    """The bell that this worker was woken by must not be lost with it."""
+    scene.run(birth(scene))
+    scene.put("a")
+    scene.redis.delete(scene.keys.bell("q"))
+    _, changed = scene.changes(death(scene))
+    assert changed["rq:atomiq:bell:q"] == Entry("zset", {"1": 0.0}, None)
+
+
+def test_death_of_one_whose_hash_expired(scene: Scene) -> None:
+    scene.run(birth(scene))
+    scene.redis.delete(NAME)
+    scene.run(death(scene))
+    assert scene.space() == {}
+
+
+def test_names_whose_hash_expired_are_cleaned(scene: Scene) -> None:
+    scene.run(birth(scene))
+    scene.run(birth(scene, worker="v"))
+    scene.redis.delete(NAME)
+    reply, changed = scene.changes(clean_workers(scene.keys, queue="q"))
+    assert reply == 1
+    assert changed == {"rq:workers": {f"-{NAME}"}, "rq:workers:q": {f"-{NAME}"}}
+    assert scene.unchanged(clean_workers(scene.keys, queue="q")) == 0
+
+
+def test_a_view_of_workers_heals(scene: Scene) -> None:
+    scene.run(birth(scene))
+    scene.run(birth(scene, worker="v"))
+    scene.redis.delete(NAME)
+    reply, changed = scene.changes(view_workers(scene.keys, queue="r"))
+    assert [(name, fields[b"pid"]) for name, fields in reply] == [("v", b"7")]
+    assert changed == {"rq:workers": {f"-{NAME}"}, "rq:workers:r": {f"-{NAME}"}}
+    assert [name for name, _ in scene.unchanged(view_workers(scene.keys))] == ["v"]
+
+
+def test_a_turn_lasts_one_interval(scene: Scene) -> None:
+    command = take_turn(scene.keys, task="t", interval_ms=60_000)
+    reply, changed = scene.changes(command)
+    assert reply is True
+    assert changed == {"rq:atomiq:turn:t": Entry("string", "1", 60)}
+    assert scene.unchanged(command) is False
+    scene.redis.delete(scene.keys.turn("t"))
+    assert scene.run(command) is True

@@ -1,0 +1,233 @@
+"""The worker's decisions: keeping what it holds, time limits, deaths, remote commands."""
+
+from __future__ import annotations
+
+import pytest
+from tests.unit.brain_scene import QUEUES, Scene, none, only
+
+from atomiq.worker import moves as m
+
+
+class TestLeases:
+    def test_what_is_held_is_extended_every_third_of_a_lease(self) -> None:
+        scene = Scene(lease=30).begin()
+        scene.give("a", limit=None)
+        begun = scene.now
+        assert scene.until(m.Extend) == m.Extend(("a",))
+        assert scene.now - begun == pytest.approx(10)
+        scene.tell(m.Extended())
+        assert scene.until(m.Extend) == m.Extend(("a",))
+        assert scene.now - begun == pytest.approx(20)
+
+    def test_short_jobs_do_not_put_the_sign_of_life_off(self) -> None:
+        scene = Scene(lease=30).begin()
+        extended = 0
+        scene.give("0", limit=None)
+        for number in range(1, 40):
+            moves = scene.tell(m.CallEnded(str(number - 1), reported=True), after=1)
+            extended += sum(isinstance(move, m.Extend | m.Beat) for move in moves)
+            scene.tell(m.Settled(str(number - 1), "ok"))
+            scene.give(str(number), limit=None)
+        assert extended == 3
+
+    def test_an_idle_worker_gives_signs_of_life(self) -> None:
+        scene = Scene(lease=30).begin()
+        scene.idle()
+        assert scene.until(m.Beat) == m.Beat()
+
+    def test_a_keeper_extends_what_runs_here(self) -> None:
+        scene = Scene(extends=False, killable=False).begin()
+        scene.give("a")
+        assert none(scene.tell(m.Tick(), after=11), m.Extend)
+
+    def test_a_lost_job_is_killed_and_nothing_of_it_is_sent(self) -> None:
+        scene = Scene().begin()
+        scene.give("a")
+        assert scene.tell(m.Extended(lost=("a",))) == [m.Kill("a")]
+        assert scene.brain.lost == 1
+        assert scene.tell(m.Extended(lost=("a",))) == []
+        moves = scene.tell(m.CallEnded("a", reported=False))
+        assert m.Forget("a") in moves
+        assert none(moves, m.Settle)
+        assert only(moves, m.Claim)
+
+    def test_a_lost_job_that_reports_all_the_same_is_dropped(self) -> None:
+        scene = Scene().begin()
+        scene.give("a")
+        scene.tell(m.Extended(lost=("a",)))
+        assert m.Forget("a") in scene.tell(m.CallEnded("a", reported=True))
+
+    def test_a_vanished_hash_is_written_anew(self) -> None:
+        scene = Scene().begin()
+        scene.idle()
+        assert scene.tell(m.Extended(reborn=True)) == [m.Register()]
+
+
+class TestOthersLeases:
+    def test_they_are_looked_at_when_the_first_is_over(self) -> None:
+        scene = Scene(lease=30)
+        scene.tell(m.Begin())
+        scene.tell(m.Reaped(next_in=4.0))
+        scene.idle()
+        begun = scene.now
+        scene.until(m.Reap)
+        assert scene.now - begun == pytest.approx(4)
+
+    def test_and_in_any_case_every_third_of_a_lease(self) -> None:
+        scene = Scene(lease=30)
+        scene.tell(m.Begin())
+        scene.tell(m.Reaped(next_in=29.0))
+        scene.idle()
+        begun = scene.now
+        scene.until(m.Reap)
+        assert scene.now - begun == pytest.approx(10)
+
+    def test_a_lease_that_was_over_already_makes_no_hot_circle(self) -> None:
+        scene = Scene()
+        scene.tell(m.Begin())
+        scene.tell(m.Reaped(next_in=-1.0))
+        scene.idle()
+        at = scene.brain.next_wake()
+        assert at is not None
+        assert at > scene.now
+
+    def test_callbacks_of_abandoned_jobs_run_one_after_the_other(self) -> None:
+        scene = Scene().begin()
+        scene.idle()
+        assert scene.tell(m.Reaped(failed=("x", "y"))) == [m.StartAside("abandoned", "x")]
+        assert scene.tell(m.AsideEnded("abandoned", "x")) == [m.StartAside("abandoned", "y")]
+        assert scene.tell(m.AsideEnded("abandoned", "y")) == []
+
+    def test_upkeep_keeps_its_interval(self) -> None:
+        scene = Scene(upkeep_interval=600).begin()
+        scene.idle()
+        begun = scene.now
+        scene.until(m.Upkeep, limit=500)
+        assert scene.now - begun == pytest.approx(600)
+
+
+class TestTimeLimits:
+    def test_a_job_that_ignores_its_limit_is_killed_after_the_margin(self) -> None:
+        scene = Scene(kill_after=60).begin()
+        scene.give("a", limit=5.0)
+        begun = scene.now
+        assert scene.until(m.Kill) == m.Kill("a")
+        assert scene.now - begun == pytest.approx(65)
+        assert only(scene.tell(m.CallEnded("a", reported=False)), m.Settle).verdict == "overran"
+
+    def test_a_report_that_was_on_its_way_counts(self) -> None:
+        scene = Scene(kill_after=1).begin()
+        scene.give("a", limit=1.0)
+        scene.until(m.Kill)
+        assert only(scene.tell(m.CallEnded("a", reported=True)), m.Settle).verdict == "reported"
+
+    def test_no_limit(self) -> None:
+        scene = Scene().begin()
+        scene.give("a", limit=None)
+        assert none(scene.tell(m.Tick(), after=100_000), m.Kill)
+
+    def test_a_callback_gets_its_own_limit(self) -> None:
+        scene = Scene(kill_after=1).begin()
+        scene.give("a", limit=2.0)
+        scene.tell(m.Limited("a", 50.0), after=1.5)
+        begun = scene.now
+        scene.until(m.Kill)
+        assert scene.now - begun == pytest.approx(51)
+
+    def test_a_kill_that_did_nothing_is_repeated(self) -> None:
+        scene = Scene(kill_after=1).begin()
+        scene.give("a", limit=1.0)
+        scene.until(m.Kill)
+        assert scene.until(m.Kill) == m.Kill("a")
+
+    def test_a_job_in_our_own_process_is_not_killed(self) -> None:
+        scene = Scene(killable=False, extends=False).begin()
+        scene.give("a", limit=1.0)
+        assert none(scene.tell(m.Tick(), after=1000), m.Kill)
+
+
+class TestDeath:
+    def test_a_dead_child_is_settled_at_once(self) -> None:
+        scene = Scene().begin()
+        scene.give("a")
+        assert scene.tell(m.CallEnded("a", reported=False)) == [m.Settle("a", "died", m.Claim(QUEUES, 1))]
+
+    def test_a_handler_is_told_first(self) -> None:
+        scene = Scene(killed_handler=True).begin()
+        scene.give("a")
+        assert scene.tell(m.CallEnded("a", reported=False)) == [m.StartAside("killed", "a")]
+        assert only(scene.tell(m.AsideEnded("killed", "a")), m.Settle).verdict == "died"
+
+    def test_a_handler_that_never_ends_is_killed(self) -> None:
+        scene = Scene(killed_handler=True, kill_after=1, aside_limit=2).begin()
+        scene.give("a")
+        scene.tell(m.CallEnded("a", reported=False))
+        begun = scene.now
+        assert scene.until(m.KillAside) == m.KillAside("killed", "a")
+        assert scene.now - begun == pytest.approx(3)
+
+
+class TestRemote:
+    def test_stop_kills_and_settles_as_stopped(self) -> None:
+        scene = Scene().begin()
+        scene.give("a")
+        assert scene.tell(m.Told("stop-job", "job-a")) == [m.Kill("a")]
+        assert only(scene.tell(m.CallEnded("a", reported=False)), m.Settle).verdict == "stopped"
+
+    def test_the_stopped_callback_comes_first(self) -> None:
+        scene = Scene().begin()
+        scene.give("a", stopped_callback=3.0)
+        scene.tell(m.Told("stop-job", "job-a"))
+        assert scene.tell(m.CallEnded("a", reported=False)) == [m.StartAside("stopped", "a")]
+        assert only(scene.tell(m.AsideEnded("stopped", "a")), m.Settle).verdict == "stopped"
+
+    def test_the_lease_is_kept_during_the_callback(self) -> None:
+        scene = Scene().begin()
+        scene.give("a", stopped_callback=1000.0)
+        scene.tell(m.Told("stop-job", "job-a"))
+        scene.tell(m.CallEnded("a", reported=False))
+        assert scene.until(m.Extend) == m.Extend(("a",))
+
+    def test_the_durable_wish_to_stop_does_the_same(self) -> None:
+        scene = Scene().begin()
+        scene.give("a")
+        assert scene.tell(m.Extended(stop=("a",))) == [m.Kill("a")]
+        assert none(scene.tell(m.Extended(stop=("a",))), m.Kill)
+
+    def test_a_job_that_ended_before_the_kill_keeps_its_outcome(self) -> None:
+        scene = Scene().begin()
+        scene.give("a")
+        scene.tell(m.Told("stop-job", "job-a"))
+        assert only(scene.tell(m.CallEnded("a", reported=True)), m.Settle).verdict == "reported"
+
+    def test_stop_of_another_job_is_ignored(self) -> None:
+        scene = Scene().begin()
+        scene.give("a")
+        assert scene.tell(m.Told("stop-job", "job-b")) == []
+
+    def test_a_stop_does_not_stick_to_the_next_run_of_the_job(self) -> None:
+        scene = Scene().begin()
+        scene.give("a")
+        scene.tell(m.Told("stop-job", "job-a"))
+        scene.tell(m.CallEnded("a", reported=True))
+        scene.tell(m.Settled("a", "ok"))
+        scene.tell(m.Claimed((m.Taken("again", "job-a", "high"),)))
+        assert only(scene.tell(m.CallEnded("again", reported=False)), m.Settle).verdict == "died"
+
+    def test_kill_horse(self) -> None:
+        scene = Scene().begin()
+        scene.give("a")
+        assert scene.tell(m.Told("kill-horse")) == [m.Kill("a")]
+        assert only(scene.tell(m.CallEnded("a", reported=False)), m.Settle).verdict == "killed"
+
+    def test_kill_horse_of_an_idle_worker_is_ignored(self) -> None:
+        scene = Scene().begin()
+        scene.idle()
+        assert scene.tell(m.Told("kill-horse")) == []
+
+    @pytest.mark.parametrize("command", ["kill-horse", "stop-job"])
+    def test_an_inline_worker_ignores_them_and_says_so(self, command: str) -> None:
+        scene = Scene(killable=False, extends=False).begin()
+        scene.give("a")
+        assert scene.tell(m.Told(command, "job-a")) == []
+        assert scene.said("ignored")

@@ -1,0 +1,104 @@
+"""Serializers and the stored call."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import threading
+import zlib
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from atomiq._core.errors import DeserializationError, UnserializableArguments
+from atomiq._core.serial import (
+    DefaultSerializer,
+    JSONSerializer,
+    PickleSerializer,
+    dump_call,
+    dump_meta,
+    load_call,
+    pack,
+    resolve_serializer,
+    unpack,
+)
+
+
+class Custom:
+    def dumps(self, obj: Any) -> bytes:
+        return repr(obj).encode()
+
+    def loads(self, data: bytes) -> Any:
+        return data
+
+
+def test_resolving() -> None:
+    assert resolve_serializer(None) is DefaultSerializer
+    assert resolve_serializer("json") is JSONSerializer
+    assert resolve_serializer("pickle") is PickleSerializer
+    assert resolve_serializer("json") is resolve_serializer("atomiq.serializers.JSONSerializer")
+    assert resolve_serializer(pickle) is pickle  # type: ignore[arg-type, comparison-overlap]
+    custom = Custom()
+    assert resolve_serializer(custom) is custom
+    with pytest.raises(NotImplementedError, match="dumps"):
+        resolve_serializer(object())  # type: ignore[arg-type]
+    with pytest.raises(ValueError):
+        resolve_serializer("no.such.thing")
+
+
+def test_pickle_uses_the_highest_protocol() -> None:
+    assert DefaultSerializer.dumps(1) == pickle.dumps(1, pickle.HIGHEST_PROTOCOL)
+
+
+def test_a_call_survives() -> None:
+    data = dump_call(DefaultSerializer, "m.f", None, (1, "a"), {"k": b"v"})
+    assert load_call(DefaultSerializer, data) == ("m.f", None, (1, "a"), {"k": b"v"})
+    assert load_call(JSONSerializer, dump_call(JSONSerializer, "m.f", None, (1,), {})) == ("m.f", None, [1], {})
+
+
+@pytest.mark.parametrize(
+    ("args", "kwargs", "named"),
+    [((1, threading.Lock()), {}, "argument 2"), ((), {"key": lambda: 0}, "argument 'key'")],
+)
+def test_what_can_not_be_serialised_is_named(args: tuple[Any, ...], kwargs: dict[str, Any], named: str) -> None:
+    with pytest.raises(UnserializableArguments, match=named) as caught:
+        dump_call(DefaultSerializer, "m.f", None, args, kwargs)
+    assert isinstance(caught.value, ValueError)
+    assert caught.value.__cause__ is not None
+
+
+def test_json_can_not_store_everything() -> None:
+    with pytest.raises(UnserializableArguments, match="argument 1"):
+        dump_call(JSONSerializer, "m.f", None, (object(),), {})
+    with pytest.raises(UnserializableArguments, match="meta"):
+        dump_meta(JSONSerializer, {"a": object()})
+
+
+@pytest.mark.parametrize("data", [b"", b"rubbish", pickle.dumps(5), pickle.dumps((1, 2)), b"cno.such.module\nX\n."])
+def test_what_is_no_call(data: bytes) -> None:
+    with pytest.raises(DeserializationError):
+        load_call(DefaultSerializer, data)
+
+
+@given(st.binary(max_size=3000))
+def test_packed_bytes_come_back(data: bytes) -> None:
+    assert unpack(pack(data)) == data
+
+
+def test_small_is_plain_and_big_is_compressed() -> None:
+    small = DefaultSerializer.dumps(("f", None, (), {}))
+    assert pack(small) == small
+    assert len(pack(b"\x80" + b"a" * 5000)) < 200
+
+
+def test_bytes_that_look_compressed_are_compressed_once_more() -> None:
+    looks_like_it = zlib.compress(json.dumps([1]).encode())
+    assert unpack(pack(looks_like_it)) == looks_like_it
+
+
+def test_what_rq_compressed_is_read() -> None:
+    assert unpack(zlib.compress(b"anything")) == b"anything"
+    assert unpack(b"x not compressed") == b"x not compressed"
+    assert unpack(b"") == b""

@@ -1,0 +1,242 @@
+"""connect(): who is meant, what comes back, what a person reads when it can't be."""
+
+from __future__ import annotations
+
+import asyncio
+import pickle
+import socket
+from pathlib import Path
+
+import pytest
+import redis
+import redis.asyncio
+from tests.helpers import throwaway_server
+
+from atomiq._core.errors import InvalidURL, ServerTooOld, ServerUnavailable
+from atomiq._wire.connect import aconnect, check_connection, connect
+from atomiq._wire.prefixes import prefix_of, set_prefix
+from atomiq._wire.server import acheck_server, check_server, judge
+from atomiq._wire.target import find_target, masked, parse_sentinel_url
+from atomiq.connections import NoRedisConnectionException, get_connection_kwargs, parse_connection
+
+EVERYTHING = {
+    "ATOMIQ_URL": "redis://first",
+    "RQ_REDIS_URL": "redis://second",
+    "REDIS_URL": "redis://third",
+    "REDIS_HOST": "fourth",
+}
+
+
+@pytest.fixture(autouse=True)
+def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("ATOMIQ_URL", "RQ_REDIS_URL", "REDIS_URL", "REDIS_HOST", "REDIS_PORT", "REDIS_DB", "ATOMIQ_PREFIX"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_precedence_from_argument_to_default() -> None:
+    environ = dict(EVERYTHING)
+    assert find_target("redis://given", True, environ).url == "redis://given"
+    assert find_target(None, True, environ).url == "embedded://.atomiq/"
+    for name, url in (*EVERYTHING.items(),)[:3]:
+        assert find_target(None, None, environ).url == url
+        assert name in str(find_target(None, None, environ))
+        del environ[name]
+    assert find_target(None, None, environ).url == "redis://fourth:6379/0"
+    assert find_target(None, None, {}).url == "redis://localhost:6379/0"
+
+
+@pytest.mark.parametrize(
+    ("environ", "url"),
+    [
+        ({"REDIS_HOST": "h", "REDIS_PORT": "7000", "REDIS_DB": "3"}, "redis://h:7000/3"),
+        ({"REDIS_PORT": "tcp://10.0.0.1:6379"}, "redis://localhost:6379/0"),
+        ({"REDIS_PASSWORD": "p@ss/word"}, "redis://:p%40ss%2Fword@localhost:6379/0"),
+        ({"REDIS_HOST": "h", "REDIS_SSL": "True"}, "rediss://h:6379/0"),
+        (
+            {"REDIS_HOST": "h", "REDIS_SSL": "y", "REDIS_SSL_CA_CERTS": "/c a"},
+            "rediss://h:6379/0?ssl_ca_certs=%2Fc+a",
+        ),
+    ],
+)
+def test_redis_host_and_its_companions(environ: dict[str, str], url: str) -> None:
+    assert find_target(None, None, environ).url == url
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("localhost:6379", "redis://, rediss://, unix://, embedded://"),
+        ("http://localhost", "redis://, rediss://, unix://, embedded://"),
+        ("", "embedded://"),
+        ("redis://localhost/notes", "the database 'notes' is not a number"),
+        ("redis://localhost:port", "[Pp]ort"),
+        ("redis://localhost?socket_timeout=soon", "socket_timeout"),
+        ("redis://localhost?colour=red", "colour"),
+        ("unix://", "unix:///absolute/path"),
+        ("embedded://x?fsync=never", "everysec, always"),
+        ("embedded://x?speed=9", "unknown option speed"),
+        ("embedded://x?db=two", "db=two"),
+        ("embedded://x?idle=long", "idle=long"),
+        ("redis+sentinel:///0", "names no sentinel"),
+        ("redis+sentinel://a:b:c/0", "not host or host:port"),
+        ("redis+sentinel://a/x", "not a number"),
+    ],
+)
+def test_a_wrong_url_is_refused_at_once(url: str, says: str) -> None:
+    with pytest.raises(InvalidURL, match=says):
+        connect(url)
+    with pytest.raises(ValueError, match=says):
+        aconnect(url)
+
+
+def test_an_unclear_redis_ssl_is_refused() -> None:
+    with pytest.raises(InvalidURL, match="neither yes nor no"):
+        find_target(None, None, {"REDIS_HOST": "h", "REDIS_SSL": "maybe"})
+
+
+def test_messages_never_show_a_password() -> None:
+    assert masked("redis://user:geheim@h/0?password=geheim&sentinel_password=geheim") == (
+        "redis://user:***@h/0?password=***&sentinel_password=***"
+    )
+    with pytest.raises(InvalidURL) as caught:
+        connect("redis://:geheim@h/notes")
+    assert "geheim" not in str(caught.value)
+
+
+def test_what_comes_back_is_an_ordinary_client_with_keepalive_and_timeouts() -> None:
+    connection = connect("redis://h:7000/3")
+    assert type(connection) is redis.Redis
+    kwargs = get_connection_kwargs(connection)
+    assert (kwargs["host"], kwargs["port"], kwargs["db"]) == ("h", 7000, 3)
+    assert kwargs["socket_keepalive"] is True
+    assert kwargs["socket_keepalive_options"][socket.TCP_KEEPCNT] == 3
+    assert kwargs["socket_timeout"] == 30
+    assert get_connection_kwargs(connect("redis://h", socket_timeout=3))["socket_timeout"] == 3
+    assert get_connection_kwargs(connect("redis://h?socket_timeout=4", socket_timeout=3))["socket_timeout"] == 4
+
+
+def test_tls_unix_and_valkey_spellings() -> None:
+    assert connect("rediss://h").connection_pool.connection_class is redis.SSLConnection
+    assert connect("valkeys://h").connection_pool.connection_class is redis.SSLConnection
+    assert connect("valkey://h/2").connection_pool.connection_kwargs["db"] == 2
+    unix = connect("unix:///tmp/none.sock?db=5").connection_pool
+    assert unix.connection_class is redis.UnixDomainSocketConnection
+    assert unix.connection_kwargs["db"] == 5
+
+
+def test_connect_reaches_a_server(redis_url: str, redis_connection: redis.Redis) -> None:
+    connection = connect(redis_url)
+    connection.set("k", "v")
+    assert redis_connection.get("k") == b"v"
+    check_connection(connection)
+    connection.close()
+
+
+def test_aconnect_reaches_a_server(redis_url: str, redis_connection: redis.Redis) -> None:
+    async def main() -> None:
+        async with aconnect(redis_url, decode_responses=True) as connection:
+            assert isinstance(connection, redis.asyncio.Redis)
+            await connection.set("k", "v")
+            assert await connection.get("k") == "v"
+            assert (await acheck_server(connection)).flavour
+
+    asyncio.run(main())
+    assert redis_connection.get("k") == b"v"
+
+
+def test_a_sentinel_url_is_read() -> None:
+    target = find_target("rediss+sentinel://u:p@a:1,[::1],c/4?master=main&socket_timeout=2", None, {})
+    said = parse_sentinel_url(target)
+    assert said.sentinels == (("a", 1), ("::1", 26379), ("c", 26379))
+    assert said.master == "main"
+    assert said.plain == "rediss://u:p@localhost/4?socket_timeout=2"
+
+
+def test_sentinel_leads_to_the_master(tmp_path: Path) -> None:
+    with throwaway_server() as (_, _pid), socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+        # A sentinel needs a TCP master; naming one that nobody listens on is enough to see that it was asked for.
+        connection = connect(f"redis+sentinel://127.0.0.1:{port}/2?master=main&sentinel_password=x", socket_timeout=0.1)
+        pool = connection.connection_pool
+        assert (pool.service_name, pool.connection_kwargs["db"]) == ("main", 2)
+        assert pool.sentinel_manager.sentinel_kwargs["password"] == "x"
+        # asyncio's twin is made of the same parts
+        assert aconnect(f"redis+sentinel://127.0.0.1:{port}/2?master=main").connection_pool.service_name == "main"
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+def test_a_refused_connection_says_what_was_tried_and_names_embedded() -> None:
+    connection = connect(f"redis://127.0.0.1:{free_port()}")
+    with pytest.raises(ServerUnavailable) as caught:
+        check_connection(connection, str(find_target(None, None, {})))
+    text = str(caught.value)
+    assert "redis://localhost:6379/0 (the default, as no URL was given and ATOMIQ_URL" in text
+    assert "--embedded" in text
+    assert "embedded://" in text
+    with pytest.raises(redis.ConnectionError):  # also for code that knows redis-py's errors only
+        check_connection(connection)
+
+
+def test_prefix_is_remembered_for_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain, own = connect("redis://h"), connect("redis://h", prefix="{app}:")
+    assert (prefix_of(plain), prefix_of(own)) == ("rq:", "{app}:")
+    monkeypatch.setenv("ATOMIQ_PREFIX", "env:")
+    assert (prefix_of(plain), prefix_of(own)) == ("env:", "{app}:")
+    set_prefix(plain, "set:")
+    assert prefix_of(plain) == "set:"
+    assert prefix_of(aconnect("redis://h", prefix="a:")) == "a:"
+
+
+def test_parts_of_a_connection_make_it_anew(redis_url: str) -> None:
+    client, connection_class, kwargs = parse_connection(connect(redis_url))
+    again = client(connection_pool=redis.ConnectionPool(connection_class=connection_class, **kwargs))
+    assert again.ping()
+    again.close()
+    assert issubclass(NoRedisConnectionException, Exception)
+    assert pickle.dumps((client, connection_class))
+
+
+@pytest.mark.parametrize(
+    ("info", "text"),
+    [
+        ({"redis_version": "6.2.0"}, "Redis 6.2.0"),
+        ({"redis_version": "8.0.1"}, "Redis 8.0.1"),
+        ({"redis_version": "7.2.4", "valkey_version": "7.2.5"}, "Valkey 7.2.5"),
+        ({"redis_version": "7.2.4", "valkey_version": "9.1.2", "server_name": "valkey"}, "Valkey 9.1.2"),
+        ({}, "unknown server"),
+    ],
+)
+def test_servers_that_will_do(info: dict[str, str], text: str) -> None:
+    assert str(judge(info)) == text
+
+
+@pytest.mark.parametrize(
+    "info",
+    [{"redis_version": "6.0.16"}, {"redis_version": "5.0.7"}, {"redis_version": "7.2.4", "valkey_version": "7.0.0"}],
+)
+def test_servers_that_are_too_old(info: dict[str, str]) -> None:
+    with pytest.raises(ServerTooOld, match="atomiq needs"):
+        judge(info)
+
+
+def test_an_evicting_server_is_warned_about() -> None:
+    with throwaway_server("--maxmemory-policy", "allkeys-lru") as (path, _pid):
+        connection = connect(f"unix://{path}")
+        server = check_server(connection)
+        connection.close()
+    assert "allkeys-lru" in server.warnings[0]
+    assert "noeviction" in server.warnings[0]
+
+
+def test_a_server_that_may_not_be_asked_is_taken_as_it_is() -> None:
+    with throwaway_server() as (path, _pid):
+        admin = connect(f"unix://{path}")
+        admin.execute_command("ACL", "SETUSER", "worker", "on", ">w", "~*", "+@all", "-info")
+        connection = connect(f"unix://{path}?username=worker&password=w")
+        assert check_server(connection).flavour == ""
+        admin.close()
+        connection.close()
