@@ -322,7 +322,7 @@ def _(scene: Scene, job: Any) -> Command[Any]:
     return queues.empty_queue(scene.keys, queue="q", detach=True)
 
 
-@case("delete_queue", prepare=running, meanwhile=put_anew)
+@case("delete_queue", prepare=running, meanwhile=run_next)
 def _(scene: Scene, job: Any) -> Command[Any]:
     return queues.delete_queue(scene.keys, queue="r")
 

@@ -15,4 +15,4 @@ from tests.lua.scene import Scene
 def scene(redis_connection: redis.Redis) -> Iterator[Scene]:
     scene = Scene(redis_connection)
     yield scene
-    assert check_invariants(redis_connection, scene.keys.prefix, scene.expired) == []
+    assert check_invariants(redis_connection, scene.keys.prefix, scene.expired, scene.now) == []

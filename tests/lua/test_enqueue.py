@@ -186,9 +186,17 @@ def test_one_id_twice_in_a_batch(scene: Scene) -> None:
     """enqueue_many with the same id in two rows looked at the server once and pushed the id twice: one job in two places of
     the queue, of which the second was a claim that found nothing."""
     words = scene.enqueue(new_job("a"), new_job("b"), new_job("a", call="second", due_ms=NOW + 10))
-    assert [one.word for one in words] == ["queued", "queued", "scheduled"]
+    assert [one.word for one in words] == ["scheduled", "queued", "scheduled"]
     assert scene.queued() == ["b"]
     assert scene.status("a") == "scheduled"
+
+
+def test_one_id_twice_in_a_batch_that_is_sent_twice(scene: Scene) -> None:
+    """The last one counts. Sent again, the first one was new to the server, and took the place of the last."""
+    batch = [new_job("a", call="first", row="1"), new_job("a", call="second", row="2")]
+    scene.enqueue(*batch)
+    assert {one.word for one in scene.unchanged(enqueue(scene.keys, jobs=batch))} == {"already"}
+    assert scene.field("a", "row") == "2"
 
 
 def test_one_id_twice_in_a_unique_batch(scene: Scene) -> None:

@@ -12,7 +12,7 @@ import redis
 import redis.asyncio
 from tests.helpers import throwaway_server
 
-from atomiq._core.errors import InvalidURL, ServerTooOld, ServerUnavailable
+from atomiq._core.errors import InvalidURL, PermissionDenied, ServerTooOld, ServerUnavailable
 from atomiq._wire.connect import aconnect, check_connection, connect
 from atomiq._wire.prefixes import prefix_of, set_prefix
 from atomiq._wire.server import acheck_server, check_server, judge
@@ -240,3 +240,13 @@ def test_a_server_that_may_not_be_asked_is_taken_as_it_is() -> None:
         assert check_server(connection).flavour == ""
         admin.close()
         connection.close()
+
+
+def test_wrong_credentials_are_not_a_missing_server() -> None:
+    """A forgotten password was reported as "no server at ..., start Redis"."""
+    with throwaway_server() as (path, _pid):
+        admin = redis.Redis(unix_socket_path=path)
+        admin.config_set("requirepass", "secret")
+        with pytest.raises(PermissionDenied, match="refuses these credentials"):
+            check_connection(redis.Redis(unix_socket_path=path, password="wrong"))
+        admin.close()

@@ -6,14 +6,6 @@
 -- says: ok exists busy
 -- cost: O(jobs + dependencies); LREM, O(queue), only for an id that waits in a queue already and is put to its front
 local jobs, in_batch, at = {}, {}, 1
-
--- What is there under this id; `repeated`: this very call was carried out before.
-local function look(j)
-  local there = redis.call('HMGET', key_job(j.id), 'status', 'call', 'origin', 'group_id')
-  j.was, j.origin, j.group = there[1], there[3] or j.queue, there[4]
-  j.repeated = there[2] and there[2] == j.call
-end
-
 for _ = 1, a_count do
   local j = { id = a_jobs[at], queue = a_jobs[at + 1], call = a_jobs[at + 2], front = a_jobs[at + 3] == '1',
     due = tonumber(a_jobs[at + 4]), ttl = tonumber(a_jobs[at + 5]), allow_failure = a_jobs[at + 6] == '1', waits_for = {} }
@@ -23,13 +15,15 @@ for _ = 1, a_count do
   local fields = tonumber(a_jobs[at])
   j.first, j.last = at + 1, at + fields
   at = j.last + 1
-  look(j)
+  local there = redis.call('HMGET', key_job(j.id), 'status', 'call', 'origin', 'group_id')
+  j.was, j.origin, j.group = there[1], there[3] or j.queue, there[4]
+  j.repeated = there[2] and there[2] == j.call -- this very call was carried out before
   if not j.repeated then
     if a_unique == 1 and (j.was or in_batch[j.id]) then return { 'exists', j.id } end
     if j.was == 'started' then return { 'busy', j.id } end
-    j.twice = in_batch[j.id]
-    in_batch[j.id] = true
   end
+  -- Of an id that comes twice the last one counts, and the other never was.
+  in_batch[j.id] = j
   jobs[#jobs + 1] = j
 end
 -- writes below
@@ -50,7 +44,8 @@ end
 local function open_dependencies(j)
   local open = {}
   for _, dependency in ipairs(j.waits_for) do
-    if dependency ~= j.id and (in_batch[dependency] or not is_met(dependency, j.allow_failure)) then
+    local beside = in_batch[dependency]
+    if dependency ~= j.id and ((beside and not beside.repeated) or not is_met(dependency, j.allow_failure)) then
       open[#open + 1] = dependency
     end
   end
@@ -86,12 +81,11 @@ local function place(j)
 end
 
 for _, j in ipairs(jobs) do
-  if j.twice then look(j) end
   if j.repeated then
-    reply[#reply + 1] = 'already'
-  else
+    j.word = 'already'
+  elseif in_batch[j.id] == j then
     rings[j.queue] = rings[j.queue] or false
-    reply[#reply + 1] = place(j)
+    j.word = place(j)
     if j.ttl > 0 then redis.call('EXPIRE', key_job(j.id), j.ttl) end
     if is_set(j.group) and redis.call('HGET', key_job(j.id), 'group_id') ~= j.group then
       redis.call('SREM', key_group(j.group), j.id)
@@ -102,6 +96,7 @@ for _, j in ipairs(jobs) do
     end
   end
 end
+for i, j in ipairs(jobs) do reply[i + 2] = in_batch[j.id].word end
 for queue, wake in pairs(rings) do
   redis.call('SADD', k_queues, key_queue(queue))
   if wake then ring(queue) end

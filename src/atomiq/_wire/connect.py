@@ -19,7 +19,7 @@ from atomiq._core.errors import InvalidURL
 from atomiq._wire.embedded import parse_embedded_url, prepared_folder, short_socket_path, start_or_join
 from atomiq._wire.prefixes import set_prefix
 from atomiq._wire.target import Target, find_target, parse_sentinel_url
-from atomiq._wire.translate import Unavailable
+from atomiq._wire.translate import NoPermission, Unavailable
 
 # A command is answered in milliseconds; a server that says nothing for this long is as good as gone. Blocking commands
 # with longer waits use connections of their own.
@@ -189,6 +189,7 @@ def check_connection(connection: redis.Redis, tried: str = "") -> None:
     Raises:
         ServerUnavailable: it refused or did not answer; says what was tried and how to do without a server. It is a
             redis.ConnectionError too.
+        PermissionDenied: it is there and wants another password or user.
     """
     pool = connection.connection_pool
     probe = pool.connection_class(**{**pool.connection_kwargs, "retry": Retry(NoBackoff(), 0)})
@@ -196,6 +197,10 @@ def check_connection(connection: redis.Redis, tried: str = "") -> None:
         probe.connect()
         probe.send_command("PING")
         probe.read_response()
+    except redis.AuthenticationError as error:
+        raise NoPermission(
+            f"{tried or address_of(pool.connection_kwargs)} refuses these credentials: {error}"
+        ) from error
     except (redis.ConnectionError, redis.TimeoutError, OSError) as error:
         raise Unavailable(unavailable_text(tried or address_of(pool.connection_kwargs), error)) from error
     finally:

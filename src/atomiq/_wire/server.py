@@ -10,6 +10,8 @@ import redis
 import redis.asyncio
 
 from atomiq._core.errors import ServerTooOld
+from atomiq._wire.siblings import address_of
+from atomiq._wire.translate import translated
 
 OLDEST = {"redis": (6, 2), "valkey": (7, 2)}
 
@@ -33,19 +35,24 @@ def check_server(connection: redis.Redis) -> ServerInfo:
 
     Raises:
         ServerTooOld: Redis before 6.2 or Valkey before 7.2.
+        ServerUnavailable: it can't be reached.
     """
     try:
         return judge(connection.info())
-    except (redis.exceptions.NoPermissionError, redis.ResponseError):
+    except redis.ResponseError:
         return ServerInfo("", ())
+    except redis.RedisError as error:
+        raise translated(error, "INFO", address_of(connection)) from error
 
 
 async def acheck_server(connection: redis.asyncio.Redis) -> ServerInfo:
     """`check_server` for asyncio."""
     try:
         return judge(await connection.info())
-    except (redis.exceptions.NoPermissionError, redis.ResponseError):
+    except redis.ResponseError:
         return ServerInfo("", ())
+    except redis.RedisError as error:
+        raise translated(error, "INFO", address_of(connection)) from error
 
 
 def judge(info: Mapping[str, Any]) -> ServerInfo:

@@ -30,6 +30,7 @@ from atomiq._core.settings import (
     HARD_LIMIT_MARGIN,
 )
 from atomiq._core.version import __version__
+from atomiq._wire.server import check_server
 from atomiq._wire.sync import Store
 from atomiq.executors.death import signal_name
 from atomiq.executors.perform import Handler
@@ -184,22 +185,23 @@ class BaseWorker(Horse):
         Raises:
             ValueError: an unknown strategy; nothing was claimed yet.
             WorkerExists: a ValueError; a living worker has this name.
-            ServerError: the server can't be reached at the start. Later the worker waits for it.
+            ServerError: the server can't be reached at the start (later the worker waits for it), or is too old.
         """
         self._dequeue_strategy = DequeueStrategy(dequeue_strategy or DequeueStrategy.DEFAULT)
         self._ordered_queues = list(self.queues)
         rules = self._rules(burst, max_jobs, max_idle_time)
         self._signals = Signals()
         try:
+            # Before the birth: a signal that comes in between must not leave the name of a dead worker behind.
+            self._signals.install(self.request_stop)
             self.bootstrap(logging_level, date_format, log_format)
             brain = Brain(rules, self._reordered, random.random)
-            self._signals.install(self.request_stop)
             try:
                 self._drive(brain)
             finally:
-                self._signals.uninstall()
                 self.teardown()
         finally:
+            self._signals.uninstall()
             self._signals.close()
             self._signals = None
             self._close_own()
@@ -289,6 +291,8 @@ class BaseWorker(Horse):
         setup_loghandlers(logging_level, date_format, log_format, name="atomiq.worker")
         setup_loghandlers(logging_level, date_format, log_format, name="atomiq.job")
         self.pid = os.getpid()
+        for warning in check_server(self._own_store().connection).warnings:
+            self.log.warning("Worker %s: %s", self.name, warning)
         self.ip_address = address_seen(self._own_store())
         self._state = WorkerStatus.STARTED.value
         self.register_birth()

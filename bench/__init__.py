@@ -1,0 +1,1 @@
+"""Benchmarks. Each is a program of its own; `python -m bench` runs all of them."""
