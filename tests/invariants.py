@@ -12,17 +12,19 @@ from tests.lua.keyspace import Entry, Keyspace, dump, kind_of
 
 CONTAINERS = ("queue", "intermediate", "scheduled", "deferred", "wip", "finished", "failed", "canceled")
 TRACES = 60
-"""Seconds after the end of a lease until the traces of its execution expire; one that nobody has reaped by then has none."""
+"""Seconds after the end of a lease until the traces of its execution expire; one that nobody has reaped by then has
+none."""
 STATUSES = {status.value for status in JobStatus}
 
 
 def check_invariants(
     redis: Any, prefix: str = "rq:", expired: Collection[str] = (), now_ms: int | None = None
 ) -> list[str]:
-    """Every violation found, as a sentence; none when all is well. `now_ms`: the time of a test that moves its own clock.
+    """Every violation found, as a sentence; none when all is well. `now_ms`: the time of a test that moves its own
+    clock.
 
-    `expired`: ids of jobs whose hash Redis has dropped by its ttl. Their ids may still stand where they stood, until someone meets
-    them; one that is put anew meanwhile may stand in the queue a second time.
+    `expired`: ids of jobs whose hash Redis has dropped by its ttl. Their ids may still stand where they stood, until
+    someone meets them; one that is put anew meanwhile may stand in the queue a second time.
     """
     if now_ms is None:
         seconds, micros = redis.time()
@@ -205,11 +207,11 @@ class _Books:
                 yield f"{key}: not listed in OWN_KEYS"
 
     def _lifetimes(self) -> Iterator[str]:
-        for kind in ("execution", "executions", "worker_executions", "turn", "worker"):
+        for kind in ("execution", "executions", "worker_executions", "turn", "worker", "unmet"):
             for key in self.by_kind[kind].values():
                 if self._ttl(key) is None:
                     yield f"{key}: has no ttl"
-        for kind in (*CONTAINERS, "bell", "paused", "freeing", "queues", "workers", "worker_set", "dependents", "unmet"):
+        for kind in (*CONTAINERS, "bell", "paused", "freeing", "queues", "workers", "worker_set", "dependents"):
             for key in self.by_kind[kind].values():
                 if self._ttl(key) is not None:
                     yield f"{key}: has a ttl"

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Generic, ParamSpec, Protocol, TypeVar, cast
 
+from atomiq._core.ids import validate_queue_name
 from atomiq._core.settings import DEFAULT_RESULT_TTL
 from atomiq.job import Job
 from atomiq.queue import Queue
+from atomiq.queue.base import BaseQueue
 
 P = ParamSpec("P")
 R_co = TypeVar("R_co", covariant=True)
@@ -53,6 +55,10 @@ class job:  # noqa: N801 - RQ's name
         abandoned: 'retry' or 'fail', what becomes of a job when its worker goes away; the queue's if None.
 
     The other options are those of `Queue.enqueue_call`.
+
+    Raises:
+        InvalidName: a ValueError; a bad name of a queue. Options are checked when a call is enqueued.
+        TypeError: `queue` is neither a Queue nor a name.
     """
 
     def __init__(
@@ -76,6 +82,8 @@ class job:  # noqa: N801 - RQ's name
         *,
         abandoned: str | None = None,
     ) -> None:
+        if not isinstance(queue, BaseQueue):
+            validate_queue_name(queue)
         self.queue = queue
         self.connection = connection
         self.queue_class = queue_class or Queue

@@ -17,6 +17,7 @@ from atomiq._core.keys import Keys
 from atomiq._core.serial import Serializer, resolve_serializer
 from atomiq._core.settings import UNSERIALIZABLE_RETURN_VALUE_PAYLOAD
 from atomiq._core.timestamp import from_ms, from_unix
+from atomiq._core.ttl import check_wait
 from atomiq._wire.sync import Store
 from atomiq._wire.wait import wait_result
 
@@ -233,9 +234,10 @@ class Result(ResultRecord):
     def fetch_latest(cls, job: HasResults, serializer: Any = None, timeout: float = 0) -> Self | None:
         """The newest result. Without one, waits up to `timeout` seconds to be woken by the first; then None."""
         store = Store.of(job.connection)
+        seconds = check_wait(timeout)
         newest = view_results(store.keys, job_id=job.id, count=1)
         found = store.run(newest)
-        if not found and timeout > 0 and wait_result(store, job.id, FIRST_ENTRY, timeout):
+        if not found and seconds and wait_result(store, job.id, FIRST_ENTRY, seconds):
             found = store.run(newest)
         return next(iter(cls._restored(job, found, serializer)), None)
 

@@ -106,13 +106,15 @@ class UnixSignalDeathPenalty(BaseDeathPenalty):
                 signal.setitimer(signal.ITIMER_REAL, max(left - (time.monotonic() - since), 1e-6))
 
 
+_LONGEST_TIMER = 1e9
+"""Seconds. Timers can't count much further; one that is over before its limit is set anew."""
 _active: list[UnixSignalDeathPenalty] = []
 """The limits of the blocks that the main thread is in, outermost first."""
 
 
 def _arm() -> None:
     earliest = min(penalty.deadline for penalty in _active)
-    signal.setitimer(signal.ITIMER_REAL, max(earliest - time.monotonic(), 1e-6))
+    signal.setitimer(signal.ITIMER_REAL, min(max(earliest - time.monotonic(), 1e-6), _LONGEST_TIMER))
 
 
 def _strike(signum: int, frame: FrameType | None) -> None:
@@ -139,7 +141,7 @@ class TimerDeathPenalty(BaseDeathPenalty):
 
     def new_timer(self) -> threading.Timer:
         """A timer that strikes after the timeout (RQ)."""
-        timer = threading.Timer(self._timeout or 0, self.handle_death_penalty)
+        timer = threading.Timer(min(self._timeout or 0, _LONGEST_TIMER), self.handle_death_penalty)
         timer.daemon = True
         return timer
 

@@ -22,6 +22,7 @@ from atomiq._wire.sync import Store
 from atomiq.cli.live import Rate, draw
 from atomiq.cli.shapes import bar_scale
 from atomiq.cli.snapshot import Snapshot, take
+from atomiq.suspension import resume, suspend
 from atomiq.worker import SimpleWorker
 
 
@@ -209,3 +210,12 @@ def test_a_live_view_that_nobody_sees_prints_pages(redis_url: str, busy: redis.R
         process.stdout.read()
         assert process.wait(10) == 0
     assert lines.count("2 queues, 25 jobs total\n") == 2
+
+
+def test_it_says_that_workers_are_suspended(atomiq: Atomiq, redis_connection: redis.Redis) -> None:
+    """Jobs waited, workers were idle, and nothing on the page said why."""
+    suspend(redis_connection)
+    assert atomiq("info").output.splitlines()[0].startswith("suspended:")
+    assert "suspended" not in atomiq("info", "-r").output, "scripts read this one, as RQ prints it"
+    resume(redis_connection)
+    assert "suspended" not in atomiq("info").output

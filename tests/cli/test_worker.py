@@ -193,3 +193,17 @@ def test_the_embedded_server(atomiq_process: Process, tmp_path: Path) -> None:
     )]  # fmt: skip
     assert [each.returncode for each in done] == [0, 0, 0], done
     assert "successful 3" in done[2].stdout
+
+
+@pytest.mark.parametrize("name", ["night shift", "ärger"])
+def test_a_name_that_no_server_takes_for_a_connection(name: str, atomiq: Atomiq) -> None:
+    """`--name 'night shift'` ended with: worker_birth failed, client names cannot contain spaces. RQ takes it."""
+    done = atomiq("worker", "--burst", "--name", name)
+    assert done.exit_code == 0, done.output
+
+
+def test_a_pid_file_that_cant_be_written(atomiq: Atomiq) -> None:
+    """A traceback."""
+    done = atomiq("worker", "--burst", "--pid", "/nowhere/at/all")
+    assert done.exit_code == 1
+    assert "Could not open file '/nowhere/at/all': No such file" in done.output

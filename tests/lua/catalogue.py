@@ -6,16 +6,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from tests.lua.scene import LEASE, NOW, Scene, ended, held, new_job
+
 from atomiq._commands import alone, change, claim, enqueue, group, queues, settle, views, worker
 from atomiq._commands.base import Command
-from tests.lua.scene import LEASE, NOW, Scene, ended, held, new_job
 
 Step = Callable[[Scene], Any]
 
 
 @dataclass(frozen=True)
 class Case:
-    """`prepare` makes the scene and gives what `command` needs; `meanwhile` is what others do before the call comes a second time."""
+    """`prepare` makes the scene and gives what `command` needs; `meanwhile` is what others do before the call comes a
+    second time."""
 
     script: str
     label: str

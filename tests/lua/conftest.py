@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 import pytest
 import redis
-
 from tests.invariants import check_invariants
 from tests.lua.scene import Scene
 

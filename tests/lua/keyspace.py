@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import re
 from collections.abc import Iterable
 from typing import Any, NamedTuple
@@ -11,7 +12,8 @@ from atomiq._core.keys import Keys
 
 
 class Entry(NamedTuple):
-    """One key: its type, its content as plain Python data, and its time to live rounded to seconds (None: for ever)."""
+    """One key: its type, its content as plain Python data, and its time to live in seconds, rounded up (None: for
+    ever)."""
 
     type: str
     value: Any
@@ -65,15 +67,16 @@ def dump(connection: Any, prefix: str = "rq:") -> Keyspace:
     space = {}
     for raw_key, raw_kind, raw, ttl in rows:
         kind = _text(raw_kind)
-        space[_text(raw_key)] = Entry(kind, _value(kind, raw), None if ttl < 0 else round(ttl / 1000))
+        space[_text(raw_key)] = Entry(kind, _value(kind, raw), None if ttl < 0 else math.ceil(ttl / 1000))
     return space
 
 
 def difference(before: Keyspace, after: Keyspace) -> dict[str, Any]:
     """What changed, by key: an Entry for a new key, None for one that is gone, and for the rest only what is different.
 
-    Of a hash or sorted set: the changed fields or members (None: gone); of a set: `+member`, `-member`; of a list, string or stream:
-    the new content. A changed time to live is under `ttl:<key>`.
+    Of a hash or sorted set: the changed fields or members (None: gone); of a set: `+member`, `-member`; of a list,
+    string or stream: the new content. A changed time to live is under `ttl:<key>`; that real time has gone on by a
+    second is no change.
     """
     changes: dict[str, Any] = {}
     for key in sorted(before.keys() | after.keys()):
@@ -81,7 +84,7 @@ def difference(before: Keyspace, after: Keyspace) -> dict[str, Any]:
         if old is None or new is None:
             changes[key] = new
             continue
-        if old.ttl != new.ttl:
+        if old.ttl != new.ttl and (old.ttl is None or new.ttl is None or abs(old.ttl - new.ttl) > 1):
             changes[f"ttl:{key}"] = new.ttl
         if old.value != new.value:
             changes[key] = _change(old, new)
@@ -91,9 +94,7 @@ def difference(before: Keyspace, after: Keyspace) -> dict[str, Any]:
 def _change(old: Entry, new: Entry) -> Any:
     if new.type in ("hash", "zset") and old.type == new.type:
         names = old.value.keys() | new.value.keys()
-        return {
-            name: new.value.get(name) for name in sorted(names) if old.value.get(name) != new.value.get(name)
-        }
+        return {name: new.value.get(name) for name in sorted(names) if old.value.get(name) != new.value.get(name)}
     if new.type == "set" and old.type == "set":
         return {f"+{m}" for m in new.value - old.value} | {f"-{m}" for m in old.value - new.value}
     return new.value
@@ -105,7 +106,7 @@ _PARAMETERS = {"job_id": "[A-Za-z0-9_-]+", "execution_id": "[A-Za-z0-9_-]+"}
 def _patterns() -> list[tuple[str, re.Pattern[str]]]:
     rows = []
     for name, method in inspect.getmembers(Keys, inspect.isfunction):
-        if name.startswith("_") or name in ("pubsub",):
+        if name.startswith("_") or name == "pubsub":
             continue
         parameters = list(inspect.signature(method).parameters)[1:]
         template = method(Keys(""), *(f"\0{parameter}\0" for parameter in parameters))

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
+from tests.lua.keyspace import Keyspace, difference, dump
+
 from atomiq._commands.base import Command
 from atomiq._commands.claim import Claim, Claimed, Held, claim
 from atomiq._commands.enqueue import Enqueued, enqueue
 from atomiq._commands.settle import Settled, Settlement, settle
 from atomiq._core.record import NewJob
 from atomiq._wire.sync import Store
-from tests.lua.keyspace import Keyspace, difference, dump
 
 R = TypeVar("R")
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-
-from atomiq._commands.change import Changed, cancel
 from tests.lua.keyspace import Entry
 from tests.lua.scene import NOW, YEAR, Scene, new_job
 from tests.lua.test_enqueue import RESTING, rest
+
+from atomiq._commands.change import Changed, cancel
 
 
 def canceling(scene: Scene, job_id: str = "a", **settings: bool):
@@ -67,8 +67,8 @@ def test_dependants_keep_waiting(scene: Scene) -> None:
 
 
 def test_dependants_go_on_when_asked_for(scene: Scene) -> None:
-    """They never did: the list of what a dependant waits for was empty then, and an empty list was taken for RQ's, where the
-    canceled job counts as one that has not finished."""
+    """They never did: the list of what a dependant waits for was empty then, and an empty list was taken for RQ's,
+    where the canceled job counts as one that has not finished."""
     scene.enqueue(new_job("a"), new_job("child", depends_on=["a"]), new_job("other"))
     scene.enqueue(new_job("both", depends_on=["a", "other"]))
     assert scene.run(canceling(scene, enqueue_dependents=True)).count == 1

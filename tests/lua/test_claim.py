@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from tests.lua.keyspace import Entry
+from tests.lua.scene import ISO, KEPT, LEASE, NOW, Scene, new_job
 
 from atomiq._commands.change import cancel, requeue
 from atomiq._commands.claim import claim
 from atomiq._commands.queues import pause_queue, suspend
 from atomiq._commands.worker import worker_birth
-from tests.lua.keyspace import Entry
-from tests.lua.scene import ISO, KEPT, LEASE, NOW, Scene, new_job
 
 
 def claiming(scene: Scene, *executions: str, queues: tuple[str, ...] = ("q",), worker: str = "w", **settings: bool):
@@ -153,7 +153,8 @@ def test_a_paused_queue_is_passed_over(scene: Scene) -> None:
 
 
 def test_a_due_job_of_a_paused_queue_does_not_keep_workers_awake(scene: Scene) -> None:
-    """The answer said that something was due now; the worker asked again at once, for as long as the queue was paused."""
+    """The answer said that something was due now; the worker asked again at once, for as long as the queue was
+    paused."""
     scene.put("a", due_ms=NOW + 1)
     scene.run(pause_queue(scene.keys, queue="q"))
     scene.now += 1000
@@ -174,7 +175,8 @@ def test_an_expired_job_is_dropped(scene: Scene) -> None:
 
 
 def test_results_of_an_expired_job_go_too(scene: Scene) -> None:
-    """A job whose result is kept for ever was put into the queue again with a ttl that ran out there: its results stayed."""
+    """A job whose result is kept for ever was put into the queue again with a ttl that ran out there: its results
+    stayed."""
     scene.settle(scene.started("a", ttl=5), result=b"x", result_ttl=-1)
     scene.run(requeue(scene.keys, job_id="a"))
     assert scene.redis.ttl(scene.keys.results("a")) == -1

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from tests.lua.scene import Scene, ended, new_job
+from tests.lua.test_enqueue import RESTING, rest
 
 from atomiq._commands.change import Changed, delete
 from atomiq._commands.settle import free
-from tests.lua.scene import Scene, ended, new_job
-from tests.lua.test_enqueue import RESTING, rest
 
 
 def deleting(scene: Scene, job_id: str = "a", **settings: bool):
@@ -75,6 +75,14 @@ def test_dependants_too(scene: Scene) -> None:
     assert scene.status("child") is None
     assert scene.status("grandchild") == "canceled"
     assert not scene.redis.exists(scene.keys.dependents("other"))
+
+
+def test_a_circle_of_dependencies(scene: Scene) -> None:
+    """The deletion of the dependant canceled the job itself, which was then taken out of where it had been before:
+    its id stayed in the canceled registry."""
+    scene.enqueue(new_job("a", depends_on=["b"]), new_job("b", depends_on=["a"]))
+    scene.run(deleting(scene, delete_dependents=True))
+    assert traces(scene) == []
 
 
 def test_a_deferred_job_leaves_its_dependencies(scene: Scene) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from tests.lua.keyspace import Entry
+from tests.lua.scene import ISO, NOW, Scene, new_job
 
 from atomiq._commands.change import cancel, delete, requeue
 from atomiq._commands.enqueue import MAX_BATCH, enqueue
 from atomiq._commands.settle import free
 from atomiq._core.errors import DuplicateJobError, JobIsRunning
-from tests.lua.keyspace import Entry
-from tests.lua.scene import ISO, NOW, Scene, new_job
 
 HASH = {"data": "payload", "origin": "q", "call": "call-a"}
 QUEUED = Entry("hash", {**HASH, "status": "queued", "enqueued_at": ISO}, None)
@@ -77,7 +77,7 @@ def test_deferred_while_a_dependency_is_open(scene: Scene) -> None:
         "rq:job:a": Entry("hash", {**HASH, "status": "deferred", "due": str(NOW + 9)}, None),
         "rq:deferred:q": Entry("zset", {"a": NOW / 1000}, None),
         "rq:job:p:dependents": Entry("set", frozenset({"a"}), None),
-        "rq:atomiq:unmet:a": Entry("set", frozenset({"p"}), None),
+        "rq:atomiq:unmet:a": Entry("set", frozenset({"p"}), 31_536_000),
         "rq:job::a:dependencies": Entry("set", frozenset({"p", "never"}), None),
     }
 
@@ -183,8 +183,8 @@ def test_a_job_may_change_its_queue(scene: Scene) -> None:
 
 
 def test_one_id_twice_in_a_batch(scene: Scene) -> None:
-    """enqueue_many with the same id in two rows looked at the server once and pushed the id twice: one job in two places of
-    the queue, of which the second was a claim that found nothing."""
+    """enqueue_many with the same id in two rows looked at the server once and pushed the id twice: one job in two
+    places of the queue, of which the second was a claim that found nothing."""
     words = scene.enqueue(new_job("a"), new_job("b"), new_job("a", call="second", due_ms=NOW + 10))
     assert [one.word for one in words] == ["scheduled", "queued", "scheduled"]
     assert scene.queued() == ["b"]
@@ -205,8 +205,8 @@ def test_one_id_twice_in_a_unique_batch(scene: Scene) -> None:
 
 
 def test_a_dependency_that_comes_later_in_the_batch(scene: Scene) -> None:
-    """A child that stood before its parent in enqueue_many found no parent on the server, took it for one that had finished and
-    expired, and ran first."""
+    """A child that stood before its parent in enqueue_many found no parent on the server, took it for one that had
+    finished and expired, and ran first."""
     words = scene.enqueue(new_job("child", depends_on=["parent"]), new_job("parent"))
     assert [one.word for one in words] == ["deferred", "queued"]
     scene.settle(scene.take())
@@ -234,8 +234,8 @@ def test_put_anew_within_its_group(scene: Scene) -> None:
 
 
 def test_deferred_anew_after_its_hash_expired(scene: Scene) -> None:
-    """A deferred job whose ttl was over left its list of open dependencies behind; put anew under the same id, it waited for
-    those of its first life too."""
+    """A deferred job whose ttl was over left its list of open dependencies behind; put anew under the same id, it
+    waited for those of its first life too."""
     scene.enqueue(new_job("one"), new_job("two"))
     scene.put("a", depends_on=["one"], ttl=5)
     scene.vanish("a")
@@ -258,8 +258,8 @@ def test_an_end_of_a_former_dependency_does_not_concern_a_job_put_anew(scene: Sc
 
 @pytest.mark.parametrize("how", ["enqueue", "requeue"])
 def test_put_anew_while_its_dependants_are_being_freed(scene: Scene, how: str) -> None:
-    """With more dependants than one step frees, the rest is noted. A job put anew before the rest was reached would have let go
-    at once whoever was made to wait for its second run."""
+    """With more dependants than one step frees, the rest is noted. A job put anew before the rest was reached would
+    have let go at once whoever was made to wait for its second run."""
     children = [new_job(f"c{number}", "r", depends_on=["p"]) for number in range(150)]
     scene.enqueue(new_job("p"), *children)
     assert scene.settle(scene.take()).more
@@ -271,6 +271,17 @@ def test_put_anew_while_its_dependants_are_being_freed(scene: Scene, how: str) -
     scene.put("late", "r", depends_on=["p"])
     scene.run(free(scene.keys))
     assert scene.status("late") == "deferred"
+
+
+def test_put_anew_together_with_a_dependant_that_is_being_freed(scene: Scene) -> None:
+    """The first row's rest of dependants was freed, among them the job of the second row, which was then looked for
+    where it had been before: it stood in the queue and among the deferred."""
+    children = [new_job(f"c{number}", "r", depends_on=["p"]) for number in range(101)]
+    scene.enqueue(new_job("p"), *children)
+    scene.run(delete(scene.keys, job_id="p"))
+    (last,) = scene.registry(scene.keys.deferred("r"))
+    words = scene.enqueue(new_job("p", call="again"), new_job(last, "r", depends_on=["p"], call="again"))
+    assert [one.word for one in words] == ["queued", "deferred"]
 
 
 def test_a_batch_has_a_bound(scene: Scene) -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from tests.lua.scene import Scene, new_job
 
 from atomiq._commands.change import cancel
 from atomiq._commands.queues import Expired, expire
-from tests.lua.scene import Scene, new_job
 
 
 def expiring(scene: Scene, limit: int = 1000, offset: int = 0):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from tests.lua.scene import KEPT, LEASE, NOW, Scene, held
+from tests.lua.test_claim import born
 
 from atomiq._commands.change import cancel, delete, requeue, stop
 from atomiq._commands.claim import Held, extend
-from tests.lua.scene import KEPT, LEASE, NOW, Scene, held
-from tests.lua.test_claim import born
 
 LATER = "2026-11-21T01:37:18.574000Z"
 
@@ -72,12 +72,15 @@ def test_what_is_lost_is_said_and_not_touched(scene: Scene, loss: str) -> None:
 
 
 def test_a_job_whose_hash_vanished_is_not_brought_back(scene: Scene) -> None:
-    """The heartbeat wrote last_heartbeat into a hash that a user had deleted by hand: a job of one field that nothing could run,
-    and that stayed for ever."""
+    """The heartbeat wrote last_heartbeat into a hash that a user had deleted by hand: a job of one field that nothing
+    could run, and that stayed for ever."""
     job = scene.started("a")
     scene.vanish("a")
     assert scene.run(extending(scene, held(job))).lost == ["e1"]
-    assert scene.space() == {"rq:queues": scene.space()["rq:queues"], "rq:atomiq:bell:q": scene.space()["rq:atomiq:bell:q"]}
+    assert scene.space() == {
+        "rq:queues": scene.space()["rq:queues"],
+        "rq:atomiq:bell:q": scene.space()["rq:atomiq:bell:q"],
+    }
 
 
 def test_a_vanished_worker_is_told(scene: Scene) -> None:

@@ -6,13 +6,13 @@ import base64
 import zlib
 
 import pytest
-
-from atomiq._commands.change import cancel, requeue
-from atomiq._commands.settle import Settlement, free, settle
 from tests.lua.keyspace import Entry
 from tests.lua.scene import NOW, YEAR, Scene, ended, new_job
 from tests.lua.test_claim import born
 from tests.lua.test_finish import ENDED, stream
+
+from atomiq._commands.change import cancel, requeue
+from atomiq._commands.settle import Settlement, free, settle
 
 
 def failing(scene: Scene, settlement: Settlement):

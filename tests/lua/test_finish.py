@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from tests.lua.keyspace import Entry
+from tests.lua.scene import LEASE, NOW, Scene, ended, new_job
+from tests.lua.test_claim import born
 
 from atomiq._commands.change import cancel, delete, requeue
 from atomiq._commands.queues import expire
 from atomiq._commands.settle import Settlement, free, reap, settle
-from tests.lua.keyspace import Entry
-from tests.lua.scene import LEASE, NOW, Scene, ended, new_job
-from tests.lua.test_claim import born
 
 ENDED = "2026-11-21T01:37:09.574000Z"
 
@@ -94,8 +94,8 @@ def test_very_many_dependants_go_on_in_bounded_steps(scene: Scene) -> None:
 
 @pytest.mark.parametrize("loss", ["deleted", "expired", "nothing kept"])
 def test_a_parent_that_goes_while_its_dependants_are_being_freed(scene: Scene, loss: str) -> None:
-    """The rest of the dependants of a job that had finished were canceled when the job was deleted, or its result expired, before
-    upkeep had reached them."""
+    """The rest of the dependants of a job that had finished were canceled when the job was deleted, or its result
+    expired, before upkeep had reached them."""
     scene.enqueue(new_job("a"), *(new_job(f"c{number}", "r", depends_on=["a"]) for number in range(250)))
     scene.settle(scene.take(), result_ttl=0 if loss == "nothing kept" else 5)
     if loss == "deleted":
@@ -110,8 +110,8 @@ def test_a_parent_that_goes_while_its_dependants_are_being_freed(scene: Scene, l
 
 
 def test_a_job_that_repeats_frees_all_its_dependants(scene: Scene) -> None:
-    """By the time upkeep reached the rest of the dependants the job was waiting for its next run, and was taken for one that had
-    not finished: they were struck from its list and never heard of again."""
+    """By the time upkeep reached the rest of the dependants the job was waiting for its next run, and was taken for
+    one that had not finished: they were struck from its list and never heard of again."""
     scene.enqueue(
         new_job("a", repeats_left=2, repeat_intervals="[5]"),
         *(new_job(f"c{number}", "r", depends_on=["a"]) for number in range(150)),
@@ -195,8 +195,8 @@ def test_a_late_repetition_after_the_job_runs_anew(scene: Scene) -> None:
 
 @pytest.mark.parametrize("outcome", ["finished", "failed", "stopped", "retried"])
 def test_a_job_whose_hash_vanished_is_not_brought_back(scene: Scene, outcome: str) -> None:
-    """The settlement of a job whose hash a user had deleted by hand wrote the status into a new hash: a job without payload in
-    the finished registry."""
+    """The settlement of a job whose hash a user had deleted by hand wrote the status into a new hash: a job without
+    payload in the finished registry."""
     job = scene.started("a")
     scene.vanish("a")
     reply = scene.unchanged(finishing(scene, ended(job, outcome, retry=0)))
@@ -219,8 +219,8 @@ def test_put_anew_over_a_hash_that_vanished(scene: Scene) -> None:
 
 
 def test_the_list_of_executions_expired_before_the_cancel(scene: Scene) -> None:
-    """With no worker about to reap it, the traces of an execution expire before its lease is taken away; canceled then, the job
-    kept its lease, and the owner that came back finished it."""
+    """With no worker about to reap it, the traces of an execution expire before its lease is taken away; canceled
+    then, the job kept its lease, and the owner that came back finished it."""
     job = scene.started("a")
     scene.redis.delete(scene.keys.executions("a"), scene.keys.execution("a", "e1"))
     scene.run(cancel(scene.keys, job_id="a"))
@@ -251,8 +251,8 @@ def test_without_times(scene: Scene) -> None:
 
 
 def test_dependants_that_rq_deferred(scene: Scene) -> None:
-    """RQ writes no list of open dependencies; ours is made from its set when first needed. A job with two parents was lost when
-    the first ran again before the second had ended: it was no longer on the first one's list."""
+    """RQ writes no list of open dependencies; ours is made from its set when first needed. A job with two parents was
+    lost when the first ran again before the second had ended: it was no longer on the first one's list."""
     scene.enqueue(new_job("one", repeats_left=1, repeat_intervals="[60]"), new_job("two"))
     scene.redis.hset(scene.keys.job("a"), mapping={"status": "deferred", "data": "payload", "origin": "r"})
     scene.redis.zadd(scene.keys.deferred("r"), {"a": 1})

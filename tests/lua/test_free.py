@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from tests.lua.scene import Scene, new_job
+
 from atomiq._commands.change import cancel, delete
 from atomiq._commands.settle import Freed, free
-from tests.lua.scene import Scene, new_job
 
 
 def crowd(scene: Scene, count: int = 120) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from atomiq._commands.group import GroupNames, GroupPage, group_read, groups_read
 from tests.lua.scene import Scene, new_job
+
+from atomiq._commands.group import GroupNames, GroupPage, group_read, groups_read
 
 
 def test_members_whose_job_is_gone_disappear(scene: Scene) -> None:

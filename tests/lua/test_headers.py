@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.lua.catalogue import CASES, Case
+from tests.lua.keyspace import kind_of
+from tests.lua.scene import Scene
 
 import atomiq._lua
 from atomiq._commands.base import Command
@@ -16,18 +19,38 @@ from atomiq._core.keys import Keys
 from atomiq._core.states import GONE, MOVES, JobStatus
 from atomiq._lua import Script, parse_header, script, script_names
 from atomiq._lua.compose import _library, _needed, _strip_comments
-from tests.lua.catalogue import CASES, Case
-from tests.lua.keyspace import kind_of
-from tests.lua.scene import Scene
 
 FOLDER = Path(atomiq._lua.__file__).parent
 MARKER = "-- writes below"
 READING = frozenset(
-    "EXISTS GET HEXISTS HGET HGETALL HLEN HMGET HSCAN LLEN PTTL SISMEMBER SMEMBERS SMISMEMBER SRANDMEMBER SSCAN TIME TTL ZCARD "
-    "ZCOUNT ZRANGE ZRANGEBYSCORE ZSCORE".split()
+    [
+        "EXISTS",
+        "GET",
+        "HEXISTS",
+        "HGET",
+        "HGETALL",
+        "HLEN",
+        "HMGET",
+        "HSCAN",
+        "LLEN",
+        "LRANGE",
+        "PTTL",
+        "SISMEMBER",
+        "SMEMBERS",
+        "SMISMEMBER",
+        "SRANDMEMBER",
+        "SSCAN",
+        "TIME",
+        "TTL",
+        "ZCARD",
+        "ZCOUNT",
+        "ZRANGE",
+        "ZRANGEBYSCORE",
+        "ZSCORE",
+    ]
 )
-UNBOUNDED = frozenset("KEYS SCAN FLUSHDB FLUSHALL SORT".split())
-REFUSALS = frozenset("exists busy not_yours gone not_there not_running not_empty taken".split())
+UNBOUNDED = frozenset(["KEYS", "SCAN", "FLUSHDB", "FLUSHALL", "SORT"])
+REFUSALS = frozenset(["exists", "busy", "not_yours", "gone", "not_there", "not_running", "not_empty", "taken"])
 TELLING = {
     "claim": ("claim_jobs",),
     "finish": ("finish_job", "refusal"),
@@ -59,7 +82,9 @@ def calls(text: str) -> frozenset[str]:
 
 
 def _pushes(text: str) -> set[str]:
-    assert not re.search(r"redis\.call\((?!\s*')(?!front and 'LPUSH' or 'RPUSH')", text), "a command whose name is computed"
+    assert not re.search(r"redis\.call\((?!\s*')(?!front and 'LPUSH' or 'RPUSH')", text), (
+        "a command whose name is computed"
+    )
     return {"LPUSH"} if "'LPUSH' or 'RPUSH'" in text else set()
 
 
@@ -114,7 +139,12 @@ def test_the_header_is_parsed(name: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "-- other: x\n", "-- a: x\n-- from: none\n", "-- a: x\n-- from:\n-- to:\n-- keys:\n-- args: b:list c\n-- says:\n-- cost:\n"],
+    [
+        "",
+        "-- other: x\n",
+        "-- a: x\n-- from: none\n",
+        "-- a: x\n-- from:\n-- to:\n-- keys:\n-- args: b:list c\n-- says:\n-- cost:\n",
+    ],
 )
 def test_a_header_that_is_none(text: str) -> None:
     with pytest.raises(ScriptError):
@@ -262,7 +292,14 @@ def test_every_declared_key_and_argument_is_used(name: str) -> None:
     for key in header.keys:
         assert f"k_{key}" in used or f"key_{key}" in used or (name, key) in ROUTING_ONLY, key
     own = words(_strip_comments(text_of(name)))
-    settling = {"outcome", "result", "exception", "result_ttl", "failure_ttl", "retry"}  # one set of arguments for both ends
+    settling = {
+        "outcome",
+        "result",
+        "exception",
+        "result_ttl",
+        "failure_ttl",
+        "retry",
+    }  # one set of arguments for both ends
     for argument in header.args:
         assert f"a_{argument.name}" in own or (name in ("finish", "fail") and argument.name in settling), argument
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from tests.lua.keyspace import Entry
+from tests.lua.scene import NOW, Scene, new_job
 
 from atomiq._commands.change import cancel, delete
 from atomiq._commands.enqueue import Promoted, promote
 from atomiq._commands.queues import delete_queue
-from tests.lua.keyspace import Entry
-from tests.lua.scene import NOW, Scene, new_job
 
 
 def promoting(scene: Scene, limit: int = 100):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from tests.lua.keyspace import Entry
+from tests.lua.scene import NOW, Scene, new_job
 
 from atomiq._commands.queues import (
     delete_queue,
@@ -13,8 +15,6 @@ from atomiq._commands.queues import (
     suspend,
 )
 from atomiq._commands.views import view_queues
-from tests.lua.keyspace import Entry
-from tests.lua.scene import NOW, Scene, new_job
 
 BELL = Entry("zset", {"1": 0.0}, None)
 
@@ -32,6 +32,16 @@ def test_empty_in_bounded_steps(scene: Scene) -> None:
     assert scene.run(empty_queue(scene.keys, queue="q", limit=3)) == (3, True)
     assert scene.queued() == ["j3", "j4"]
     assert scene.run(empty_queue(scene.keys, queue="q", limit=3)) == (2, False)
+
+
+def test_a_dependant_that_goes_on_meanwhile_stays(scene: Scene) -> None:
+    """One that allows a failure of its parent went on into the queue that was being emptied, and was deleted with the
+    rest."""
+    scene.enqueue(
+        new_job("a"), new_job("b"), new_job("brave", depends_on=["a"], allow_failure=True, enqueue_at_front="1")
+    )
+    assert scene.run(empty_queue(scene.keys, queue="q")) == (2, True)
+    assert scene.queued() == ["brave"]
 
 
 def test_empty_without_deleting(scene: Scene) -> None:
@@ -98,7 +108,8 @@ def test_pause(scene: Scene) -> None:
 
 
 def test_the_end_of_a_pause_wakes_for_the_schedule(scene: Scene) -> None:
-    """What became due during the pause waited for the next safety check: the bell rang only if jobs stood in the list."""
+    """What became due during the pause waited for the next safety check: the bell rang only if jobs stood in the
+    list."""
     scene.put("a", due_ms=NOW + 5)
     scene.run(pause_queue(scene.keys, queue="q"))
     scene.redis.delete(scene.keys.bell("q"))

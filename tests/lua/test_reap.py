@@ -6,11 +6,11 @@ import base64
 import zlib
 
 import pytest
+from tests.lua.scene import ISO, LEASE, NOW, YEAR, Scene, ended, new_job
+from tests.lua.test_claim import born
 
 from atomiq._commands.change import cancel, delete, requeue, stop
 from atomiq._commands.settle import Reaped, reap
-from tests.lua.scene import ISO, LEASE, NOW, YEAR, Scene, ended, new_job
-from tests.lua.test_claim import born
 
 LATER = "2026-11-21T01:37:38.574000Z"
 
@@ -122,8 +122,8 @@ def test_a_job_that_was_to_be_stopped_is_stopped(scene: Scene) -> None:
 
 
 def test_a_wish_to_stop_long_after_the_worker_went(scene: Scene) -> None:
-    """The execution's hash had expired with nobody there to reap; the wish to stop was said to be known already, and the job ran
-    again as soon as a worker came."""
+    """The execution's hash had expired with nobody there to reap; the wish to stop was said to be known already, and
+    the job ran again as soon as a worker came."""
     scene.started("a")
     scene.redis.delete(scene.keys.execution("a", "e1"), scene.keys.executions("a"))
     assert scene.run(stop(scene.keys, job_id="a")).word == "ok"
@@ -183,8 +183,8 @@ def test_executions_that_rq_opened(scene: Scene) -> None:
 
 
 def test_an_entry_of_an_old_rq(scene: Scene) -> None:
-    """Before 2.0 the registry listed the bare job id. It has no colon: the script failed at it, every time, and with it the
-    reaping of the whole queue."""
+    """Before 2.0 the registry listed the bare job id. It has no colon: the script failed at it, every time, and with
+    it the reaping of the whole queue."""
     scene.put("a")
     scene.redis.lpop(scene.keys.queue("q"))
     scene.redis.hset(scene.keys.job("a"), "status", "started")

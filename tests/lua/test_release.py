@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from atomiq._commands.change import cancel
-from atomiq._commands.claim import Held, release
-from atomiq._commands.settle import reap
 from tests.lua.keyspace import Entry
 from tests.lua.scene import ISO, LEASE, Scene, held, new_job
 from tests.lua.test_claim import born
+
+from atomiq._commands.change import cancel
+from atomiq._commands.claim import Held, release
+from atomiq._commands.settle import reap
 
 
 def releasing(scene: Scene, *executions: Held, worker: str = "w"):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-
-from atomiq._commands.change import Changed, requeue
 from tests.lua.keyspace import Entry
 from tests.lua.scene import Scene, new_job
 from tests.lua.test_enqueue import RESTING, rest
+
+from atomiq._commands.change import Changed, requeue
 
 MOVABLE = [status for status in RESTING if status not in ("created", "queued")]
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import pytest
-
-from atomiq._commands.change import cancel
-from atomiq._commands.settle import Settlement, settle_and_claim
-from atomiq._commands.worker import worker_birth
 from tests.lua.keyspace import Entry
 from tests.lua.scene import KEPT, LEASE, NOW, Scene, ended, new_job
 from tests.lua.test_claim import born
 from tests.lua.test_finish import ENDED, stream
+
+from atomiq._commands.change import cancel
+from atomiq._commands.settle import Settlement, settle_and_claim
+from atomiq._commands.worker import worker_birth
 
 
 def going_on(scene: Scene, settlement: Settlement, *executions: str):
@@ -111,9 +111,7 @@ def test_a_worker_that_was_forgotten_meanwhile(scene: Scene) -> None:
     scene.enqueue(new_job("a"), new_job("b"))
     scene.run(going_on(scene, ended(scene.take())))
     assert not scene.redis.exists(scene.keys.worker("w"))
-    command = worker_birth(
-        scene.keys, worker="w", queues=[], fields={}, ttl=480, lease_ms=LEASE, incarnation="w"
-    )
+    command = worker_birth(scene.keys, worker="w", queues=[], fields={}, ttl=480, lease_ms=LEASE, incarnation="w")
     assert scene.run(command) == "ok"
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 
 import pytest
-
-from atomiq._commands.change import Changed, stop
 from tests.lua.scene import NOW, Scene
 from tests.lua.test_enqueue import RESTING, rest
+
+from atomiq._commands.change import Changed, stop
 
 
 def stopping(scene: Scene):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from tests.lua.scene import Scene
 
 from atomiq._commands.change import touch
-from tests.lua.scene import Scene
 
 
 def test_the_whole_difference(scene: Scene) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from atomiq._commands import views
 from tests.lua.scene import Scene, new_job
+
+from atomiq._commands import views
 
 
 def test_jobs(scene: Scene) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from tests.lua.keyspace import Entry
+from tests.lua.scene import ISO, LEASE, NOW, Scene, new_job
+
 from atomiq._commands.change import cancel
 from atomiq._commands.views import view_workers
 from atomiq._commands.worker import clean_workers, take_turn, worker_beat, worker_birth, worker_death
-from tests.lua.keyspace import Entry
-from tests.lua.scene import ISO, LEASE, NOW, Scene, new_job
 
 NAME = "rq:worker:w"
 
@@ -100,7 +101,9 @@ def test_death(scene: Scene) -> None:
     assert sorted(reply) == ["a", "b", "c"]
     assert changed[NAME] == {"death": ISO, "state": "idle", "current_job": None}
     assert changed[f"ttl:{NAME}"] == 60
-    assert [changed[key] for key in ("rq:workers", "rq:workers:q", "rq:workers:r", "rq:atomiq:executions:w")] == [None] * 4
+    assert [changed[key] for key in ("rq:workers", "rq:workers:q", "rq:workers:r", "rq:atomiq:executions:w")] == [
+        None
+    ] * 4
     assert sorted(scene.queued()) == ["a", "c"]
     assert scene.queued("r") == ["b"]
     assert scene.unchanged(death(scene)) == []
@@ -114,6 +117,17 @@ def test_death_leaves_what_it_has_lost(scene: Scene) -> None:
     scene.redis.hset(scene.keys.worker_executions("w"), "e1", "a")
     assert scene.run(death(scene)) == []
     assert scene.status("a") == "canceled"
+
+
+def test_death_of_a_name_that_was_taken_over(scene: Scene) -> None:
+    """A worker was frozen for longer than its lease, another started under its name, the first woke up and took its
+    leave: it gave back the job that the second was running, which ran twice."""
+    scene.run(birth(scene))
+    scene.put("a")
+    scene.claim()
+    late = worker_death(scene.keys, worker="w", queues=["q", "r"], incarnation="of another life")
+    assert scene.unchanged(late) == []
+    assert scene.status("a") == "started"
 
 
 def test_death_wakes_others(scene: Scene) -> None:

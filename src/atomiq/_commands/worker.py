@@ -45,15 +45,20 @@ def worker_beat(
 
 
 def _decode_death(reply: Any) -> list[str]:
-    word(reply[0], "worker_death", "ok")
+    word(reply[0], "worker_death", "ok", "taken")
     return texts(reply[1])
 
 
-def worker_death(keys: Keys, *, worker: str, queues: Sequence[str], now_ms: int = 0) -> Command[list[str]]:
+def worker_death(
+    keys: Keys, *, worker: str, queues: Sequence[str], incarnation: str = "", now_ms: int = 0
+) -> Command[list[str]]:
     """A worker takes its leave. Says the ids of the jobs that it still held; they are back at the front of their
-    queues."""
+    queues.
+
+    `incarnation`: what it was born with. If another has taken over its name since, nothing happens.
+    """
     declared = (keys.worker(worker), keys.workers(), keys.worker_executions(worker))
-    return call("worker_death", keys, declared, (worker, *queues), _decode_death, now_ms=now_ms)
+    return call("worker_death", keys, declared, (worker, incarnation, *queues), _decode_death, now_ms=now_ms)
 
 
 def _decode_removed(reply: Any) -> int:

@@ -36,7 +36,7 @@ def reference(func: Callable[..., Any] | str) -> FunctionRef:
     if isinstance(func, FunctionType):
         return FunctionRef(function_name(func))
     if isinstance(func, str):
-        _check_dotted(func)
+        check_dotted(func)
         return FunctionRef(func)
     if isinstance(func, type):
         name = f"{func.__module__}.{func.__qualname__}"
@@ -89,9 +89,19 @@ def _check_module(owner: type, func: Callable[..., Any]) -> None:
         raise InvalidFunction(f"a worker can't import a nested class: {owner.__qualname__}; move it to the module")
 
 
-def _check_dotted(name: str) -> None:
-    if not all(part.isidentifier() for part in name.split(".")):
+def check_dotted(name: str) -> None:
+    """Refuse a name that no worker could import, whatever its modules are.
+
+    Raises:
+        InvalidFunction: a ValueError; not a dotted name, of `__main__`, or a bare name that is no builtin's.
+    """
+    parts = name.split(".")
+    if not all(part.isidentifier() for part in parts):
         raise InvalidFunction(f"not the dotted name of a function: {name!r}; expected 'package.module.function'")
+    if parts[0] == "__main__":
+        raise InvalidFunction(f"a worker can't import from the __main__ module: {name}; move it to another module")
+    if len(parts) == 1 and not hasattr(builtins, name):
+        raise InvalidFunction(f"{name!r} names no module, and no builtin is called so; expected 'module.{name}'")
 
 
 def import_attribute(name: str) -> Callable[..., Any]:
@@ -101,17 +111,21 @@ def import_attribute(name: str) -> Callable[..., Any]:
         InvalidFunction: a ValueError; the module can't be imported or has nothing of that name. The cause is chained.
     """
     parts = name.split(".")
+    missing = ""
     for split in range(len(parts) - 1, 0, -1):
         module_name = ".".join(parts[:split])
         try:
             found: Any = importlib.import_module(module_name)
         except ModuleNotFoundError as error:
+            missing = f": no module named {error.name!r}"
             if error.name is not None and (module_name == error.name or module_name.startswith(error.name + ".")):
                 continue
             raise _import_failed(name, module_name, error) from error
         except (ImportError, ValueError) as error:
             raise _import_failed(name, module_name, error) from error
         return _attribute(found, parts[split:], name)
+    if missing and not hasattr(builtins, parts[0]):
+        raise InvalidFunction(f"Invalid attribute name: {name}{missing}")
     return _attribute(builtins, parts, name)
 
 
@@ -124,7 +138,7 @@ def _attribute(found: Any, path: Sequence[str], name: str) -> Callable[..., Any]
         try:
             found = getattr(found, part)
         except AttributeError as error:
-            raise InvalidFunction(f"Invalid attribute name: {name}") from error
+            raise InvalidFunction(f"Invalid attribute name: {name}: {error}") from error
     return found  # type: ignore[no-any-return]
 
 

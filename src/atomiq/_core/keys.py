@@ -29,7 +29,7 @@ OWN_KEYS: tuple[tuple[str, str, str, str], ...] = (
         "atomiq:unmet:<job>",
         "set",
         "dependencies that a deferred job still waits for, written by enqueue",
-        "shrinks as they end; removed with the job or when it leaves deferred",
+        "shrinks as they end; removed with the job or when it leaves deferred; TTL of a year, as RQ never removes it",
     ),
     (
         "atomiq:freeing",

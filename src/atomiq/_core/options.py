@@ -12,7 +12,17 @@ from atomiq._core.callref import accepts_keyword, parameters_of
 from atomiq._core.errors import InvalidArguments, InvalidOption
 from atomiq._core.ids import validate_job_id
 from atomiq._core.ttl import check_keep, check_timeout, check_ttl
-from atomiq._core.values import NO_DEPENDENCIES, Callback, Dependencies, EnqueueArgs, Repeat, Retry, parse_depends_on
+from atomiq._core.values import (
+    NO_DEPENDENCIES,
+    Callback,
+    Dependencies,
+    EnqueueArgs,
+    Repeat,
+    Retry,
+    call_args,
+    call_kwargs,
+    parse_depends_on,
+)
 
 RESERVED: Final = (
     "job_timeout",
@@ -85,7 +95,7 @@ def parse_enqueue(func: Callable[..., Any] | str, args: tuple[Any, ...], keyword
     own = {name: value for name, value in keywords.items() if name not in _RESERVED_SET}
     if "args" in given or "kwargs" in given:
         _refuse_double(args, own)
-        args, own = tuple(given.pop("args", None) or ()), dict(given.pop("kwargs", None) or {})
+        args, own = call_args(given.pop("args", None)), call_kwargs(given.pop("kwargs", None))
     elif own:
         refuse_misspelt(func, own)
     if "job_timeout" in given:
@@ -218,6 +228,15 @@ def _of_kind(kind: type, name: str) -> Callable[[Any], Any]:
     return check
 
 
+def _check_description(value: Any) -> str:
+    text = str(value)
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidOption(f"description can't be stored: {error}") from error
+    return text
+
+
 def _check_webhooks(value: Any) -> list[Any]:
     if isinstance(value, (str, bytes)) or not isinstance(value, Sequence):
         raise TypeError(f"webhooks must be a list of Webhook, not {type(value).__name__}")
@@ -232,7 +251,7 @@ _CHECKS: Final[dict[str, tuple[str, Callable[[Any], Any]]]] = {
     "result_ttl": ("result_ttl", lambda value: check_keep(value, "result_ttl")),
     "ttl": ("ttl", check_ttl),
     "failure_ttl": ("failure_ttl", lambda value: check_keep(value, "failure_ttl")),
-    "description": ("description", str),
+    "description": ("description", _check_description),
     "depends_on": ("dependencies", parse_depends_on),
     "job_id": ("job_id", _check_job_id),
     "meta": ("meta", _of_kind(dict, "meta")),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
-from typing import TypeAlias
+from math import isnan
+from typing import Any, TypeAlias
 
 from atomiq._core.errors import InvalidTime, TimeoutFormatError
 
@@ -14,10 +15,14 @@ Duration: TypeAlias = int | float | str | timedelta
 _UNIT_SECONDS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
 _WITH_UNIT = re.compile(r"([+-]?\d+)([dhms])\Z", re.IGNORECASE)
 FOREVER = -1
+LONGEST_SECONDS = 1000 * 365 * 86400
+"""A thousand years. A server can't count much further: its EXPIRE would break off a script half way."""
 
 
 def parse_timeout(timeout: Duration | None) -> int | None:
     """Whole seconds of a duration, or None for None (RQ). Fractions are cut off.
+
+    No limit is set here; the checks below refuse what is longer than a thousand years.
 
     Raises:
         TimeoutFormatError: a ValueError; none of the forms of `Duration`.
@@ -55,9 +60,10 @@ def check_timeout(timeout: Duration | None, name: str = "job_timeout") -> int | 
 
     Raises:
         TimeoutFormatError: not a duration.
-        InvalidTime: a ValueError; zero, less than a second, or negative but not -1.
+        InvalidTime: a ValueError; zero, less than a second, longer than a thousand years, or negative but not -1.
     """
     seconds = parse_timeout(timeout)
+    check_length(seconds, timeout, name)
     if seconds is None or seconds > 0 or seconds == FOREVER:
         return seconds
     if seconds == 0:
@@ -70,9 +76,10 @@ def check_ttl(ttl: Duration | None, name: str = "ttl") -> int | None:
 
     Raises:
         TimeoutFormatError: not a duration.
-        InvalidTime: a ValueError; zero or negative.
+        InvalidTime: a ValueError; zero, negative or longer than a thousand years.
     """
     seconds = parse_timeout(ttl)
+    check_length(seconds, ttl, name)
     if seconds is not None and seconds <= 0:
         raise InvalidTime(f"{name}={ttl!r} must be greater than 0; leave it out for no limit")
     return seconds
@@ -83,9 +90,35 @@ def check_keep(ttl: Duration | None, name: str) -> int | None:
 
     Raises:
         TimeoutFormatError: not a duration.
-        InvalidTime: a ValueError; negative but not -1.
+        InvalidTime: a ValueError; negative but not -1, or longer than a thousand years.
     """
     seconds = parse_timeout(ttl)
+    check_length(seconds, ttl, name)
     if seconds is not None and seconds < FOREVER:
         raise InvalidTime(f"{name}={ttl!r} is negative; only -1 (for ever) is allowed below zero")
     return seconds
+
+
+def check_length(seconds: int | None, given: object, name: str) -> None:
+    """Refuse what no server can count.
+
+    Raises:
+        InvalidTime: a ValueError; longer than a thousand years.
+    """
+    if seconds is not None and seconds > LONGEST_SECONDS:
+        raise InvalidTime(f"{name}={given!r} is longer than a thousand years")
+
+
+def check_wait(timeout: Any, name: str = "timeout") -> float:
+    """Seconds to wait for something, given as a number or a timedelta; None and negative ones are no wait.
+
+    Raises:
+        InvalidTime: a ValueError; neither a number nor a timedelta.
+    """
+    if timeout is None:
+        return 0.0
+    if isinstance(timeout, timedelta):
+        timeout = timeout.total_seconds()
+    if not isinstance(timeout, (int, float)) or isnan(timeout):
+        raise InvalidTime(f"{name} must be a number of seconds, not {type(timeout).__name__}: {timeout!r}")
+    return max(float(timeout), 0.0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 from atomiq._core.cadence import interval_after
@@ -11,7 +11,7 @@ from atomiq._core.callref import function_name, reference
 from atomiq._core.errors import InvalidArguments, InvalidOption
 from atomiq._core.ids import validate_job_id
 from atomiq._core.settings import CALLBACK_TIMEOUT
-from atomiq._core.ttl import Duration, check_timeout
+from atomiq._core.ttl import Duration, check_length, check_timeout
 
 
 @runtime_checkable
@@ -35,11 +35,13 @@ def _whole_number(value: object, name: str) -> int:
 def _intervals(interval: int | Iterable[int], name: str) -> list[int]:
     """Seconds between runs as a list that is never empty."""
     if isinstance(interval, Iterable) and not isinstance(interval, (str, bytes)):
-        intervals = [_whole_number(each, name) for each in interval]
+        intervals = [_whole_number(each, f"{name}: each number of the list") for each in interval]
         if not intervals:
             raise InvalidOption(f"{name}: the list is empty; give seconds, or leave it out to run again at once")
     else:
-        intervals = [_whole_number(interval, f"{name} must be an int or iterable of ints:")]
+        intervals = [_whole_number(interval, f"{name}: seconds, or a list of seconds; it")]
+    for each in intervals:
+        check_length(each, each, name)
     if any(each < 0 for each in intervals):
         raise InvalidOption(f"{name}: negative numbers are not allowed")
     return intervals
@@ -56,6 +58,7 @@ class Retry:
     Raises:
         InvalidOption: a ValueError; max below 1, a negative interval, an empty list.
         InvalidArguments: a TypeError and ValueError; not whole numbers.
+        InvalidTime: a ValueError; an interval longer than a thousand years.
     """
 
     __module__ = "atomiq.job"  # a returned Retry is pickled into the job's results under this name
@@ -96,6 +99,7 @@ class Repeat:
     Raises:
         InvalidOption: a ValueError; times below 1, a negative interval, an empty list.
         InvalidArguments: a TypeError and ValueError; not whole numbers.
+        InvalidTime: a ValueError; an interval longer than a thousand years.
     """
 
     __module__ = "atomiq.repeat"
@@ -208,7 +212,7 @@ def parse_depends_on(depends_on: DependsOn) -> Dependencies:
     """
     if depends_on is None:
         return NO_DEPENDENCIES
-    one = isinstance(depends_on, (str, HasId, Dependency)) or not isinstance(depends_on, Iterable)
+    one = isinstance(depends_on, (str, bytes, HasId, Dependency)) or not isinstance(depends_on, Iterable)
     given: list[Any] = [depends_on] if one else list(depends_on)  # type: ignore[arg-type]
     allow_failure: bool | None = None
     at_front: bool | None = None
@@ -226,6 +230,35 @@ def parse_depends_on(depends_on: DependsOn) -> Dependencies:
             found[job_id] = member
     jobs = tuple(each for each in found.values() if not isinstance(each, str))
     return Dependencies(list(found), allow_failure, at_front, jobs)
+
+
+def call_args(args: Iterable[Any] | None) -> tuple[Any, ...]:
+    """Positional arguments that were given as one value.
+
+    Raises:
+        InvalidArguments: a TypeError and ValueError; a text, a mapping, or nothing that could be a list of arguments.
+    """
+    if args is None:
+        return ()
+    if isinstance(args, (str, bytes, Mapping)) or not isinstance(args, Iterable):
+        raise InvalidArguments(f"{args!r} is not a valid args list; give a tuple or list, such as ({args!r},)")
+    return tuple(args)
+
+
+def call_kwargs(kwargs: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Keyword arguments that were given as one value.
+
+    Raises:
+        InvalidArguments: a TypeError and ValueError; no mapping, or a key that is no string.
+    """
+    if kwargs is None:
+        return {}
+    if not isinstance(kwargs, Mapping):
+        raise InvalidArguments(f"{kwargs!r} is not a valid kwargs dict")
+    for key in kwargs:
+        if not isinstance(key, str):
+            raise InvalidArguments(f"kwargs: {key!r} can't be the name of an argument, it is no string")
+    return dict(kwargs)
 
 
 class EnqueueData(NamedTuple):

@@ -16,6 +16,8 @@ if a_dependants == 1 then
     if child.status then erase(id, child.status, child.origin or '', NOW) end
   end
 end
-erase(a_id, job.status or 'created', job.origin or '', NOW)
+-- Where dependencies go in a circle, the deletion of a dependant may have moved this job as well.
+local status = redis.call('HGET', k_job, 'status')
+erase(a_id, status or 'created', job.origin or '', NOW)
 redis.call('DEL', key_executions(a_id))
 return { 'ok', job.status or '', 0 }

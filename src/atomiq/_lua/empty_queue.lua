@@ -6,22 +6,23 @@
 -- says: ok
 -- cost: O(limit)
 -- writes below
-local removed = 0
-for _ = 1, a_limit do
-  local id = redis.call('LPOP', k_queue)
-  if not id then break end
-  removed = removed + 1
-  local status = redis.call('HGET', key_job(id), 'status')
-  if status == 'queued' then
+-- All are taken off first: a dependant that goes on because its parent is deleted comes into the queue anew, and stays.
+local ids = redis.call('LRANGE', k_queue, 0, a_limit - 1)
+redis.call('LTRIM', k_queue, a_limit, -1)
+for _, id in ipairs(ids) do
+  local job = fields_of(key_job(id), 'status', 'origin')
+  if job.status == 'queued' then
+    -- Pushed by hand into this queue while it waits in another.
+    if job.origin and job.origin ~= a_queue then leave(id, 'queued', job.origin) end
     if a_detach == 1 then
       redis.call('HSET', key_job(id), 'status', 'created')
     else
       erase(id, false, a_queue, NOW)
     end
-  elseif not status then
+  elseif not job.status then
     forget(id, NOW)
   end
 end
 local left = redis.call('LLEN', k_queue)
 if left == 0 then redis.call('DEL', key_bell(a_queue)) end
-return { 'ok', removed, left > 0 and 1 or 0 }
+return { 'ok', #ids, left > 0 and 1 or 0 }

@@ -28,11 +28,17 @@ for _ = 1, a_count do
 end
 -- writes below
 local now_iso, reply, rings = iso(NOW), { 'ok', NOW }, {}
-local freeing = redis.call('EXISTS', key_freeing()) == 1
+
+-- Who still waits to be freed by an earlier run of one of these goes on first; that may be one of these as well.
+if redis.call('EXISTS', key_freeing()) == 1 then
+  for _, j in ipairs(jobs) do
+    if not j.repeated then settle_dependants(j.id, NOW) end
+  end
+  for _, j in ipairs(jobs) do j.was = redis.call('HGET', key_job(j.id), 'status') end
+end
 
 -- Make room for a job whose id is there already. One that waits in the right place keeps it.
 local function replace(j)
-  if freeing then settle_dependants(j.id, NOW) end
   if not j.was then return false end
   local stays = j.was == 'queued' and j.origin == j.queue and not j.front and #j.waits_for == 0 and j.due == 0
   if not stays then leave(j.id, j.was, j.origin) end
@@ -55,12 +61,13 @@ end
 local function defer(j, open)
   redis.call('HSET', key_job(j.id), 'status', 'deferred', 'call', j.call, 'due', j.due, unpack(a_jobs, j.first, j.last))
   redis.call('ZADD', key_deferred(j.queue), seconds(NOW), j.id)
-  redis.call('DEL', key_unmet(j.id))
+  redis.call('DEL', key_unmet(j.id), key_dependencies(j.id))
   for _, dependency in ipairs(open) do
     redis.call('SADD', key_dependents(dependency), j.id)
     redis.call('SADD', key_unmet(j.id), dependency)
   end
   for _, dependency in ipairs(j.waits_for) do redis.call('SADD', key_dependencies(j.id), dependency) end
+  bound_unmet(j.id)
   return 'deferred'
 end
 
@@ -86,7 +93,7 @@ for _, j in ipairs(jobs) do
   elseif in_batch[j.id] == j then
     rings[j.queue] = rings[j.queue] or false
     j.word = place(j)
-    if j.ttl > 0 then redis.call('EXPIRE', key_job(j.id), j.ttl) end
+    if j.ttl > 0 then keep_for(key_job(j.id), j.ttl) end
     if is_set(j.group) and redis.call('HGET', key_job(j.id), 'group_id') ~= j.group then
       redis.call('SREM', key_group(j.group), j.id)
     end

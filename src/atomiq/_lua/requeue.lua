@@ -19,5 +19,5 @@ redis.call('HDEL', k_job, 'exc_info', 'due', 'abandoned')
 redis.call('PERSIST', k_job)
 put(a_id, job.origin, nil, a_front == 1, NOW)
 local ttl = tonumber(job.ttl or '')
-if ttl and ttl > 0 then redis.call('EXPIRE', k_job, ttl) end
+if ttl and ttl > 0 then keep_for(k_job, ttl) end
 return { 'ok', job.status, 0 }

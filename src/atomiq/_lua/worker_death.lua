@@ -2,9 +2,12 @@
 -- from: started
 -- to: queued
 -- keys: worker workers worker_executions
--- args: worker queues:list
--- says: ok
+-- args: worker incarnation queues:list
+-- says: ok taken
 -- cost: O(queues + held)
+-- One that was taken for dead has lost its name to another; what that one holds isn't ours to give back.
+local incarnation = redis.call('HGET', k_worker, 'incarnation')
+if a_incarnation ~= '' and incarnation and incarnation ~= a_incarnation then return { 'taken', {} } end
 -- writes below
 local released = {}
 local held = redis.call('HGETALL', k_worker_executions)

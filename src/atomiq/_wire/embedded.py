@@ -117,7 +117,8 @@ def prepared_folder(path: str | os.PathLike[str]) -> Path:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             (folder / ".gitignore").write_text("*\n")
     except OSError as error:
-        raise FolderNotWritable(f"the embedded server can't make its folder {folder}: {error.strerror}") from error
+        reason = "there is a file of this name" if folder.is_file() else error.strerror
+        raise FolderNotWritable(f"the embedded server can't make its folder {folder}: {reason}") from error
     if not os.access(folder, os.W_OK | os.X_OK):
         raise FolderNotWritable(f"the embedded server can't write into its folder {folder}: permission denied")
     return folder

@@ -15,7 +15,14 @@ def queue_command(pipeline: Any, command: Command[Any]) -> None:
     transaction.
 
     A script that isn't loaded can't be loaded from inside a pipeline, so the first use in each is EVAL.
+
+    Raises:
+        TypeError: not a pipeline.
     """
+    if not hasattr(pipeline, "command_stack"):
+        raise TypeError(
+            f"pipeline must be what connection.pipeline() makes, not {type(pipeline).__name__}: {pipeline!r}"
+        )
     if pipeline.watching and not pipeline.explicit_transaction:
         pipeline.multi()
     script = command.script

@@ -50,6 +50,23 @@ def single_connection(connection: redis.Redis | redis.asyncio.Redis, socket_time
     return pool.connection_class(**kwargs)
 
 
+def check_client(connection: object, *, asyncio: bool) -> None:
+    """Refuse what is not a client of redis-py, or one of the other kind.
+
+    Raises:
+        TypeError: says which kind is needed, and where it comes from.
+    """
+    pool = getattr(connection, "connection_pool", None)
+    wanted = (
+        "a redis.asyncio.Redis, such as atomiq.aio.connect()" if asyncio else "a redis.Redis, such as atomiq.connect()"
+    )
+    if pool is None:
+        raise TypeError(f"the connection must be {wanted}, not {type(connection).__name__}: {connection!r}")
+    if isinstance(connection, redis.asyncio.Redis) is not asyncio:
+        other = "atomiq.Queue and its like" if asyncio else "atomiq.aio"
+        raise TypeError(f"the connection must be {wanted}; this one is for {other}")
+
+
 def address_of(connection: Any) -> str:
     """Where a connection goes, for messages."""
     kwargs = connection.connection_pool.connection_kwargs

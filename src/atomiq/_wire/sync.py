@@ -12,7 +12,7 @@ from atomiq._commands.base import Command
 from atomiq._core.keys import Keys
 from atomiq._wire.pipe import queue_command
 from atomiq._wire.prefixes import prefix_of
-from atomiq._wire.siblings import address_of, binary_sibling
+from atomiq._wire.siblings import address_of, binary_sibling, check_client
 from atomiq._wire.translate import translated
 
 R = TypeVar("R")
@@ -32,9 +32,17 @@ class Store:
 
     @classmethod
     def of(cls, connection: redis.Redis) -> Store:
-        """The store of this connection object; always the same one for the same object."""
-        store = _stores.get(connection)
+        """The store of this connection object; always the same one for the same object.
+
+        Raises:
+            TypeError: not a redis client, or one for asyncio.
+        """
+        try:
+            store = _stores.get(connection)
+        except TypeError:
+            store = None
         if store is None:
+            check_client(connection, asyncio=False)
             store = _stores[connection] = cls(connection)
         return store
 

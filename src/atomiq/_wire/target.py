@@ -106,8 +106,10 @@ def checked(url: str, source: str) -> Target:
     target = Target(f"{SAME_SCHEME.get(scheme, scheme)}://{rest}", source)
     if target.scheme in ("redis", "rediss"):
         check_address(target)
-    elif target.scheme == "unix" and not urlsplit(target.url).path.strip("/"):
-        raise InvalidURL(f"{target} names no socket; it is unix:///absolute/path")
+    elif target.scheme == "unix":
+        parts = urlsplit(target.url)
+        if not parts.path.strip("/") or parts.netloc.rpartition("@")[2]:
+            raise InvalidURL(f"{target} names no socket; it is unix:///absolute/path")
     return target
 
 

@@ -30,13 +30,23 @@ class NoPermission(errors.PermissionDenied, redis_errors.NoPermissionError):
     """PermissionDenied, and redis-py's NoPermissionError."""
 
 
+class BadLogin(errors.PermissionDenied, redis_errors.AuthenticationError):
+    """PermissionDenied, and redis-py's AuthenticationError."""
+
+
+class Refused(errors.ServerError, redis_errors.ResponseError):
+    """ServerError, and redis-py's ResponseError."""
+
+
 class Failed(errors.ScriptError, redis_errors.ResponseError):
     """ScriptError, and redis-py's ResponseError."""
 
 
 _REDIS_ERRORS = redis_errors.RedisError
-_PASSING = ("BUSY ", "LOADING", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN")
-"""Answers of a server that is there but not ready: to a caller the same as one that can't be reached."""
+_FORBIDDEN = ("NOPERM", "can't run this command", "ACL failure in script")
+_PASSING = ("BUSY ", "LOADING", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "UNBLOCKED")
+"""Answers of a server that is there but not ready: to a caller the same as one that can't be reached. (UNBLOCKED is
+what waiting clients hear when their primary becomes a replica.)"""
 
 
 def translated(error: Exception, command: str, target: str) -> Exception:
@@ -48,7 +58,9 @@ def translated(error: Exception, command: str, target: str) -> Exception:
         return TimedOut(
             f"{command}: no answer from {target} in time ({text}); is the server overloaded or unreachable?"
         )
-    if isinstance(error, redis_errors.NoPermissionError) or "NOPERM" in text or "can't run this command" in text:
+    if isinstance(error, redis_errors.AuthenticationError) or "NOAUTH" in text:
+        return BadLogin(f"{command}: {target} refuses these credentials: {text}")
+    if isinstance(error, redis_errors.NoPermissionError) or any(said in text for said in _FORBIDDEN):
         return NoPermission(
             f"{command}: the ACL user of this connection may not do that on {target}: {text}. "
             "docs/operations.md lists the commands that atomiq needs."
@@ -65,6 +77,8 @@ def translated(error: Exception, command: str, target: str) -> Exception:
         return OutOfMemory(
             f"{command}: {target} has reached its maxmemory and nothing was written; raise it or free memory: {text}"
         )
+    if text.startswith("DB index"):
+        return Refused(f"{command}: there is no such database: {target}: {text}")
     if isinstance(error, redis_errors.ResponseError):
         return Failed(f"{command} failed on {target}: {text}")
     return error

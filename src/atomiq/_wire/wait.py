@@ -84,6 +84,7 @@ class CommandChannel:
     def __init__(self, store: Store, channel: str) -> None:
         self._store = store
         self.channel = channel
+        self._asked_at: float | None = None
         self._connection = single_connection(store.connection, socket_timeout=_ANSWER_MARGIN)
         try:
             self._connection.send_command("SUBSCRIBE", channel)
@@ -104,10 +105,30 @@ class CommandChannel:
                 reply = self._connection.read_response(disable_decoding=True)
                 if isinstance(reply, list) and reply[0] == b"message":
                     messages.append(reply[2])
+                elif isinstance(reply, list) and reply[0] == b"pong":
+                    self._asked_at = None
         except redis_errors.RedisError as error:
             self.close()
             raise translated(error, "SUBSCRIBE", address_of(self._store.connection)) from error
         return messages
+
+    def check(self) -> None:
+        """Ask for a sign of life, which `read` takes. Call it now and then, after `read`.
+
+        Raises:
+            ServerUnavailable: the last one that was asked for is overdue: a channel says nothing for days, so nobody
+                would notice that a firewall has forgotten its connection.
+        """
+        now, where = time.monotonic(), address_of(self._store.connection)
+        try:
+            if self._asked_at is None:
+                self._connection.send_command("PING")
+                self._asked_at = now
+            elif now - self._asked_at > _ANSWER_MARGIN:
+                raise redis_errors.TimeoutError("the connection is dead")
+        except redis_errors.RedisError as error:
+            self.close()
+            raise translated(error, "SUBSCRIBE", where) from error
 
     def close(self) -> None:
         self._connection.disconnect()

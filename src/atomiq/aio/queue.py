@@ -22,7 +22,7 @@ from atomiq._core.ids import parse_job_id
 from atomiq._core.options import parse_enqueue
 from atomiq._core.record import NewJob
 from atomiq._core.states import JobStatus
-from atomiq._core.values import EnqueueArgs, EnqueueData
+from atomiq._core.values import EnqueueArgs, EnqueueData, call_args, call_kwargs
 from atomiq._wire.aio import AsyncStore
 from atomiq.aio.job import Job
 from atomiq.aio.late import classes
@@ -113,7 +113,7 @@ class Queue(BaseQueue):
         """`enqueue` with everything explicit; the time limit is named `timeout` here."""
         given = EnqueueArgs(
             func, timeout, description, result_ttl, ttl, failure_ttl, depends_on, job_id, at_front, meta, retry, repeat,
-            on_success, on_failure, on_stopped, pipeline, unique, tuple(args or ()), dict(kwargs or {}), webhooks,
+            on_success, on_failure, on_stopped, pipeline, unique, call_args(args), call_kwargs(kwargs), webhooks,
         )  # fmt: skip
         return await self._enqueue_args(given, 0)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Self
 
 from atomiq._commands.views import delete_results, view_result_count, view_results
+from atomiq._core.ttl import check_wait
 from atomiq._wire.aio import AsyncStore
 from atomiq._wire.aio_wait import wait_result
 from atomiq.results import FIRST_ENTRY, HasResults, ResultRecord
@@ -43,8 +44,9 @@ class Result(ResultRecord):
         Cancelling the task ends the wait and its connection.
         """
         store = AsyncStore.of(job.connection)
+        seconds = check_wait(timeout)
         newest = view_results(store.keys, job_id=job.id, count=1)
         found = await store.run(newest)
-        if not found and timeout > 0 and await wait_result(store, job.id, FIRST_ENTRY, timeout):
+        if not found and seconds and await wait_result(store, job.id, FIRST_ENTRY, seconds):
             found = await store.run(newest)
         return next(iter(cls._restored(job, found, serializer)), None)

@@ -10,7 +10,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from atomiq.cli.shapes import COLORS
+from atomiq.cli.shapes import COLORS, SUSPENDED_TEXT
 from atomiq.cli.snapshot import Snapshot
 
 COLUMNS = ("queued", "started", "scheduled", "deferred", "finished", "failed", "canceled")
@@ -35,7 +35,7 @@ def draw(snapshot: Snapshot, rate: float | None, queues: bool, workers: bool) ->
     """One look as tables."""
     parts: list[RenderableType] = []
     if snapshot.suspended:
-        parts.append(Text("suspended: no new jobs are started; `atomiq resume` lets them", style="yellow"))
+        parts.append(Text(SUSPENDED_TEXT, style="yellow"))
     if queues:
         table = Table("queue", *(name for name in COLUMNS), title_justify="left", expand=False)
         for column in table.columns[1:]:

@@ -1,4 +1,4 @@
-"""`atomiq info` as text: line for line what `rq info` prints of the same data."""
+"""`atomiq info` as text: line for line what `rq info` prints of the same data, and a line on top while suspended."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from atomiq.cli.snapshot import Snapshot, WorkerLine
 SCALES: Final = (20, 50, 100, 200, 400, 600, 800, 1000)
 LONGEST_BAR: Final = 20
 COLORS: Final = {"busy": "red", "idle": "green", "suspended": "yellow"}
+SUSPENDED_TEXT: Final = "suspended: no new jobs are started; `atomiq resume` lets them"
 NOBODY: Final = "–"  # noqa: RUF001 - RQ's dash
 
 
@@ -68,6 +69,8 @@ def named_state(worker: WorkerLine) -> str:
 
 def page(snapshot: Snapshot, *, raw: bool, by_queue: bool, queues: bool, workers: bool, width: int) -> Iterator[str]:
     """All lines of one look."""
+    if snapshot.suspended and not raw:
+        yield click.style(SUSPENDED_TEXT, fg="yellow")
     if queues:
         yield from queue_lines(snapshot, raw, width)
         if not raw:

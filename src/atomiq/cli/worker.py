@@ -149,7 +149,10 @@ def worker(
     if config.get("DICT_CONFIG"):
         logging.config.dictConfig(config["DICT_CONFIG"])
     if pid:
-        Path(pid).expanduser().write_text(str(os.getpid()))
+        try:
+            Path(pid).expanduser().write_text(str(os.getpid()))
+        except OSError as error:
+            raise click.FileError(pid, error.strerror) from error
     names = queues or tuple(config.get("QUEUES") or ()) or ("default",)
     connection = settings.connection
     for warning in settings.server.warnings:

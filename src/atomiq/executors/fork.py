@@ -61,9 +61,11 @@ class Child:
 
     def kill(self, number: int = signal.SIGKILL) -> None:
         """Signal the child and whatever it started. A dead one is left alone: its pid may be another's by now."""
-        if self.look() is None:
+        if self.look() is not None:
+            return
+        for send in (os.killpg, os.kill):  # the call may have left its group; a second signal of a kind is no harm
             with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self.pid, number)
+                send(self.pid, number)
 
     def wait(self) -> Death:
         """Wait for its death."""
@@ -114,11 +116,19 @@ class ForkExecutor:
 def _child(call: Call, writer: int, life_line: LifeLine, unshare: Iterable[int]) -> None:
     code = _LEFT_RAISING
     me = os.getpid()
+    pipe = os.fstat(writer)
+
+    def say(data: bytes) -> None:
+        now = os.fstat(writer)
+        if (now.st_dev, now.st_ino) != (pipe.st_dev, pipe.st_ino):  # not into what the call has opened since
+            raise OSError("the call has closed the worker's pipe")
+        write_all(writer, data)
+
     try:
         _settle_in(life_line, unshare)
-        report = call(lambda seconds: write_all(writer, limit_frame(seconds)))
+        report = call(lambda seconds: say(limit_frame(seconds)))
         if os.getpid() == me:  # a fork made by the call that came back to us has nothing to report
-            write_all(writer, report.as_frame())
+            say(report.as_frame())
             code = 0
     except BaseException:  # noqa: BLE001  whatever it is, nothing of the supervisor's stack may go on in here
         traceback.print_exc()

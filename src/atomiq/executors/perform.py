@@ -154,7 +154,11 @@ def run_handlers(handlers: Sequence[Handler], job: Job, exc_info: ExcInfo, log: 
 
 def exception_text(exc_info: ExcInfo) -> str:
     """The traceback as text that can be stored whatever it holds."""
-    text = "".join(traceback.format_exception(*exc_info))
+    try:
+        text = "".join(traceback.format_exception(*exc_info))
+    except Exception:  # noqa: BLE001  an exception is user code too; what can't be shown must still be recorded
+        where = "".join(traceback.format_tb(exc_info[2]))
+        text = f"Traceback (most recent call last):\n{where}{exc_info[0].__name__}: <this exception can't be shown>\n"
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 

@@ -5,7 +5,8 @@ A frame is four bytes of length and a marshalled tuple, its first item the kind:
     ("limit", seconds | None)     from now on the call may take this long; None: no limit
     ("report", *Report)           the end; the child exits next
 
-A frame that the child's death cut short is never taken for a whole one.
+A frame that the child's death cut short is never taken for a whole one. What isn't a frame at all (a call that writes
+to numbers it doesn't own, two processes that write at once) ends the conversation: the child's end then tells the rest.
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ Outcome = Literal["finished", "failed", "retried", "exhausted", "stopped"]
 
 _LENGTH: Final = struct.Struct("!I")
 _CHUNK: Final = 1 << 18
+_LONGEST: Final = 1 << 30
+_PARTS: Final = {"limit": 2, "report": 9}
+"""How many items a message of each kind has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +82,8 @@ def write_all(fd: int, data: bytes) -> None:
 
 
 class FrameReader:
-    """Takes frames from a pipe that doesn't block; `ended` is set once the last writer has closed it."""
+    """Takes frames from a pipe that doesn't block; `ended` is set once the last writer has closed it, or has written
+    what nobody understands."""
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
@@ -98,11 +103,26 @@ class FrameReader:
         while len(self._buffer) >= _LENGTH.size:
             (length,) = _LENGTH.unpack_from(self._buffer)
             end = _LENGTH.size + length
-            if len(self._buffer) < end:
+            if len(self._buffer) < end and length <= _LONGEST:
                 break
-            body = bytes(self._buffer[_LENGTH.size : end])
+            message = None if length > _LONGEST else _message(bytes(self._buffer[_LENGTH.size : end]))
+            if message is None:
+                self.ended = True
+                self._buffer.clear()
+                break
             del self._buffer[:end]
-            yield marshal.loads(body)  # noqa: S302  the writer is our own fork
+            yield message
+
+
+def _message(body: bytes) -> tuple[Any, ...] | None:
+    """The message in a frame; None if it isn't one."""
+    try:
+        message = marshal.loads(body)  # noqa: S302  the writer is our own fork
+    except (ValueError, EOFError, TypeError):
+        return None
+    if not isinstance(message, tuple) or not message or not isinstance(message[0], str):
+        return None
+    return message if _PARTS.get(message[0]) == len(message) else None
 
 
 def report_of(message: tuple[Any, ...]) -> Report:

@@ -27,7 +27,7 @@ from atomiq._core.settings import BYTES_PER_ENQUEUE_COMMAND, DEFAULT_TIMEOUT, JO
 from atomiq._core.states import JobStatus
 from atomiq._core.timestamp import check_delay, check_due
 from atomiq._core.ttl import check_timeout
-from atomiq._core.values import EnqueueArgs, EnqueueData
+from atomiq._core.values import EnqueueArgs, EnqueueData, call_args, call_kwargs
 from atomiq.timeouts import UnixSignalDeathPenalty
 
 _OPTIONS_OF_ARGS = tuple(name for name in EnqueueArgs._fields if name not in
@@ -69,6 +69,8 @@ class BaseQueue:
         self._is_async = _async_of(kwargs, is_async)
         if job_class is not None:
             self.job_class = import_attribute(job_class) if isinstance(job_class, str) else job_class
+            if not hasattr(self.job_class, "assemble"):
+                raise InvalidOption(f"job_class: {job_class!r} is not a Job class")
         self.serializer = resolve_serializer(serializer)
         self.death_penalty_class = death_penalty_class
         self.abandoned = None if abandoned is None else check_abandoned(abandoned)
@@ -107,7 +109,7 @@ class BaseQueue:
     ) -> EnqueueData:
         """One call for `enqueue_many` (RQ). Options are checked when it is enqueued."""
         return EnqueueData(
-            func, tuple(args or ()), dict(kwargs or {}), timeout, result_ttl, ttl, failure_ttl, description, depends_on,
+            func, call_args(args), call_kwargs(kwargs), timeout, result_ttl, ttl, failure_ttl, description, depends_on,
             job_id, at_front, meta, retry, as_callback(on_success, "on_success"), as_callback(on_failure, "on_failure"),
             as_callback(on_stopped, "on_stopped"), repeat, webhooks,
         )  # fmt: skip
@@ -147,7 +149,7 @@ class BaseQueue:
             "repeat": repeat, "on_success": on_success, "on_failure": on_failure, "on_stopped": on_stopped,
             "webhooks": webhooks, "group_id": group_id, "abandoned": abandoned,
         })  # fmt: skip
-        return self._assemble(func, args or (), kwargs or {}, options, status)
+        return self._assemble(func, call_args(args), call_kwargs(kwargs), options, status)
 
     def _job_of_args(self, given: EnqueueArgs) -> Any:
         asked = {name: value for name in _OPTIONS_OF_ARGS if (value := getattr(given, name)) is not None}
@@ -185,7 +187,7 @@ class BaseQueue:
             check_unique(unique, job.id, job.has_dependencies)
         job.origin = self.name
         self._take_defaults(job)
-        made: NewJob = job.to_new_job(at_front=at_front, due_ms=due_ms)
+        made: NewJob = job.to_new_job(at_front=bool(at_front), due_ms=due_ms)
         return made
 
     def _jobs_of_datas(self, job_datas: Iterable[EnqueueData], group_id: str | None) -> list[tuple[Any, NewJob]]:
@@ -193,6 +195,9 @@ class BaseQueue:
         call = new_call_token()
         pairs = []
         for data in job_datas:
+            if not hasattr(data, "on_success"):
+                kind = type(data).__name__
+                raise InvalidOption(f"enqueue_many takes a list of what Queue.prepare_data makes, not {kind}: {data!r}")
             job = self._job_of_data(data, group_id)
             pairs.append((job, job.to_new_job(at_front=bool(data.at_front), call=call)))
         return in_order_of_dependencies(pairs)

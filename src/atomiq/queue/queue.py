@@ -21,7 +21,7 @@ from atomiq._core.classes import lookup
 from atomiq._core.ids import parse_job_id
 from atomiq._core.options import parse_enqueue
 from atomiq._core.record import NewJob
-from atomiq._core.values import EnqueueArgs, EnqueueData
+from atomiq._core.values import EnqueueArgs, EnqueueData, call_args, call_kwargs
 from atomiq._wire.sync import Store
 from atomiq.job import Job
 from atomiq.queue.base import BaseQueue, in_commands
@@ -131,7 +131,7 @@ class Queue(BaseQueue):
         """`enqueue` with everything explicit; the time limit is named `timeout` here (RQ). Raises the same."""
         given = EnqueueArgs(
             func, timeout, description, result_ttl, ttl, failure_ttl, depends_on, job_id, at_front, meta, retry, repeat,
-            on_success, on_failure, on_stopped, pipeline, unique, tuple(args or ()), dict(kwargs or {}), webhooks,
+            on_success, on_failure, on_stopped, pipeline, unique, call_args(args), call_kwargs(kwargs), webhooks,
         )  # fmt: skip
         return self._enqueue_args(given, 0)
 

@@ -30,6 +30,7 @@ from atomiq._core.settings import (
     HARD_LIMIT_MARGIN,
 )
 from atomiq._core.version import __version__
+from atomiq._lua import script, script_names
 from atomiq._wire.server import check_server
 from atomiq._wire.sync import Store
 from atomiq.executors.death import signal_name
@@ -290,6 +291,8 @@ class BaseWorker(Horse):
         """Set up logging where the application has none, and be born (RQ)."""
         setup_loghandlers(logging_level, date_format, log_format, name="atomiq.worker")
         setup_loghandlers(logging_level, date_format, log_format, name="atomiq.job")
+        for name in script_names():  # all of them now: an upgrade may replace the files while we run
+            script(name)
         self.pid = os.getpid()
         for warning in check_server(self._own_store().connection).warnings:
             self.log.warning("Worker %s: %s", self.name, warning)
@@ -320,7 +323,9 @@ class BaseWorker(Horse):
     def register_death(self) -> None:
         """Take leave; what is still held goes back to the front of its queues (RQ)."""
         store = self._own_store()
-        released = store.run(worker_death(store.keys, worker=self.name, queues=list(dict.fromkeys(self.queue_names()))))
+        names = list(dict.fromkeys(self.queue_names()))
+        death = worker_death(store.keys, worker=self.name, queues=names, incarnation=self._incarnation)
+        released = store.run(death)
         for job_id in released:
             self.log.warning("Worker %s: job %s given back to its queue", self.name, job_id)
 

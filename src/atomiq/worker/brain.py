@@ -17,6 +17,7 @@ from atomiq.worker.runs import (
     ECHO_OF_STOP,
     KILL_AFTER_INTERRUPT,
     LONGEST_BACK_OFF,
+    NO_ROOM_PAUSE,
     OUR_DOING,
     Intent,
     Phase,
@@ -60,7 +61,7 @@ class Brain:
 
     def next_wake(self) -> float | None:
         """When to send a Tick if nothing happens before; None: never."""
-        times = [self._grace_at, *self.asides.values()]
+        times = [self._grace_at, self._search.rest_until, *self.asides.values()]
         times += [run.doubt_until if run.over else run.kill_at for run in self.runs.values()]
         times += self._chores.times() if self.connected else [self._retry_at]
         return min((time for time in times if time is not None), default=None)
@@ -107,6 +108,13 @@ class Brain:
     @_hear.register
     def _not_rung(self, _event: m.NotRung, _now: float) -> None:
         self._search.not_rung()
+
+    @_hear.register
+    def _not_started(self, event: m.NotStarted, now: float) -> None:
+        run = self.runs[event.execution_id]
+        run.over, run.intent = True, "release"
+        self._search.not_started(now + NO_ROOM_PAUSE)
+        self._log(logging.ERROR, f"no process can be started ({event.reason}): job {run.job.job_id} is given back")
 
     @_hear.register
     def _limited(self, event: m.Limited, now: float) -> None:
@@ -237,6 +245,7 @@ class Brain:
     def _go_on(self, now: float) -> None:
         self._enforce_limits(now)
         self._resolve_doubts(now)
+        self._search.wake_up(now)
         if self._abandoned and not any(kind == "abandoned" for kind, _ in self.asides):
             self._start_aside(now, "abandoned", self._abandoned.pop(0), self.rules.aside_limit)
         if self.connected:

@@ -8,17 +8,22 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator, Sequence
+from typing import Final
 
 from atomiq._commands.claim import Claim, claim, extend, release
 from atomiq._commands.settle import Settled, Settlement, settle, settle_and_claim
 from atomiq._commands.worker import worker_beat
-from atomiq._core.errors import ScriptError
+from atomiq._core.errors import ScriptError, ServerUnavailable
 from atomiq._core.ids import new_execution_id
 from atomiq._core.timestamp import format_ms
 from atomiq._wire.sync import Store
 from atomiq.worker import moves as m
 from atomiq.worker.logs import JobLog
-from atomiq.worker.settle import Abandonment, Holding, settlement, taken, unstorable
+from atomiq.worker.settle import Abandonment, Holding, bulk, settlement, taken, unstorable
+
+BULKY: Final = 1 << 20
+MOST_CUT_OFFS: Final = 2
+"""So often the connection may break while the same outcome of at least BULKY bytes is sent."""
 
 
 class Desk:
@@ -68,6 +73,16 @@ class Desk:
             settled, more = self._send(end, move.claim)
         except ScriptError as error:
             self._log.exception("Worker %s: job %s: its outcome can't be stored", self._name, end.job_id)
+            end = unstorable(end, error)
+            settled, more = self._send(end, move.claim)
+        except ServerUnavailable as error:
+            # A server that answers everybody but breaks off this one thing won't ever take it. The proof: it takes the
+            # small settlement at once. If it doesn't, the whole is sent again later.
+            holding.cut_offs += 1
+            if holding.cut_offs < MOST_CUT_OFFS or bulk(end) < BULKY:
+                raise
+            text = "Worker %s: job %s: its outcome (%s bytes) can't be sent: %s"
+            self._log.error(text, self._name, end.job_id, bulk(end), error)
             end = unstorable(end, error)
             settled, more = self._send(end, move.claim)
         del self.holdings[move.execution_id]

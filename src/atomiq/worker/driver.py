@@ -198,10 +198,13 @@ class Driver:
         holding = self._desk.holdings[move.execution_id]
         self._job_log.started(holding.claimed)
         call = self.host.job_call(holding.claimed)
-        if self._keeper is None:
-            holding.child = self._children.start(move.execution_id, call)
-        else:
+        if self._keeper is not None:
             self._run_inline(self._keeper, holding, call)
+            return
+        try:
+            holding.child = self._children.start(move.execution_id, call)
+        except OSError as error:
+            self._events.append(m.NotStarted(move.execution_id, str(error)))
 
     def _run_inline(self, keeper: Keeper, holding: Holding, call: Call) -> None:
         claimed, limit = holding.claimed, taken(holding.claimed).limit
@@ -216,6 +219,7 @@ class Driver:
             self.log.warning("Worker %s: job %s is broken off and given back", self.host.name, claimed.job_id)
         finally:
             self._signals.in_job = False
+            self._signals.reinstall()
             keeper.drop()
         self._take_wishes()
         if holding.report is not None:
@@ -244,7 +248,12 @@ class Driver:
         if move.kind != "abandoned":
             holding = self._desk.holdings[move.name]
             job, death = holding.claimed, holding.death
-        self._children.start((move.kind, move.name), self.host.aside_call(move.kind, job, death))
+        try:
+            self._children.start((move.kind, move.name), self.host.aside_call(move.kind, job, death))
+        except OSError as error:
+            text = "Worker %s: no room for the process of a callback (%s, %s), it is left out: %s"
+            self.log.error(text, self.host.name, move.kind, move.name, error)
+            self._events.append(m.AsideEnded(move.kind, move.name))
 
     def _kill_aside(self, move: m.KillAside) -> None:
         self._children.kill((move.kind, move.name), signal.SIGKILL)
@@ -259,11 +268,13 @@ class Driver:
 
     def _extend(self, move: m.Extend) -> None:
         self._events.append(self._desk.extend(move.execution_ids))
+        self._ears.check()
 
     def _beat(self, move: m.Beat) -> None:
         if self._keeper is not None:
             self._keeper.start()
         self._events.extend(self._desk.beat(move))
+        self._ears.check()
 
     def _register(self, _move: m.Register) -> None:
         self.log.warning("Worker %s: its entry had vanished from the server; written anew", self.host.name)

@@ -48,6 +48,12 @@ class Ears:
             self._unregister("bell")
             self._bell.cancel()
 
+    def check(self) -> None:
+        """See now and then whether the channel still works."""
+        if self._channel is not None:
+            self._hear_channel()
+            self._channel.check()
+
     def overdue(self) -> bool:
         """The bell's connection is dead and nobody said so."""
         return self._bell.overdue()

@@ -101,6 +101,7 @@ class KeeperLoop:
                 self._hear()
             if time.monotonic() >= next_beat:
                 next_beat = time.monotonic() + (self._lease / 3 if self._extend(store) else _LOOK_AGAIN)
+                self._hear(check=True)
 
     def _listen(self, store: Store) -> None:
         if self._channel is None:
@@ -108,10 +109,13 @@ class KeeperLoop:
                 self._channel = CommandChannel(store, store.keys.pubsub(self._name))
                 self._hear()
 
-    def _hear(self) -> None:
-        assert self._channel is not None
+    def _hear(self, check: bool = False) -> None:
+        if self._channel is None:
+            return
         try:
             messages = self._channel.read()
+            if check:
+                self._channel.check()
         except ServerError:
             self._channel = None
             return

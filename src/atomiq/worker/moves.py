@@ -51,6 +51,14 @@ class NotRung:
 
 
 @dataclass(frozen=True, slots=True)
+class NotStarted:
+    """The machine has no room for the child of a job; nothing of the job has happened."""
+
+    execution_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Limited:
     """The call in a child may from now on take `seconds` (None: no limit)."""
 
@@ -148,6 +156,7 @@ Event = (
     | Claimed
     | Rang
     | NotRung
+    | NotStarted
     | Limited
     | CallEnded
     | AsideEnded

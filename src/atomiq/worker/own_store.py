@@ -5,7 +5,7 @@ The loop has to hear of a broken connection at once, because it has children and
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from atomiq._commands.base import plain, text
 from atomiq._core.errors import PermissionDenied, ScriptError
@@ -13,14 +13,28 @@ from atomiq._wire.prefixes import set_prefix
 from atomiq._wire.siblings import fresh_like
 from atomiq._wire.sync import Store
 
+LONGEST_PATIENCE: Final = 10.0
+"""Seconds. Signals and children wait as long as the loop waits for an answer, however long the lease is."""
+
 
 def own_store(connection: Any, name: str, lease: float) -> Store:
-    """A store with a pool of its own to the server of `connection`. A command may take a third of a lease (seconds)."""
-    timeout = max(2.0, lease / 3)
-    options = {"retry": None, "socket_timeout": timeout, "socket_connect_timeout": timeout, "client_name": name}
+    """A store with a pool of its own to the server of `connection`. A command may take a third of a lease (seconds), at
+    most `LONGEST_PATIENCE`."""
+    timeout = min(max(2.0, lease / 3), LONGEST_PATIENCE)
+    options = {
+        "retry": None,
+        "socket_timeout": timeout,
+        "socket_connect_timeout": timeout,
+        "client_name": client_name(name),
+    }
     fresh = fresh_like(connection, **options)
     set_prefix(fresh, Store.of(connection).keys.prefix)
     return Store.of(fresh)
+
+
+def client_name(name: str) -> str:
+    """A worker's name as a server takes it for a connection's: without blanks, and in ASCII."""
+    return "".join(letter if "!" <= letter <= "~" else "_" for letter in name)
 
 
 def close_store(store: Store) -> None:

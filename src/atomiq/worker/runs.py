@@ -16,6 +16,8 @@ ECHO_OF_STOP: Final = 0.25
 """How long after a child's death by SIGTERM our own may still come."""
 KILL_AFTER_INTERRUPT: Final = 1.0
 LONGEST_BACK_OFF: Final = 10.0
+NO_ROOM_PAUSE: Final = 1.0
+"""How long nothing is claimed when the machine had no room for a child."""
 
 
 @dataclass(slots=True)

@@ -23,6 +23,7 @@ class Search:
         self.claiming = False
         self.listening = False
         self.suspended = False
+        self.rest_until: float | None = None
         self._rules = rules
         self._reorder = reorder
         self._idle_since: float | None = None
@@ -33,7 +34,7 @@ class Search:
 
     def claim(self, running: int) -> m.Claim | None:
         """The claim to make beside `running` jobs, if there is room for one and none is on its way."""
-        if self.claiming or self.listening:
+        if self.claiming or self.listening or self.rest_until is not None:
             return None
         count = self._rules.slots - running
         if self._rules.max_jobs is not None:
@@ -42,6 +43,16 @@ class Search:
             return None
         self.claiming = True
         return m.Claim(self.order, count, self._watched_schedule)
+
+    def not_started(self, rest_until: float) -> None:
+        """A job that was taken could not be started: nothing more is taken for a while."""
+        self.started -= 1
+        self.rest_until = rest_until
+
+    def wake_up(self, now: float) -> None:
+        """The rest, if there was one, may be over."""
+        if self.rest_until is not None and now >= self.rest_until:
+            self.rest_until = None
 
     @property
     def used_up(self) -> bool:

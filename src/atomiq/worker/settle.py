@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from atomiq._commands.claim import Claimed, Held
 from atomiq._commands.settle import Settlement
@@ -37,13 +38,16 @@ class Abandonment:
         return (number(claimed, b"abandoned") or 0) + 1
 
 
-STOPPED_TEXT = "Job stopped by user, work-horse terminated."
+LARGEST_NUMBER: Final = 10**12
+"""No time in seconds or count of a job is larger; 30,000 years."""
+STOPPED_TEXT: Final = "Job stopped by user, work-horse terminated."
 
 
 @dataclass(slots=True)
 class Holding:
     """An execution, from its claim to its settlement. `claimed_at` is the monotonic time that belongs to `claimed_ms`
-    of the server's clock; `retry` is what a failure that the child could not report allows."""
+    of the server's clock; `retry` is what a failure that the child could not report allows; `cut_offs`: how often the
+    connection broke while its settlement was sent."""
 
     claimed: Claimed
     claimed_at: float
@@ -53,6 +57,7 @@ class Holding:
     ended: float | None = None
     death: Death | None = None
     retry: str | int = "auto"
+    cut_offs: int = 0
 
     @property
     def held(self) -> Held:
@@ -92,8 +97,9 @@ def settlement(
     base.failure_ttl = number(claimed, b"failure_ttl")
     if verdict == "reported" and report is not None:
         base.outcome, base.result, base.exc_string = report.outcome, report.result, report.exc_string
-        base.retry, base.failure_ttl = report.retry, report.failure_ttl
-        base.result_ttl = DEFAULT_RESULT_TTL if report.result_ttl is None else report.result_ttl
+        base.retry = report.retry
+        base.failure_ttl = None if report.failure_ttl is None else _bounded(report.failure_ttl)
+        base.result_ttl = _bounded(DEFAULT_RESULT_TTL if report.result_ttl is None else report.result_ttl)
         base.started_ms, base.ended_ms = holding.server_ms(report.started), holding.server_ms(report.ended)
         return base
     base.ended_ms = holding.server_ms(holding.claimed_at if holding.ended is None else holding.ended)
@@ -138,12 +144,23 @@ def unstorable(refused: Settlement, reason: Exception) -> Settlement:
     )
 
 
+def bulk(end: Settlement) -> int:
+    """About how many bytes a settlement sends."""
+    return len(end.result or b"") + len(end.exc_string)
+
+
+def _bounded(ttl: int) -> int:
+    """A ttl longer than a server can count is for ever; sent as it is, the script would break off half way."""
+    return -1 if ttl > LARGEST_NUMBER else ttl
+
+
 def number(claimed: Claimed, field: bytes) -> int | None:
-    """A whole number of the job's hash; None when it isn't there or isn't one."""
+    """A whole number of the job's hash; None when it isn't there or isn't one that makes sense."""
     try:
-        return int(claimed.fields[field])
+        value = int(claimed.fields[field])
     except (KeyError, ValueError):
         return None
+    return value if abs(value) <= LARGEST_NUMBER else None
 
 
 def _cause(holding: Holding) -> str:

@@ -31,6 +31,7 @@ class Signals:
         self._first: float | None = None
         self._previous: dict[int, Any] = {}
         self._previous_wakeup = -1
+        self._handler: Callable[[int, FrameType | None], Any] | None = None
         self._reader, self._writer = os.pipe()
         os.set_blocking(self._reader, False)
         os.set_blocking(self._writer, False)
@@ -49,13 +50,25 @@ class Signals:
             return
         self._previous_wakeup = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
         self._previous = {number: signal.signal(number, handler) for number in SHUTDOWN_SIGNALS}
+        self._handler = handler
+        if signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN:  # inherited; the kernel would not say how children died
+            self._previous[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+
+    def reinstall(self) -> None:
+        """After a call in this process, which may have left handlers of its own (asyncio takes the wake-up away)."""
+        if self._handler is None:
+            return
+        for number in SHUTDOWN_SIGNALS:
+            if signal.getsignal(number) != self._handler:
+                signal.signal(number, self._handler)
+        signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
 
     def uninstall(self) -> None:
         for number, previous in self._previous.items():
             signal.signal(number, signal.SIG_DFL if previous is None else previous)
         if self._previous:
             signal.set_wakeup_fd(self._previous_wakeup)
-        self._previous = {}
+        self._previous, self._handler = {}, None
 
     def wish(self, name: str) -> None:
         """Somebody wants the worker to stop. Safe in a signal handler and in any thread."""

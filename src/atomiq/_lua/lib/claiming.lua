@@ -35,17 +35,20 @@ local function pop_job(queue, budget, now)
     local id = redis.call('LPOP', key_queue(queue))
     if not id then return nil, nil, 0, dropped end
     local raw = redis.call('HGETALL', key_job(id))
-    local status, data, attempts, origin
+    local status, data, attempts, origin, waited
     for i = 1, #raw, 2 do
       local name = raw[i]
       if name == 'status' then status = raw[i + 1]
       elseif name == 'data' then data = true
       elseif name == 'origin' then origin = raw[i + 1]
+      elseif name == 'dependency_ids' then waited = true
       elseif name == 'attempts' then attempts = raw[i + 1] end
     end
     if data and TAKEABLE[status or 'created'] then
       -- Pushed by hand into this queue while it waits elsewhere: now it is this queue's job, and no other's.
       if status ~= 'queued' or (origin and origin ~= queue) then leave(id, status, origin or queue) end
+      -- What it still waited for when RQ's worker freed it.
+      if waited then redis.call('DEL', key_unmet(id)) end
       return id, raw, (tonumber(attempts or '') or 0) + 1, dropped
     end
     if not data then forget(id, now) end

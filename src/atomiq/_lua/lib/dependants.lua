@@ -7,12 +7,18 @@ local function is_met(dependency, allow_failure)
   return allow_failure and (status == 'failed' or status == 'stopped')
 end
 
+-- RQ's workers don't know this list, and leave it behind when they free the job. Made anew where it is missing, it may go.
+local function bound_unmet(id)
+  redis.call('EXPIRE', key_unmet(id), 31536000)
+end
+
 -- Jobs deferred by RQ have no list of what they still wait for; theirs is made from RQ's set. Says whether it had to be made.
 local function list_unmet(id, allow_failure)
   if redis.call('EXISTS', key_unmet(id)) == 1 then return false end
   for _, dependency in ipairs(redis.call('SMEMBERS', key_dependencies(id))) do
     if not is_met(dependency, allow_failure) then redis.call('SADD', key_unmet(id), dependency) end
   end
+  bound_unmet(id)
   return true
 end
 
@@ -35,8 +41,16 @@ local function free_one(id, parent, how, now)
   local allow_failure = is_set(job.allow_dependency_failures)
   if how == 'failed' and not allow_failure then return false, 0 end
   local made = list_unmet(id, allow_failure)
-  -- One that was put anew, for the same id, waits for others by now.
-  if redis.call('SREM', key_unmet(id), parent) == 0 and not made then return true, 0 end
+  if redis.call('SREM', key_unmet(id), parent) == 0 and not made then
+    -- One that was put anew, under the same id, waits for others by now.
+    if redis.call('SISMEMBER', key_dependencies(id), parent) == 0 then return true, 0 end
+    -- One that another parent's end has struck this one off already, before the rest of its dependants was reached.
+    if redis.call('HEXISTS', key_freeing(), parent) == 1 then return true, 0 end
+    -- RQ put it anew, and what we listed belongs to its last stay.
+    redis.call('DEL', key_unmet(id))
+    list_unmet(id, allow_failure)
+    redis.call('SREM', key_unmet(id), parent)
+  end
   if how == 'deleted' and not allow_failure then
     leave(id, 'deferred', job.origin)
     put_canceled(id, job.origin, now)

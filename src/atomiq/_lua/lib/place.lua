@@ -9,6 +9,12 @@ local function push(queue, id, front)
   redis.call(front and 'LPUSH' or 'RPUSH', key_queue(queue), id)
 end
 
+-- For `ttl` seconds; below zero for ever. What a hash says may be beyond what the server can count, and an error in the middle of a
+-- script would leave half of it done: a thousand years are enough.
+local function keep_for(key, ttl)
+  if ttl < 0 then redis.call('PERSIST', key) else redis.call('EXPIRE', key, math.min(ttl, 31536000000)) end
+end
+
 local function is_set(value)
   return value and value ~= '' and value ~= '0'
 end
@@ -92,5 +98,5 @@ local function put_canceled(id, queue, now)
   local ttl = tonumber(kept or '') or 31536000
   redis.call('HSET', key_job(id), 'status', 'canceled')
   redis.call('ZADD', key_canceled(queue), seconds(now), id)
-  if ttl > 0 then redis.call('EXPIRE', key_job(id), ttl) else redis.call('PERSIST', key_job(id)) end
+  keep_for(key_job(id), ttl > 0 and ttl or -1)
 end

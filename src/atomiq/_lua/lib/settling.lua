@@ -9,10 +9,6 @@ local function refusal(queue, id, execution, verb, job)
   return job.settled == verb .. ':' .. execution and 'already' or 'not_yours', job.status
 end
 
-local function keep_for(key, ttl)
-  if ttl < 0 then redis.call('PERSIST', key) else redis.call('EXPIRE', key, ttl) end
-end
-
 -- One entry of the result stream. `kind`: 1 successful, 2 failed, 4 retried, 5 retries used up.
 local function record(id, kind, worker, ttl, value, exception, execution, started, ended)
   if ttl == 0 then return end
@@ -157,6 +153,6 @@ local function release_job(queue, id, execution, worker, now)
     'release:' .. execution, 'started_at', '', 'worker_name', '')
   put(id, queue, nil, true, now)
   local ttl = tonumber(job.ttl or '')
-  if ttl and ttl > 0 then redis.call('EXPIRE', key_job(id), ttl) end
+  if ttl and ttl > 0 then keep_for(key_job(id), ttl) end
   return 'ok'
 end

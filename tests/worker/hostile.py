@@ -1,0 +1,62 @@
+"""Jobs that harm the process they run in; more polite ones are in `tests.tasks`."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import stat
+from typing import Any
+
+from tests.tasks import note, pause
+
+
+def write_into_every_pipe() -> None:
+    """What a call does that writes to numbers it has closed before, or two processes that write at once."""
+    for fd in range(3, 64):
+        with contextlib.suppress(OSError):
+            if stat.S_ISFIFO(os.fstat(fd).st_mode):
+                os.write(fd, b"\0\0\0\x04junkjunk")
+
+
+def close_all_and_open(path: str) -> None:
+    """What a library does that makes a daemon of the process: all files closed, then its own opened."""
+    os.closerange(3, 256)
+    for _ in range(40):
+        os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+
+
+def take_signals_by_asyncio() -> None:
+    """asyncio takes the process's wake-up away and leaves the default handler behind."""
+
+    async def main() -> None:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, lambda: None)
+
+    asyncio.run(main())
+
+
+def leave_the_group(path: str) -> None:
+    """Deaf, and no longer in the process group that was made for it."""
+    os.setpgid(0, os.getpgid(os.getppid()))
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    note(path)
+    while True:
+        pause()
+
+
+class UnshowableError(Exception):
+    """Neither it nor a traceback with it can be turned into text."""
+
+    def __getattribute__(self, name: str) -> Any:
+        if name in ("__notes__", "__cause__"):
+            raise RuntimeError("not for you")
+        return super().__getattribute__(name)
+
+
+def raise_unshowable() -> None:
+    raise UnshowableError
+
+
+def answer_bytes(size: int) -> bytes:
+    return os.urandom(size)
