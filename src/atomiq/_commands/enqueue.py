@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from atomiq._commands.base import Argument, Command, call, text, texts, word
-from atomiq._core.errors import DuplicateJobError, JobIsRunning
+from atomiq._core.errors import DuplicateJobError, JobIsRunning, PermissionDenied
 from atomiq._core.keys import Keys
 from atomiq._core.record import NewJob
 
@@ -67,11 +67,16 @@ def enqueue(
     ids = [job.id for job in jobs]
 
     def decode(reply: Any) -> list[Enqueued]:
-        said = word(reply[0], "enqueue", "ok", "exists", "busy")
+        said = word(reply[0], "enqueue", "ok", "exists", "busy", "forbidden")
         if said == "exists":
             raise DuplicateJobError(
                 f"Job with ID '{text(reply[1])}' already exists; unique=True doesn't replace it. "
                 "Delete it or use another id."
+            )
+        if said == "forbidden":
+            raise PermissionDenied(
+                f"enqueue: the ACL user of this connection may not run {text(reply[1])}; nothing was written. "
+                "docs/operations.md lists the commands that atomiq needs."
             )
         if said == "busy":
             raise JobIsRunning(

@@ -3,7 +3,7 @@
 -- to: queued deferred scheduled
 -- keys: queues
 -- args: unique:int group count:int jobs:list
--- says: ok exists busy
+-- says: ok exists busy forbidden
 -- cost: O(jobs + dependencies); LREM, O(queue), only for an id that waits in a queue already and is put to its front
 local jobs, in_batch, at = {}, {}, 1
 for _ = 1, a_count do
@@ -25,6 +25,13 @@ for _ = 1, a_count do
   -- Of an id that comes twice the last one counts, and the other never was.
   in_batch[j.id] = j
   jobs[#jobs + 1] = j
+end
+-- An ACL that allows some of the commands only would break the writes off half-way. Servers before Redis 7 can't be asked.
+if redis.acl_check_cmd then
+  local key = key_job(jobs[1].id)
+  for _, verb in ipairs({ 'HSET', 'SADD', 'RPUSH', 'LPUSH', 'ZADD', 'EXPIRE', 'DEL' }) do
+    if not redis.acl_check_cmd(verb, key) then return { 'forbidden', verb } end
+  end
 end
 -- writes below
 local now_iso, reply, rings = iso(NOW), { 'ok', NOW }, {}
