@@ -8,6 +8,7 @@ process that a test starts. All of it is one throwaway server per run, or the se
 from __future__ import annotations
 
 import itertools
+import logging
 import os
 from collections.abc import Iterator
 
@@ -18,6 +19,9 @@ from atomiq._wire.sync import Store
 from tests.helpers import living_children, living_threads, throwaway_server, wait_until
 
 DATABASES = itertools.cycle(range(16))
+
+
+LOGGERS = ("atomiq", "atomiq.worker", "atomiq.job", "atomiq.queue")
 
 
 @pytest.fixture(scope="session")
@@ -62,3 +66,14 @@ def nothing_left_behind() -> Iterator[None]:
     yield
     wait_until(lambda: living_children() <= children, within=5, what="every process the test started has ended")
     wait_until(lambda: living_threads() <= threads, within=5, what="every thread the test started has ended")
+
+
+@pytest.fixture(autouse=True)
+def logging_as_before() -> Iterator[None]:
+    """A worker sets up logging, and a dictConfig silences loggers; neither may outlive its test."""
+    loggers = [logging.getLogger(name) for name in LOGGERS]
+    before = [(logger.level, logger.handlers[:], logger.propagate, logger.disabled) for logger in loggers]
+    yield
+    for logger, (level, handlers, propagate, disabled) in zip(loggers, before, strict=True):
+        logger.setLevel(level)
+        logger.handlers, logger.propagate, logger.disabled = handlers, propagate, disabled

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,8 +17,6 @@ from atomiq.cli.main import main
 ROOT = Path(__file__).parents[2]
 OURS = ("ATOMIQ_", "RQ_", "REDIS_")
 
-LOGGERS = ("atomiq", "atomiq.worker", "atomiq.job", "atomiq.queue")
-
 Atomiq = Callable[..., Result]
 Process = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -30,17 +27,6 @@ def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in os.environ if name.startswith(OURS)]:
         monkeypatch.delenv(name)
     monkeypatch.setattr(sys, "path", list(sys.path))
-
-
-@pytest.fixture(autouse=True)
-def logging_as_before() -> Iterator[None]:
-    """A worker command sets up logging, and a dictConfig silences loggers; neither may outlive its test."""
-    loggers = [logging.getLogger(name) for name in LOGGERS]
-    before = [(logger.level, logger.handlers[:], logger.propagate, logger.disabled) for logger in loggers]
-    yield
-    for logger, (level, handlers, propagate, disabled) in zip(loggers, before, strict=True):
-        logger.setLevel(level)
-        logger.handlers, logger.propagate, logger.disabled = handlers, propagate, disabled
 
 
 @pytest.fixture

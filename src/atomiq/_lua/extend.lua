@@ -14,12 +14,12 @@ local function extend_one(queue, id, execution)
   redis.call('ZADD', key_wip(queue), seconds(NOW + a_lease), id .. ':' .. execution)
   redis.call('HSET', key, 'id', execution, 'last_heartbeat', now_seconds, 'worker_name', a_worker)
   redis.call('HSETNX', key, 'created_at', now_seconds)
-  redis.call('PEXPIRE', key, kept)
+  local stopping = redis.call('HEXISTS', key, 'stop') == 1
+  if stopping then stop[#stop + 1] = execution else redis.call('PEXPIRE', key, kept) end
   redis.call('ZADD', key_executions(id), seconds(NOW + kept), execution)
   redis.call('PEXPIRE', key_executions(id), kept)
   redis.call('HSET', key_job(id), 'last_heartbeat', now_iso)
   redis.call('HSET', key_worker_executions(a_worker), execution, id)
-  if redis.call('HEXISTS', key, 'stop') == 1 then stop[#stop + 1] = execution end
 end
 
 for i = 1, #a_held, 3 do

@@ -15,9 +15,11 @@ local asked, heard = 0, 0
 for _, execution in ipairs(open) do
   local key = key_execution(a_id, execution)
   local worker = redis.call('HGET', key, 'worker_name') or job.worker_name
-  asked = asked + redis.call('HSETNX', key, 'stop', NOW)
-  -- The hash of an execution that nobody has extended for long is gone; the wish must still be there when it is reaped.
-  if redis.call('TTL', key) == -1 then redis.call('EXPIRE', key, 86400) end
+  -- The hash of an execution that nobody extends expires; the wish must still be there when it is reaped, or its owner is back.
+  if redis.call('HSETNX', key, 'stop', NOW) == 1 then
+    redis.call('EXPIRE', key, 86400)
+    asked = asked + 1
+  end
   if is_set(worker) then
     heard = heard + redis.call('PUBLISH', key_pubsub(worker), cjson.encode({ command = 'stop-job', job_id = a_id }))
   end

@@ -16,7 +16,10 @@ end
 local function list_unmet(id, allow_failure)
   if redis.call('EXISTS', key_unmet(id)) == 1 then return false end
   for _, dependency in ipairs(redis.call('SMEMBERS', key_dependencies(id))) do
-    if not is_met(dependency, allow_failure) then redis.call('SADD', key_unmet(id), dependency) end
+    if dependency ~= id and not is_met(dependency, allow_failure) then
+      redis.call('SADD', key_unmet(id), dependency)
+      redis.call('SADD', key_dependents(dependency), id)
+    end
   end
   bound_unmet(id)
   return true
@@ -30,6 +33,7 @@ local function still_waits(id, allow_failure)
     if not dependency then return false end
     if not is_met(dependency, allow_failure) then return true end
     redis.call('SREM', key_unmet(id), dependency)
+    redis.call('SREM', key_dependents(dependency), id)
   end
 end
 
@@ -44,8 +48,6 @@ local function free_one(id, parent, how, now)
   if redis.call('SREM', key_unmet(id), parent) == 0 and not made then
     -- One that was put anew, under the same id, waits for others by now.
     if redis.call('SISMEMBER', key_dependencies(id), parent) == 0 then return true, 0 end
-    -- One that another parent's end has struck this one off already, before the rest of its dependants was reached.
-    if redis.call('HEXISTS', key_freeing(), parent) == 1 then return true, 0 end
     -- RQ put it anew, and what we listed belongs to its last stay.
     redis.call('DEL', key_unmet(id))
     list_unmet(id, allow_failure)
