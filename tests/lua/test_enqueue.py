@@ -273,6 +273,17 @@ def test_put_anew_while_its_dependants_are_being_freed(scene: Scene, how: str) -
     assert scene.status("late") == "deferred"
 
 
+def test_a_dependency_whose_dependants_are_being_freed(scene: Scene) -> None:
+    """Who came to wait for a job that had been canceled together with `enqueue_dependents` was let go with the rest
+    of those who had waited before."""
+    scene.enqueue(new_job("p"), *(new_job(f"c{number}", "r", depends_on=["p"]) for number in range(150)))
+    scene.run(cancel(scene.keys, job_id="p", enqueue_dependents=True))
+    assert scene.put("late", "r", depends_on=["p"]) == "deferred"
+    scene.run(free(scene.keys))
+    assert len(scene.queued("r")) == 150
+    assert scene.status("late") == "deferred"
+
+
 def test_put_anew_together_with_a_dependant_that_is_being_freed(scene: Scene) -> None:
     """The first row's rest of dependants was freed, among them the job of the second row, which was then looked for
     where it had been before: it stood in the queue and among the deferred."""

@@ -36,8 +36,8 @@ def test_whoever_listens_is_told(scene: Scene) -> None:
 
 
 def test_the_wish_outlives_an_owner_that_is_away(scene: Scene) -> None:
-    """It was written into a hash that expires a minute after the lease: an owner that came back later, and that nobody had
-    reaped, never learned of it."""
+    """It was written into a hash that expires a minute after the lease: an owner that came back later, and that
+    nobody had reaped, never learned of it."""
     job = scene.started("a")
     scene.run(stopping(scene))
     assert scene.redis.ttl(scene.keys.execution("a", "e1")) > 3600

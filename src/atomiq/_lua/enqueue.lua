@@ -36,10 +36,14 @@ end
 -- writes below
 local now_iso, reply, rings = iso(NOW), { 'ok', NOW }, {}
 
--- Who still waits to be freed by an earlier run of one of these goes on first; that may be one of these as well.
+-- Who still waits to be freed by an earlier run of one of these, or of one that these will wait for, goes on first: later they
+-- could not be told apart. That may be one of these as well.
 if redis.call('EXISTS', key_freeing()) == 1 then
   for _, j in ipairs(jobs) do
-    if not j.repeated then settle_dependants(j.id, NOW) end
+    if not j.repeated then
+      settle_dependants(j.id, NOW)
+      for _, dependency in ipairs(j.waits_for) do settle_dependants(dependency, NOW) end
+    end
   end
   for _, j in ipairs(jobs) do j.was = redis.call('HGET', key_job(j.id), 'status') end
 end
