@@ -212,6 +212,6 @@ def test_a_channel_whose_connection_was_forgotten(store: Store, monkeypatch: pyt
     monkeypatch.setattr(channel._connection, "send_command", lambda *_words: None)
     channel.check()
     channel.check()
-    monkeypatch.setattr(wait, "_ANSWER_MARGIN", 0.0)
+    monkeypatch.setattr(wait, "ANSWER_MARGIN", 0.0)
     with pytest.raises(ServerUnavailable, match="dead"):
         channel.check()

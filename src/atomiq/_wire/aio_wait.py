@@ -9,19 +9,17 @@ import redis.exceptions as redis_errors
 from atomiq._wire.aio import AsyncStore
 from atomiq._wire.siblings import address_of, single_connection
 from atomiq._wire.translate import translated
-
-_LONGEST_BLOCK = 25.0
-_ANSWER_MARGIN = 10.0
+from atomiq._wire.wait import ANSWER_MARGIN, LONGEST_BLOCK
 
 
 async def wait_result(store: AsyncStore, job_id: str, after_id: str = "0-0", timeout_s: float = 60.0) -> bool:
     """Wait until the result stream of a job has an entry after `after_id`. Cancelling closes the connection it waits
     on."""
-    connection = single_connection(store.connection, socket_timeout=_LONGEST_BLOCK + _ANSWER_MARGIN)
+    connection = single_connection(store.connection, socket_timeout=LONGEST_BLOCK + ANSWER_MARGIN)
     deadline = time.monotonic() + timeout_s
     try:
         while (left := deadline - time.monotonic()) > 0:
-            block_ms = max(1, int(min(left, _LONGEST_BLOCK) * 1000))
+            block_ms = max(1, int(min(left, LONGEST_BLOCK) * 1000))
             key = store.keys.results(job_id)
             await connection.send_command("XREAD", "COUNT", 1, "BLOCK", block_ms, "STREAMS", key, after_id)
             if await connection.read_response(disable_decoding=True):

@@ -16,9 +16,9 @@ from atomiq._wire.siblings import address_of, single_connection
 from atomiq._wire.sync import Store
 from atomiq._wire.translate import translated
 
-_LONGEST_BLOCK = 25.0
+LONGEST_BLOCK = 25.0
 """Seconds. A longer wait is several of these: a connection that died silently is noticed at the end of one."""
-_ANSWER_MARGIN = 10.0
+ANSWER_MARGIN = 10.0
 
 
 class Bell:
@@ -35,13 +35,13 @@ class Bell:
         if self.listening:
             raise RuntimeError("the bell is listening already")
         if self._connection is None:
-            self._connection = single_connection(self._store.connection, socket_timeout=_ANSWER_MARGIN)
+            self._connection = single_connection(self._store.connection, socket_timeout=ANSWER_MARGIN)
         bells = [self._store.keys.bell(queue) for queue in queues]
         try:
             self._connection.send_command("BZPOPMIN", *bells, f"{max(timeout_s, 0.01):.3f}")
         except redis_errors.RedisError as error:
             raise self._broken(error, "BZPOPMIN") from error
-        self._deadline = time.monotonic() + timeout_s + _ANSWER_MARGIN
+        self._deadline = time.monotonic() + timeout_s + ANSWER_MARGIN
         self.listening = True
 
     def fileno(self) -> int:
@@ -85,7 +85,7 @@ class CommandChannel:
         self._store = store
         self.channel = channel
         self._asked_at: float | None = None
-        self._connection = single_connection(store.connection, socket_timeout=_ANSWER_MARGIN)
+        self._connection = single_connection(store.connection, socket_timeout=ANSWER_MARGIN)
         try:
             self._connection.send_command("SUBSCRIBE", channel)
             self._connection.read_response(disable_decoding=True)
@@ -124,7 +124,7 @@ class CommandChannel:
             if self._asked_at is None:
                 self._connection.send_command("PING")
                 self._asked_at = now
-            elif now - self._asked_at > _ANSWER_MARGIN:
+            elif now - self._asked_at > ANSWER_MARGIN:
                 raise redis_errors.TimeoutError("the connection is dead")
         except redis_errors.RedisError as error:
             self.close()
@@ -136,11 +136,11 @@ class CommandChannel:
 
 def wait_result(store: Store, job_id: str, after_id: str = "0-0", timeout_s: float = 60.0) -> bool:
     """Wait until the result stream of a job has an entry after `after_id`. False when the time is over first."""
-    connection = single_connection(store.connection, socket_timeout=_LONGEST_BLOCK + _ANSWER_MARGIN)
+    connection = single_connection(store.connection, socket_timeout=LONGEST_BLOCK + ANSWER_MARGIN)
     deadline = time.monotonic() + timeout_s
     try:
         while (left := deadline - time.monotonic()) > 0:
-            block_ms = max(1, int(min(left, _LONGEST_BLOCK) * 1000))
+            block_ms = max(1, int(min(left, LONGEST_BLOCK) * 1000))
             connection.send_command(
                 "XREAD", "COUNT", 1, "BLOCK", block_ms, "STREAMS", store.keys.results(job_id), after_id
             )

@@ -279,21 +279,6 @@ class Job(BaseJob):
         """ExecutionRegistry of this job."""
         return classes["ExecutionRegistry"](self.id, connection=self.connection)
 
-    @property
-    def started_job_registry(self) -> Any:
-        """StartedJobRegistry of its queue."""
-        return self._registry("StartedJobRegistry")
-
-    @property
-    def finished_job_registry(self) -> Any:
-        """FinishedJobRegistry of its queue."""
-        return self._registry("FinishedJobRegistry")
-
-    @property
-    def failed_job_registry(self) -> Any:
-        """FailedJobRegistry of its queue."""
-        return self._registry("FailedJobRegistry")
-
     def _registry(self, name: str) -> Any:
         return classes[name](
             self.origin, connection=self.connection, job_class=self.__class__, serializer=self.serializer

@@ -288,36 +288,6 @@ class Queue(BaseQueue):
 
     # -- upward, by name ----------------------------------------------------------------------------------------------
 
-    @property
-    def started_job_registry(self) -> Any:
-        """StartedJobRegistry of this queue."""
-        return self._registry("StartedJobRegistry")
-
-    @property
-    def finished_job_registry(self) -> Any:
-        """FinishedJobRegistry of this queue."""
-        return self._registry("FinishedJobRegistry")
-
-    @property
-    def failed_job_registry(self) -> Any:
-        """FailedJobRegistry of this queue."""
-        return self._registry("FailedJobRegistry")
-
-    @property
-    def deferred_job_registry(self) -> Any:
-        """DeferredJobRegistry of this queue."""
-        return self._registry("DeferredJobRegistry")
-
-    @property
-    def scheduled_job_registry(self) -> Any:
-        """ScheduledJobRegistry of this queue."""
-        return self._registry("ScheduledJobRegistry")
-
-    @property
-    def canceled_job_registry(self) -> Any:
-        """CanceledJobRegistry of this queue."""
-        return self._registry("CanceledJobRegistry")
-
     def _registry(self, name: str) -> Any:
         return classes[name](queue=self, job_class=self.job_class, serializer=self.serializer)
 

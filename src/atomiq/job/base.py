@@ -25,6 +25,25 @@ class BaseJob(JobCall):
 
     redis_job_namespace_prefix: ClassVar[str] = f"{DEFAULT_PREFIX}job:"
 
+    @property
+    def started_job_registry(self) -> Any:
+        """StartedJobRegistry of its queue (RQ)."""
+        return self._registry("StartedJobRegistry")
+
+    @property
+    def finished_job_registry(self) -> Any:
+        """FinishedJobRegistry of its queue (RQ)."""
+        return self._registry("FinishedJobRegistry")
+
+    @property
+    def failed_job_registry(self) -> Any:
+        """FailedJobRegistry of its queue (RQ)."""
+        return self._registry("FailedJobRegistry")
+
+    def _registry(self, name: str) -> Any:
+        """The registry of this class name, sync or asyncio as the job is."""
+        raise NotImplementedError
+
     def __init__(
         self,
         id: str | None = None,  # noqa: A002 - RQ's name

@@ -331,21 +331,6 @@ class Job(BaseJob):
         """ExecutionRegistry of this job (RQ)."""
         return lookup("ExecutionRegistry")(self.id, connection=self.connection)
 
-    @property
-    def started_job_registry(self) -> Any:
-        """StartedJobRegistry of its queue (RQ)."""
-        return self._registry("StartedJobRegistry")
-
-    @property
-    def finished_job_registry(self) -> Any:
-        """FinishedJobRegistry of its queue (RQ)."""
-        return self._registry("FinishedJobRegistry")
-
-    @property
-    def failed_job_registry(self) -> Any:
-        """FailedJobRegistry of its queue (RQ)."""
-        return self._registry("FailedJobRegistry")
-
     def _registry(self, name: str) -> Any:
         return lookup(name)(
             self.origin, connection=self.connection, job_class=self.__class__, serializer=self.serializer

@@ -75,6 +75,42 @@ class BaseQueue:
         self.death_penalty_class = death_penalty_class
         self.abandoned = None if abandoned is None else check_abandoned(abandoned)
 
+    # -- upward, by name -----------------------------------------------------------------------------------------------
+
+    @property
+    def started_job_registry(self) -> Any:
+        """StartedJobRegistry of this queue (RQ)."""
+        return self._registry("StartedJobRegistry")
+
+    @property
+    def finished_job_registry(self) -> Any:
+        """FinishedJobRegistry of this queue (RQ)."""
+        return self._registry("FinishedJobRegistry")
+
+    @property
+    def failed_job_registry(self) -> Any:
+        """FailedJobRegistry of this queue (RQ)."""
+        return self._registry("FailedJobRegistry")
+
+    @property
+    def deferred_job_registry(self) -> Any:
+        """DeferredJobRegistry of this queue (RQ)."""
+        return self._registry("DeferredJobRegistry")
+
+    @property
+    def scheduled_job_registry(self) -> Any:
+        """ScheduledJobRegistry of this queue (RQ)."""
+        return self._registry("ScheduledJobRegistry")
+
+    @property
+    def canceled_job_registry(self) -> Any:
+        """CanceledJobRegistry of this queue (RQ)."""
+        return self._registry("CanceledJobRegistry")
+
+    def _registry(self, name: str) -> Any:
+        """The registry of this class name, sync or asyncio as the queue is."""
+        raise NotImplementedError
+
     # -- calls into jobs ----------------------------------------------------------------------------------------------
 
     @classmethod

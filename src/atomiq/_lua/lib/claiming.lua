@@ -91,7 +91,7 @@ local function claim_jobs(worker, lease, executions, queues, pass_on, now)
     return { 'suspended', now, 0, 0 }
   end
   local paused = redis.call('SMISMEMBER', key_paused(), unpack(queues))
-  local promotions, budget, more, waits = 100, 100, 0, false
+  local promotions, budget, more = 100, 100, 0
   for i, queue in ipairs(queues) do
     if paused[i] == 0 and #jobs < #executions then
       if promotions > 0 then
