@@ -27,14 +27,14 @@ format: $(VENV)/installed-dev ## let ruff mend what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/installed-dev ## the benchmarks, figures printed
+bench: $(VENV)/installed-dev ## atomiq beside its peers (under half an hour); writes docs/benchmarks.md
 	$(BIN)/python -m bench $(ARGS)
 
 docs: $(VENV)/installed-dev ## write the generated pages anew
 	$(BIN)/python scripts/docs.py
 
 clean: ## forget the environment and all caches
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist build
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis bench/.envs dist build
 
 $(VENV)/made:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \

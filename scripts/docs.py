@@ -28,13 +28,13 @@ SCRIPTS_LEAD = """# Scripts
 
 Every change of a job's state is one of these. Keys named here are the ones that are declared; the others that a script
 touches are made from the same prefix ([why](decisions/0002-one-anchor-key.md)). `:int` arguments are whole numbers,
-`:list` is all the rest; the key prefix and a clock (0: the server's own) come before them. `none`: no job changes its
-state; `any` to `same`: whatever it is, it stays.
+`:flag` is 0 or 1, `:some` are as many as the argument before says, `:list` is all the rest; the key prefix and a clock
+(0: the server's own) come before them. `none`: no job changes its state; `any` to `same`: whatever it is, it stays.
 
 """
 LEFT_OUT = ("cancel", "delete", "expire", "save_job", "remove_from_queue", "begin_job")
 OWN_JOB_FIELDS = (
-    ("call", "enqueue", "token of the enqueue call; the same call sent twice enqueues once"),
+    ("call", "enqueue", "token of the enqueue call; twice is once; absent when the id was made for the call"),
     ("attempts", "claim", "how often the job was taken; given back without counting by release"),
     ("execution", "claim", "id of the execution that owns the job; empty while nobody does"),
     (
@@ -42,7 +42,9 @@ OWN_JOB_FIELDS = (
         "finish, fail, release",
         "`verb:execution` of the last settlement; tells a repeated one from a stranger's",
     ),
-    ("abandoned", "reap", "how often the job lost its worker since it last ended by itself"),
+    ("abandoned", "reap, fail", "how often the job lost its worker since it last ended by itself"),
+    ("last_death", "fail", "how the process of an earlier run was killed; base64 of zlib of text"),
+    ("executor", "enqueue", "how the job is to be run, when it says so"),
     ("on_abandoned", "enqueue", "`retry` or `fail`, when the job has a policy of its own"),
     ("retries_done", "fail, reap", "retries used; picks the interval of the next"),
     ("repeats_done", "finish", "repeats used; picks the interval of the next"),
@@ -56,6 +58,7 @@ OWN_WORKER_FIELDS = (
     ("beat", "worker_birth, worker_beat, extend", "last sign of life (ms, server's clock)"),
     ("lease", "worker_birth", "its lease (ms); after that much silence its name may be taken over"),
     ("incarnation", "worker_birth", "tells the worker itself, reborn, from a second one of the same name"),
+    ("tallied", "claim, finish, fail", "the last call that told a tally; the same call sent twice counts it once"),
 )
 
 

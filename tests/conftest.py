@@ -38,6 +38,11 @@ def server_url() -> Iterator[str]:
 @pytest.fixture
 def redis_url(server_url: str) -> str:
     """URL of a database that no other test uses at the same time."""
+    return database_url(server_url)
+
+
+def database_url(server_url: str) -> str:
+    """The next of the server's databases."""
     base, _, query = server_url.partition("?")
     options = [option for option in query.split("&") if option and not option.startswith("db=")]
     return f"{base}?{'&'.join([*options, f'db={next(DATABASES)}'])}"

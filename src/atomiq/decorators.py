@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, Generic, ParamSpec, Protocol, TypeVar, cast
 
 from atomiq._core.ids import validate_queue_name
+from atomiq._core.options import check_executor
 from atomiq._core.settings import DEFAULT_RESULT_TTL
 from atomiq.job import Job
 from atomiq.queue import Queue
@@ -53,6 +54,7 @@ class job:  # noqa: N801 - RQ's name
         result_ttl: seconds the result is kept. Default 500.
         queue_class: class of the queue when `queue` is a name. Default `Queue`.
         abandoned: 'retry' or 'fail', what becomes of a job when its worker goes away; the queue's if None.
+        executor: how workers that have it run a job: 'thread', 'async' ...; the queue's if None.
 
     The other options are those of `Queue.enqueue_call`.
 
@@ -81,6 +83,7 @@ class job:  # noqa: N801 - RQ's name
         webhooks: Any = None,
         *,
         abandoned: str | None = None,
+        executor: str | None = None,
     ) -> None:
         if not isinstance(queue, BaseQueue):
             validate_queue_name(queue)
@@ -90,6 +93,7 @@ class job:  # noqa: N801 - RQ's name
         self.depends_on = depends_on
         self.at_front = at_front
         self.abandoned = abandoned
+        self.executor = None if executor is None else check_executor(executor)
         self._options = {
             "timeout": timeout, "result_ttl": result_ttl, "ttl": ttl, "failure_ttl": failure_ttl,
             "description": description, "retry": retry, "on_success": on_success, "on_failure": on_failure,
@@ -113,6 +117,6 @@ class job:  # noqa: N801 - RQ's name
             queue = self.queue_class(queue, connection=self.connection)
         made = queue.create_job(
             func, args, kwargs, depends_on=depends_on, job_id=job_id, abandoned=self.abandoned,
-            meta=dict(self.meta) if self.meta else None, **self._options,
+            executor=self.executor, meta=dict(self.meta) if self.meta else None, **self._options,
         )  # fmt: skip
         return queue.enqueue_job(made, at_front=at_front)

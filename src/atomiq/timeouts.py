@@ -7,11 +7,42 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import importlib
+import math
+import os
 import signal
 import threading
 import time
+from collections.abc import Callable
 from types import FrameType, TracebackType
-from typing import Any, ClassVar
+from typing import Any, Final, NamedTuple, Protocol
+
+NEVER: Final = math.inf
+_LONGEST_TIMER: Final = 1e9
+"""Seconds. Timers can't count much further; one that is over before its limit is set anew."""
+_TOLERANCE: Final = 0.05
+"""Seconds between what is left on a timer that we have set and what we expect to be left."""
+
+
+def plain_getsignal() -> Callable[[int], Any]:
+    """`signal.getsignal` looks for an enum member first: two microseconds, for something that is asked before each
+    job."""
+    try:
+        return importlib.import_module("_signal").getsignal  # type: ignore[no-any-return]
+    except ImportError:
+        return signal.getsignal
+
+
+_getsignal: Final = plain_getsignal()
+
+RAISE_IN_THREAD: Final = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_ulong, ctypes.py_object)(
+    ("PyThreadState_SetAsyncExc", ctypes.pythonapi)
+)
+"""(thread, exception class): it is raised there between two bytecodes, in place of one that waits to be raised."""
+TAKE_BACK: Final = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_ulong, ctypes.c_void_p)(
+    ("PyThreadState_SetAsyncExc", ctypes.pythonapi)
+)
+"""(thread, None): what waits to be raised there isn't."""
 
 
 class BaseTimeoutException(Exception):
@@ -59,7 +90,138 @@ class BaseDeathPenalty:
         raise NotImplementedError
 
     def _message(self) -> str:
-        return f"Task exceeded maximum timeout value ({self._timeout:g} seconds)"
+        return over_text(self._timeout or 0)
+
+
+def over_text(seconds: float) -> str:
+    """RQ's sentence for a limit that is over."""
+    return f"Task exceeded maximum timeout value ({seconds:g} seconds)"
+
+
+def described(exception: type[BaseException], message: str) -> type[BaseException]:
+    """The same exception with a message: to raise it in a thread, the interpreter makes it without arguments."""
+
+    def describe(error: Any, *args: Any) -> None:
+        exception.__init__(error, *(args or (message,)))
+
+    body = {"__init__": describe, "__module__": exception.__module__, "__qualname__": exception.__qualname__}
+    return type(exception.__name__, (exception,), body)
+
+
+class Limit(Protocol):
+    """What the alarm clock ends. `deadline`: monotonic seconds. `strike` is called when it is over, and raises, or sets
+    another deadline."""
+
+    deadline: float
+
+    def strike(self) -> None: ...
+
+
+class _Lent(NamedTuple):
+    """A signal handler and timer that were somebody else's when a limit needed them."""
+
+    limit: Limit
+    handler: Any
+    left: float
+    since: float
+
+
+class AlarmClock:
+    """SIGALRM of the main thread, shared by all limits that it is in, outermost first.
+
+    The kernel's timer is set for the earliest deadline seen, and set anew when that turns out to be too early: a limit
+    that ends after an earlier one would have costs no system call. Unless it is told to keep the signal, the clock
+    gives handler and timer back to whoever had them before the outermost limit.
+    """
+
+    def __init__(self) -> None:
+        self.limits: list[Limit] = []
+        self.rings_at = NEVER
+        self.kept = False
+        self._lent: list[_Lent] = []
+        self._main_thread = threading.main_thread().ident
+        self._handler: Final = self._ring  # a method is a new object each time it is looked up
+        if hasattr(os, "register_at_fork"):  # not on Windows, where a producer may live
+            os.register_at_fork(after_in_child=self.forget)
+
+    def keep(self) -> None:
+        """Have the signal for good. Raises ValueError outside of the main thread."""
+        signal.signal(signal.SIGALRM, self._handler)
+        self.forget()
+        self.kept = True
+
+    def let_go(self) -> None:
+        """The opposite of `keep`: SIGALRM is as in a new process."""
+        self.kept = False
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        self.forget()
+
+    def make_sure(self) -> None:
+        """Take a kept signal back, if somebody has changed its handler or its timer."""
+        if _getsignal(signal.SIGALRM) is self._handler:
+            left = signal.getitimer(signal.ITIMER_REAL)[0]
+            if abs(left - self._left()) < _TOLERANCE:
+                return
+        signal.signal(signal.SIGALRM, self._handler)
+        self.set_timer()
+
+    def enter(self, limit: Limit) -> None:
+        """Strike this limit at its deadline. Raises ValueError outside of the main thread."""
+        if threading.get_ident() != self._main_thread:
+            raise ValueError("a time limit by signal only works in the main thread; TimerDeathPenalty works in any")
+        if _getsignal(signal.SIGALRM) is not self._handler:
+            handler = signal.signal(signal.SIGALRM, self._handler)
+            left = signal.getitimer(signal.ITIMER_REAL)[0]
+            self._lent.append(_Lent(limit, handler, left, time.monotonic()))
+            self.rings_at = NEVER
+        self.limits.append(limit)
+        if limit.deadline < self.rings_at:
+            self.set_timer()
+
+    def leave(self, limit: Limit) -> None:
+        """The limit's block has ended, and those inside of it."""
+        limits = self.limits
+        if limit in limits:
+            del limits[limits.index(limit) :]
+        while self._lent and self._lent[-1].limit not in limits:
+            self._give_back(self._lent.pop())
+
+    def _give_back(self, lent: _Lent) -> None:
+        self.rings_at = NEVER
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, signal.SIG_DFL if lent.handler is None else lent.handler)
+        if lent.left:
+            signal.setitimer(signal.ITIMER_REAL, max(lent.left - (time.monotonic() - lent.since), 1e-6))
+
+    def _left(self) -> float:
+        """Seconds until the clock has to ring; 0: it hasn't."""
+        return min(max(self.rings_at - time.monotonic(), 1e-6), _LONGEST_TIMER) if self.rings_at < NEVER else 0.0
+
+    def set_timer(self) -> None:
+        """A deadline has changed."""
+        self.rings_at = min((limit.deadline for limit in self.limits), default=NEVER)
+        signal.setitimer(signal.ITIMER_REAL, self._left())
+
+    def _ring(self, _signum: int, _frame: FrameType | None) -> None:
+        now = time.monotonic()
+        over = next((limit for limit in self.limits if limit.deadline <= now), None)
+        if over is not None:
+            over.deadline = NEVER
+        self.set_timer()
+        if over is not None:
+            over.strike()
+            self.set_timer()  # it has not raised: perhaps it will later
+
+    def forget(self) -> None:
+        """In a forked child, which inherits no timer and is in none of its parent's limits."""
+        self.limits.clear()
+        self._lent.clear()
+        self.rings_at = NEVER
+        self._main_thread = threading.main_thread().ident
+
+
+ALARM_CLOCK: Final = AlarmClock()
 
 
 class UnixSignalDeathPenalty(BaseDeathPenalty):
@@ -68,13 +230,19 @@ class UnixSignalDeathPenalty(BaseDeathPenalty):
     A SIGALRM handler and timer that were there before the outermost block are put back behind it.
     """
 
-    _before: ClassVar[tuple[Any, float, float] | None] = None
-
     def __init__(
         self, timeout: float | None, exception: type[BaseException] = JobTimeoutException, **kwargs: Any
     ) -> None:
         super().__init__(timeout, exception, **kwargs)
-        self.deadline = 0.0
+        self.deadline = NEVER
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc_value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.cancel_death_penalty()
+
+    def strike(self) -> None:
+        self.handle_death_penalty(signal.SIGALRM, None)
 
     def handle_death_penalty(self, signum: int, frame: FrameType | None) -> None:
         """Called in the block when its time is over (RQ)."""
@@ -82,50 +250,14 @@ class UnixSignalDeathPenalty(BaseDeathPenalty):
 
     def setup_death_penalty(self) -> None:
         """Raises ValueError outside of the main thread."""
-        if self._timeout is None:
-            return
-        now = time.monotonic()
-        if not _active:
-            handler = signal.signal(signal.SIGALRM, _strike)
-            UnixSignalDeathPenalty._before = (handler, signal.getitimer(signal.ITIMER_REAL)[0], now)
-        self.deadline = now + self._timeout
-        _active.append(self)
-        _arm()
+        if self._timeout is not None:
+            self.deadline = time.monotonic() + self._timeout
+            ALARM_CLOCK.enter(self)
 
     def cancel_death_penalty(self) -> None:
-        if self in _active:
-            _active.remove(self)
-        if _active:
-            _arm()
-        elif self._before is not None:
-            handler, left, since = self._before
-            UnixSignalDeathPenalty._before = None
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            signal.signal(signal.SIGALRM, signal.SIG_DFL if handler is None else handler)
-            if left:
-                signal.setitimer(signal.ITIMER_REAL, max(left - (time.monotonic() - since), 1e-6))
-
-
-_LONGEST_TIMER = 1e9
-"""Seconds. Timers can't count much further; one that is over before its limit is set anew."""
-_active: list[UnixSignalDeathPenalty] = []
-"""The limits of the blocks that the main thread is in, outermost first."""
-
-
-def _arm() -> None:
-    earliest = min(penalty.deadline for penalty in _active)
-    signal.setitimer(signal.ITIMER_REAL, min(max(earliest - time.monotonic(), 1e-6), _LONGEST_TIMER))
-
-
-def _strike(signum: int, frame: FrameType | None) -> None:
-    now = time.monotonic()
-    over = next((penalty for penalty in _active if penalty.deadline <= now), None)
-    if over is not None:
-        _active.remove(over)
-    if _active:
-        _arm()
-    if over is not None:
-        over.handle_death_penalty(signum, frame)
+        self.deadline = NEVER
+        if self._timeout is not None:
+            ALARM_CLOCK.leave(self)
 
 
 class TimerDeathPenalty(BaseDeathPenalty):
@@ -147,18 +279,10 @@ class TimerDeathPenalty(BaseDeathPenalty):
 
     def handle_death_penalty(self) -> None:
         """Called in the timer's thread when the time is over (RQ)."""
-        message = self._message()
-
-        def describe(error: Any, *args: Any) -> None:
-            self._exception.__init__(error, *(args or (message,)))
-
-        # The interpreter makes the instance itself, without arguments: the message has to come from the class.
-        body = {"__init__": describe, "__module__": self._exception.__module__}
-        described = type(self._exception.__name__, (self._exception,), body)
+        exception = described(self._exception, self._message())
         with self._lock:
             if self._timer is not None:
-                thread = ctypes.c_ulong(self._target_thread_id)
-                ctypes.pythonapi.PyThreadState_SetAsyncExc(thread, ctypes.py_object(described))
+                RAISE_IN_THREAD(self._target_thread_id, exception)
 
     def setup_death_penalty(self) -> None:
         if self._timeout is None:

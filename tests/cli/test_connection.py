@@ -149,4 +149,15 @@ def test_both_ways_to_call_it() -> None:
     assert done.stdout.startswith("atomiq, version ")
     assert CliRunner().invoke(main, ["--help"]).output.startswith("Usage:")
     assert isinstance(main, click.Group)
-    assert sorted(main.commands) == ["demo", "empty", "enqueue", "info", "requeue", "resume", "suspend", "worker"]
+    assert sorted(main.commands) == [
+        "demo",
+        "empty",
+        "enqueue",
+        "health",
+        "info",
+        "requeue",
+        "resume",
+        "suspend",
+        "worker",
+        "worker-pool",
+    ]

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+import threading
 from datetime import timedelta
 
 import pytest
 import redis
+from tests.contract.driving import claimed
 from tests.contract.jobs import add, fail, say, work
 
 from atomiq import Dependency, Job, JobStatus, Queue
 from atomiq._wire.sync import Store
-from atomiq.exceptions import InvalidJobDependency, InvalidOption
+from atomiq.exceptions import InvalidJobDependency, InvalidOption, JobIsRunning, UnserializableArguments
 from atomiq.queue import EnqueueData
 
 
@@ -106,6 +108,42 @@ def test_one_round_trip_per_thousand(queue: Queue, redis_connection: redis.Redis
     assert calls(redis_connection) == before + 3
     assert len({job.id for job in made}) == 2500
     assert queue.count == 2501
+
+
+def test_an_error_stops_the_calls_that_come_after(queue: Queue, store: Store, redis_connection: redis.Redis) -> None:
+    """The commands before it are carried out, its own and those after it are not."""
+    queue.enqueue(add, 1, job_id="runs")
+    claimed(store)
+    rows = [queue.prepare_data(add, (number,), job_id="runs" if number == 1500 else None) for number in range(2500)]
+    with pytest.raises(JobIsRunning, match="runs"):
+        queue.enqueue_many(rows)
+    assert queue.count == 1000
+    assert [job.args for job in queue.get_jobs(998, 2)] == [(998,), (999,)]
+
+
+def test_nothing_is_sent_when_a_call_is_wrong(queue: Queue, redis_connection: redis.Redis) -> None:
+    rows = [queue.prepare_data(add, (number,)) for number in range(1500)]
+    for wrong in (
+        queue.prepare_data(add, (threading.Lock(),)),
+        queue.prepare_data(add, (1,), meta={"a": threading.Lock()}),
+    ):
+        with pytest.raises(UnserializableArguments):
+            queue.enqueue_many([*rows, wrong])
+    assert redis_connection.keys() == []
+
+
+def test_jobs_come_back_as_they_were_given(queue: Queue) -> None:
+    rows = [queue.prepare_data(add, (number,), result_ttl=5 if number % 3 else None) for number in range(1200)]
+    jobs = queue.enqueue_many(rows)
+    assert [job.args for job in jobs] == [(number,) for number in range(1200)]
+    assert queue.job_ids == [job.id for job in jobs]
+    assert {job.get_status(refresh=False) for job in jobs} == {JobStatus.QUEUED}
+    assert all(job.enqueued_at is not None for job in jobs)
+    stored = Job.fetch_many([jobs[3].id, jobs[4].id], connection=queue.connection)
+    assert [(job.args, job.result_ttl, job.created_at) for job in stored if job] == [
+        ((3,), None, jobs[3].created_at),
+        ((4,), 5, jobs[4].created_at),
+    ]
 
 
 def test_big_calls_are_spread_over_more_commands(queue: Queue, redis_connection: redis.Redis) -> None:

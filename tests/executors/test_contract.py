@@ -1,390 +1,234 @@
-"""What a job may rely on, whichever executor runs it: the same tests for the worker that forks and the one that
-doesn't."""
+"""What a job may rely on, whichever executor runs it: one run of each kind of worker, and what it made of many jobs."""
 
 from __future__ import annotations
 
-import logging
 import os
-import signal
+from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 from tests import tasks
+from tests.executors import contract_jobs as jobs
+from tests.executors.working import KINDS, Ended, ended, run
 
-from atomiq import Callback, Job, JobStatus, Queue, Retry
+from atomiq import Callback, Job, Queue, Retry
 from atomiq.results import Result
-from atomiq.worker import BaseWorker, SimpleWorker, Worker
 
-BOTH = pytest.mark.parametrize("worker_class", [Worker, SimpleWorker])
-FORK_ONLY = pytest.mark.parametrize("worker_class", [Worker])
-
-
-@pytest.fixture
-def queue(redis_connection: Any) -> Queue:
-    return Queue("default", connection=redis_connection)
+WIDTH = {"process": 4, "fork": 4, "spawn": 3, "thread": 8, "async": 20, "inline": 1}
+VALUES = [0, "", "text", [1, {"a": (2,)}], b"\x00\xff", 1.5]
+HANDLERS = [tasks.handler_notes, tasks.handler_raises, tasks.handler_ends, tasks.handler_notes]
+Outcomes = dict[str, Ended]
 
 
-def run(queue: Queue, worker_class: type[BaseWorker], **options: Any) -> BaseWorker:
-    worker = worker_class([queue], connection=queue.connection, **options)
-    worker.work(burst=True)
-    return worker
+def enqueue_all(queue: Queue, folder: Path) -> dict[str, Job]:
+    """Of everything one; the ones that take their time first."""
+    add, success, failed = queue.enqueue, Callback(tasks.on_success), Callback(tasks.on_failure)
+    give_up = Callback(tasks.on_failure_no_retry)
+    made = {
+        "soft": add(tasks.wait, 60, job_timeout=1, on_failure=failed),
+        "soft, coroutine": add(jobs.nap, 60, job_timeout=1, on_failure=failed),
+        "slow success": add(tasks.add, 1, on_success=Callback(tasks.on_success_slow, timeout=1), on_failure=failed),
+        "slow failure": add(tasks.boom, on_failure=Callback(jobs.slow_failure, timeout=1)),
+        "no limit": add(tasks.wait, 0.01, job_timeout=-1),
+        "none": add(tasks.nothing),
+        "huge": add(tasks.big, 5_000_000),
+        "unpicklable": add(tasks.unpicklable),
+        "coroutine": add(tasks.later, 7),
+        "current": add(tasks.meta_of_current, meta={"mine": 1}),
+        "status": add(tasks.status_of_current),
+        "where": add(jobs.where),
+        "ttl 0": add(tasks.add, 1, result_ttl=0),
+        "ttl": add(tasks.add, 1),
+        "nested": add(jobs.enqueue_another, "inner", job_id="outer"),
+        "boom": add(tasks.boom, "what happened", on_success=success, on_failure=failed),
+        "exit": add(tasks.leave),
+        "interrupt": add(tasks.interrupt),
+        "coroutine boom": add(tasks.later_boom, on_failure=failed),
+        "odd": add(tasks.odd_error),
+        "missing": add("tests.tasks.no_such_thing"),
+        "gone": add("no_such_module.f"),
+        "arguments": add("tests.tasks.add", 1, 2, 3, 4),
+        "recursion": add(jobs.recurse),
+        "payload": add(tasks.add, 1),
+        "fields": add(tasks.add, 1),
+        "retried": add(tasks.fail_until, str(folder / "retried"), 3, retry=Retry(max=5)),
+        "used up": add(tasks.fail_until, str(folder / "used up"), 9, retry=Retry(max=2)),
+        "asked again": add(tasks.ask_again, 2),
+        "asked for later": add(tasks.ask_again, 2, 100),
+        "no more": add(tasks.fail_until, str(folder / "no more"), 3, retry=Retry(max=5), on_failure=give_up),
+        "success": add(tasks.add, 1, 2, on_success=success, on_failure=failed),
+        "success fails": add(tasks.add, 1, on_success=Callback(tasks.on_success_boom), on_failure=failed),
+        "failure fails": add(tasks.boom, on_failure=Callback(tasks.on_failure_boom)),
+        "dependency": add(tasks.add, 1),
+    }
+    made |= {f"value {number}": add(tasks.echo, value) for number, value in enumerate(VALUES)}
+    made["dependent"] = add(tasks.add, 1, depends_on=made["dependency"])
+    queue.connection.hset(made["payload"].key, "data", b"no pickle")
+    queue.connection.hset(made["fields"].key, mapping={"timeout": "soon", "stopped_callback_timeout": "x"})
+    return made
 
 
-def calls(job: Job) -> list[str]:
-    return [line.decode() for line in job.connection.lrange(f"calls:{job.id}", 0, -1)]
+@pytest.fixture(scope="module", params=KINDS)
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
 
 
-def failure(job: Job) -> str:
-    result = job.latest_result()
-    assert result is not None
-    assert result.type is Result.Type.FAILED
-    assert result.exc_string is not None
-    return str(result.exc_string)
+@pytest.fixture(scope="module")
+def outcomes(kind: str, own_database: str, tmp_path_factory: pytest.TempPathFactory) -> Outcomes:
+    connection = redis.Redis.from_url(own_database)
+    connection.flushdb()
+    queue = Queue("default", connection=connection)
+    folder = tmp_path_factory.mktemp("runs")
+    made = enqueue_all(queue, folder)
+    run(queue, {kind: WIDTH[kind]}, exception_handlers=HANDLERS, default_result_ttl=77, name=f"of-{kind}")
+    found = {name: ended(job) for name, job in made.items()}
+    inner = found["nested"].value
+    found["inner"] = ended(Job.fetch(inner, connection=connection))
+    for name in ("retried", "used up", "no more"):
+        found[name].fields["runs"] = b"%d" % len((folder / name).read_text().splitlines())
+    connection.flushdb()
+    connection.connection_pool.disconnect()
+    return found
 
 
-@BOTH
 class TestResult:
-    @pytest.mark.parametrize("value", [0, "", "text", [1, {"a": (2,)}], b"\x00\xff", 1.5])
-    def test_value(self, queue: Queue, worker_class: type[BaseWorker], value: Any) -> None:
-        job = queue.enqueue(tasks.echo, value)
-        run(queue, worker_class)
-        assert job.is_finished
-        assert job.return_value() == value
+    @pytest.mark.parametrize(("number", "value"), list(enumerate(VALUES)))
+    def test_value(self, outcomes: Outcomes, number: int, value: Any) -> None:
+        end = outcomes[f"value {number}"]
+        assert (end.status, end.value, end.kinds) == ("finished", value, [Result.Type.SUCCESSFUL])
 
-    def test_none(self, queue: Queue, worker_class: type[BaseWorker]) -> None:
-        job = queue.enqueue(tasks.nothing)
-        run(queue, worker_class)
-        result = job.latest_result()
-        assert result is not None
-        assert result.type is Result.Type.SUCCESSFUL
-        assert result.return_value is None
+    def test_none(self, outcomes: Outcomes) -> None:
+        assert outcomes["none"].kinds == [Result.Type.SUCCESSFUL]
+        assert outcomes["none"].value is None
 
-    def test_huge(self, queue: Queue, worker_class: type[BaseWorker]) -> None:
-        job = queue.enqueue(tasks.big, 5_000_000)
-        run(queue, worker_class)
-        assert len(job.return_value()) == 5_000_000
+    def test_huge(self, outcomes: Outcomes) -> None:
+        assert len(outcomes["huge"].value) == 5_000_000
 
-    def test_unpicklable(self, queue: Queue, worker_class: type[BaseWorker]) -> None:
-        job = queue.enqueue(tasks.unpicklable)
-        run(queue, worker_class)
-        assert job.is_finished
-        assert job.return_value() == "Unserializable return value"
+    def test_unpicklable(self, outcomes: Outcomes) -> None:
+        assert outcomes["unpicklable"].status == "finished"
+        assert outcomes["unpicklable"].value == "Unserializable return value"
 
-    def test_coroutine(self, queue: Queue, worker_class: type[BaseWorker]) -> None:
-        job = queue.enqueue(tasks.later, 7)
-        run(queue, worker_class)
-        assert job.return_value() == 7
+    def test_coroutine(self, outcomes: Outcomes) -> None:
+        assert outcomes["coroutine"].value == 7
 
-    def test_json(self, redis_connection: Any, worker_class: type[BaseWorker]) -> None:
-        queue = Queue("default", connection=redis_connection, serializer="json")
-        job = queue.enqueue(tasks.echo, {"a": [1]})
-        run(queue, worker_class, serializer="json")
-        assert job.return_value() == {"a": [1]}
+    def test_times_are_recorded(self, outcomes: Outcomes) -> None:
+        fields = outcomes["none"].fields
+        assert b"" < fields["enqueued_at"] <= fields["started_at"] <= fields["ended_at"]
 
-    def test_times_are_recorded(self, queue: Queue, worker_class: type[BaseWorker]) -> None:
-        job = queue.enqueue(tasks.nothing)
-        run(queue, worker_class)
-        result = job.latest_result()
-        assert result is not None
-        assert result.execution_started_at <= result.execution_ended_at
-        job.refresh()
-        assert job.started_at is not None
-        assert job.ended_at is not None
+    def test_no_result_is_kept_when_none_is_wanted(self, outcomes: Outcomes) -> None:
+        assert outcomes["ttl 0"].status == "gone"
 
-    def test_no_result_is_kept_when_none_is_wanted(self, queue: Queue, worker_class: type[BaseWorker]) -> None:
-        job = queue.enqueue(tasks.add, 1, result_ttl=0)
-        run(queue, worker_class)
-        assert not Job.exists(job.id, queue.connection)
+    def test_a_dependent_runs(self, outcomes: Outcomes) -> None:
+        assert outcomes["dependent"].status == "finished"
+        assert outcomes["dependency"].fields["ended_at"] <= outcomes["dependent"].fields["started_at"]
 
-    def test_the_workers_default_ttl_counts(self, queue: Queue, worker_class: type[BaseWorker]) -> None:
-        job = queue.enqueue(tasks.add, 1)
-        run(queue, worker_class, default_result_ttl=77)
-        assert 0 < queue.connection.ttl(job.key) <= 77
+    def test_one_job_enqueues_another(self, outcomes: Outcomes) -> None:
+        assert outcomes["inner"].value == "inner"
 
 
-@BOTH
-class TestCurrentJob:
-    def test_job_and_its_connection(self, queue: Queue, worker_class: type[BaseWorker]) -> None:
-        job = queue.enqueue(tasks.meta_of_current, meta={"mine": 1})
-        worker = run(queue, worker_class)
-        expected = {"id": job.id, "meta": {"mine": 1, "seen": True}, "worker": worker.name, "ping": True}
-        assert job.return_value() == expected
-        assert job.get_meta() == {"mine": 1, "seen": True}
+class TestPlace:
+    def test_current_job_and_its_connection(self, outcomes: Outcomes, kind: str) -> None:
+        end = outcomes["current"]
+        assert end.value == {"id": end.id, "meta": {"mine": 1, "seen": True}, "worker": f"of-{kind}", "ping": True}
+
+    def test_status_is_started_while_it_runs(self, outcomes: Outcomes) -> None:
+        assert outcomes["status"].value == ("started", "started")
+
+    def test_process_and_thread(self, outcomes: Outcomes, kind: str) -> None:
+        place = outcomes["where"].value
+        assert (place["pid"] == os.getpid()) == (kind == "inline")
+        assert place["main"] == (kind not in ("thread", "async"))
+        assert not place["loop"]
 
 
-@BOTH
 class TestError:
-    def test_exception(self, queue: Queue, worker_class: type[BaseWorker]) -> None:
-        job = queue.enqueue(tasks.boom, "what happened")
-        run(queue, worker_class)
-        assert job.is_failed
-        assert failure(job).splitlines()[-1] == "ValueError: what happened"
-        assert "in boom" in failure(job)
+    def test_exception(self, outcomes: Outcomes) -> None:
+        assert outcomes["boom"].status == "failed"
+        assert outcomes["boom"].text.splitlines()[-1] == "ValueError: what happened"
+        assert "in boom" in outcomes["boom"].text
 
-    @pytest.mark.parametrize(
-        ("function", "name"), [(tasks.leave, "SystemExit"), (tasks.interrupt, "KeyboardInterrupt")]
-    )
-    def test_what_is_no_exception(self, queue: Queue, worker_class: type[BaseWorker], function: Any, name: str) -> None:
-        job = queue.enqueue(function)
-        after = queue.enqueue(tasks.add, 1)
-        run(queue, worker_class)
-        assert name in failure(job)
-        assert after.is_finished
+    @pytest.mark.parametrize(("name", "error"), [("exit", "SystemExit"), ("interrupt", "KeyboardInterrupt")])
+    def test_what_is_no_exception(self, outcomes: Outcomes, name: str, error: str) -> None:
+        assert error in outcomes[name].text
 
-    def test_coroutine(self, queue: Queue, worker_class: type[BaseWorker]) -> None:
-        job = queue.enqueue(tasks.later_boom)
-        run(queue, worker_class)
-        assert failure(job).endswith("ValueError: later\n")
+    def test_of_a_coroutine(self, outcomes: Outcomes) -> None:
+        assert outcomes["coroutine boom"].text.endswith("ValueError: later\n")
+        assert outcomes["coroutine boom"].calls[0] == "failure ValueError failed"
 
-    def test_text_that_is_no_text(self, queue: Queue, worker_class: type[BaseWorker]) -> None:
-        job = queue.enqueue(tasks.odd_error)
-        run(queue, worker_class)
-        assert "half a character" in failure(job)
+    def test_text_that_is_no_text(self, outcomes: Outcomes) -> None:
+        assert "half a character" in outcomes["odd"].text
 
-    def test_missing_function(self, queue: Queue, worker_class: type[BaseWorker]) -> None:
-        missing, gone = queue.enqueue("tests.tasks.no_such_thing"), queue.enqueue("no_such_module.f")
-        run(queue, worker_class)
-        assert "no_such_thing" in failure(missing)
-        assert "no_such_module" in failure(gone)
+    def test_missing_function(self, outcomes: Outcomes) -> None:
+        assert "no_such_thing" in outcomes["missing"].text
+        assert "no_such_module" in outcomes["gone"].text
 
-    def test_wrong_arguments(self, queue: Queue, worker_class: type[BaseWorker]) -> None:
-        job = queue.enqueue("tests.tasks.add", 1, 2, 3, 4)
-        run(queue, worker_class)
-        assert "TypeError" in failure(job)
+    def test_wrong_arguments(self, outcomes: Outcomes) -> None:
+        assert "TypeError" in outcomes["arguments"].text
 
-    def test_broken_payload_is_parked_and_can_be_requeued(self, queue: Queue, worker_class: type[BaseWorker]) -> None:
-        job = queue.enqueue(tasks.add, 1)
-        good = queue.connection.hget(job.key, "data")
-        queue.connection.hset(job.key, "data", b"no pickle")
-        run(queue, worker_class)
-        assert job.is_failed
-        assert "DeserializationError" in failure(job)
-        queue.connection.hset(job.key, "data", good)
-        job.requeue()
-        run(queue, worker_class)
-        assert job.is_finished
+    def test_endless_recursion(self, outcomes: Outcomes) -> None:
+        assert outcomes["recursion"].status == "failed"
+        assert "RecursionError: maximum recursion depth exceeded" in outcomes["recursion"].text
 
-    def test_broken_fields(self, queue: Queue, worker_class: type[BaseWorker]) -> None:
-        job = queue.enqueue(tasks.add, 1)
-        queue.connection.hset(job.key, mapping={"timeout": "soon", "stopped_callback_timeout": "x"})
-        after = queue.enqueue(tasks.add, 1)
-        run(queue, worker_class)
-        assert "timeout" in failure(job)
-        assert after.is_finished
+    def test_broken_payload(self, outcomes: Outcomes) -> None:
+        assert outcomes["payload"].status == "failed"
+        assert "DeserializationError" in outcomes["payload"].text
 
-    def test_it_is_logged_with_what_error_trackers_look_for(
-        self, queue: Queue, caplog: pytest.LogCaptureFixture, worker_class: type[BaseWorker]
-    ) -> None:
-        if worker_class is Worker:
-            pytest.skip("logged in the child")
-        job = queue.enqueue(tasks.boom, "seen")
-        with caplog.at_level(logging.ERROR):
-            run(queue, worker_class)
-        (record,) = [record for record in caplog.records if "exception raised" in record.getMessage()]
-        assert record.__dict__["job_id"] == job.id
-        assert record.__dict__["func"] == "tests.tasks.boom"
-        assert tuple(record.__dict__["arguments"]) == ("seen",)
+    def test_broken_fields(self, outcomes: Outcomes) -> None:
+        assert "timeout" in outcomes["fields"].text
 
 
-@BOTH
 class TestRetry:
-    def test_after_an_exception(self, queue: Queue, worker_class: type[BaseWorker], tmp_path: Any) -> None:
-        job = queue.enqueue(tasks.fail_until, str(tmp_path / "runs"), 3, retry=Retry(max=5))
-        run(queue, worker_class)
-        assert job.return_value() == 3
+    def test_after_an_exception(self, outcomes: Outcomes) -> None:
+        assert outcomes["retried"].value == 3
 
-    def test_used_up(self, queue: Queue, worker_class: type[BaseWorker], tmp_path: Any) -> None:
-        job = queue.enqueue(tasks.fail_until, str(tmp_path / "runs"), 9, retry=Retry(max=2))
-        run(queue, worker_class)
-        assert job.is_failed
-        assert len((tmp_path / "runs").read_text().splitlines()) == 3
+    def test_used_up(self, outcomes: Outcomes) -> None:
+        assert outcomes["used up"].status == "failed"
+        assert outcomes["used up"].fields["runs"] == b"3"
 
-    def test_returned(self, queue: Queue, worker_class: type[BaseWorker]) -> None:
-        job = queue.enqueue(tasks.ask_again, 2)
-        run(queue, worker_class)
-        assert job.is_failed
-        kinds = [result.type for result in job.results()]
-        assert kinds == [Result.Type.MAX_RETRIES_EXCEEDED, Result.Type.RETRIED, Result.Type.RETRIED]
+    def test_returned(self, outcomes: Outcomes) -> None:
+        end = outcomes["asked again"]
+        assert end.status == "failed"
+        assert end.kinds == [Result.Type.MAX_RETRIES_EXCEEDED, Result.Type.RETRIED, Result.Type.RETRIED]
 
-    def test_returned_with_interval(self, queue: Queue, worker_class: type[BaseWorker]) -> None:
-        job = queue.enqueue(tasks.ask_again, 2, 100)
-        run(queue, worker_class)
-        assert job.is_scheduled
+    def test_returned_with_interval(self, outcomes: Outcomes) -> None:
+        assert outcomes["asked for later"].status == "scheduled"
 
-    def test_a_failure_callback_can_take_the_retries_away(
-        self, queue: Queue, worker_class: type[BaseWorker], tmp_path: Any
-    ) -> None:
-        retry, callback = Retry(max=5), Callback(tasks.on_failure_no_retry)
-        job = queue.enqueue(tasks.fail_until, str(tmp_path / "runs"), 3, retry=retry, on_failure=callback)
-        run(queue, worker_class)
-        assert job.is_failed
-        assert len((tmp_path / "runs").read_text().splitlines()) == 1
+    def test_a_failure_callback_can_take_the_retries_away(self, outcomes: Outcomes) -> None:
+        assert outcomes["no more"].status == "failed"
+        assert outcomes["no more"].fields["runs"] == b"1"
 
 
-@BOTH
 class TestTimeLimit:
-    def test_soft(self, queue: Queue, worker_class: type[BaseWorker]) -> None:
-        job = queue.enqueue(tasks.wait, 60, job_timeout=1)
-        run(queue, worker_class)
-        assert "JobTimeoutException: Task exceeded maximum timeout value (1 seconds)" in failure(job)
+    @pytest.mark.parametrize("name", ["soft", "soft, coroutine"])
+    def test_soft(self, outcomes: Outcomes, name: str) -> None:
+        text = "JobTimeoutException: Task exceeded maximum timeout value (1 seconds)"
+        assert outcomes[name].text.splitlines()[-1].endswith(text)
+        assert outcomes[name].calls[:2] == ["failure JobTimeoutException failed", "handler JobTimeoutException"]
 
-    def test_none(self, queue: Queue, worker_class: type[BaseWorker]) -> None:
-        job = queue.enqueue(tasks.wait, 0.05, job_timeout=-1)
-        run(queue, worker_class)
-        assert job.is_finished
+    def test_none(self, outcomes: Outcomes) -> None:
+        assert outcomes["no limit"].status == "finished"
 
-    def test_of_a_callback(self, queue: Queue, worker_class: type[BaseWorker]) -> None:
-        job = queue.enqueue(tasks.add, 1, on_success=Callback(tasks.on_success_slow, timeout=1))
-        run(queue, worker_class)
-        assert "JobTimeoutException" in failure(job)
+    @pytest.mark.parametrize("name", ["slow success", "slow failure"])
+    def test_of_a_callback(self, outcomes: Outcomes, name: str) -> None:
+        assert "JobTimeoutException: Task exceeded maximum timeout value (1 seconds)" in outcomes[name].text
 
 
-@BOTH
 class TestCallbacks:
-    def test_success(self, queue: Queue, worker_class: type[BaseWorker]) -> None:
-        job = queue.enqueue(
-            tasks.add, 1, 2, on_success=Callback(tasks.on_success), on_failure=Callback(tasks.on_failure)
-        )
-        run(queue, worker_class)
-        assert calls(job) == ["success 3 finished"]
+    def test_success(self, outcomes: Outcomes) -> None:
+        assert outcomes["success"].calls == ["success 3 finished"]
 
-    def test_failure_then_handlers(self, queue: Queue, worker_class: type[BaseWorker]) -> None:
-        job = queue.enqueue(tasks.boom, on_success=Callback(tasks.on_success), on_failure=Callback(tasks.on_failure))
-        run(queue, worker_class, exception_handlers=[tasks.handler_notes, tasks.handler_ends, tasks.handler_notes])
-        assert calls(job) == ["failure ValueError failed", "handler ValueError", "last handler"]
+    def test_failure_then_handlers_up_to_the_one_that_ends_the_chain(self, outcomes: Outcomes) -> None:
+        """One of them raises, and is passed over."""
+        assert outcomes["boom"].calls == ["failure ValueError failed", "handler ValueError", "last handler"]
 
-    def test_a_raising_success_callback_is_a_failure(self, queue: Queue, worker_class: type[BaseWorker]) -> None:
-        job = queue.enqueue(
-            tasks.add, 1, on_success=Callback(tasks.on_success_boom), on_failure=Callback(tasks.on_failure)
-        )
-        run(queue, worker_class)
-        assert "RuntimeError: success callback" in failure(job)
-        assert calls(job) == ["failure RuntimeError failed"]
+    def test_a_raising_success_callback_is_a_failure(self, outcomes: Outcomes) -> None:
+        assert "RuntimeError: success callback" in outcomes["success fails"].text
+        assert outcomes["success fails"].calls[0] == "failure RuntimeError failed"
 
-    def test_the_exception_of_a_failure_callback_is_recorded(
-        self, queue: Queue, worker_class: type[BaseWorker]
-    ) -> None:
-        job = queue.enqueue(tasks.boom, on_failure=Callback(tasks.on_failure_boom))
-        run(queue, worker_class)
-        assert "RuntimeError: failure callback" in failure(job)
-
-    def test_a_raising_handler_is_passed_over(self, queue: Queue, worker_class: type[BaseWorker]) -> None:
-        job, after = queue.enqueue(tasks.boom), queue.enqueue(tasks.add, 1)
-        run(queue, worker_class, exception_handlers=[tasks.handler_raises, tasks.handler_notes])
-        assert calls(job) == ["handler ValueError"]
-        assert "ValueError: boom" in failure(job)
-        assert after.is_finished
-
-    def test_one_handler_alone(self, queue: Queue, worker_class: type[BaseWorker]) -> None:
-        job = queue.enqueue(tasks.boom)
-        run(queue, worker_class, exception_handlers=tasks.handler_notes)
-        assert calls(job) == ["handler ValueError"]
+    def test_the_exception_of_a_failure_callback_is_recorded(self, outcomes: Outcomes) -> None:
+        assert "RuntimeError: failure callback" in outcomes["failure fails"].text
 
 
-@BOTH
-def test_methods_of_a_subclass_are_called(queue: Queue, worker_class: type[BaseWorker]) -> None:
-    class Mine(worker_class):  # type: ignore[misc, valid-type]
-        def perform_job(self, job: Job, queue: Queue) -> bool:
-            self.connection.rpush(f"calls:{job.id}", f"before on {queue.name}")
-            done = super().perform_job(job, queue)
-            self.connection.rpush(f"calls:{job.id}", f"after {done}")
-            return bool(done)
-
-    job = queue.enqueue(tasks.add, 1)
-    run(queue, Mine)
-    assert calls(job) == ["before on default", "after True"]
-    assert job.is_finished
-
-
-@BOTH
-def test_a_raising_subclass_fails_the_job_and_not_the_worker(queue: Queue, worker_class: type[BaseWorker]) -> None:
-    class Mine(worker_class):  # type: ignore[misc, valid-type]
-        def perform_job(self, job: Job, queue: Queue) -> bool:
-            raise RuntimeError("no application context")
-
-    job = queue.enqueue(tasks.add, 1)
-    run(queue, Mine)
-    assert "no application context" in failure(job)
-
-
-@FORK_ONLY
-class TestIsolation:
-    def test_the_call_runs_elsewhere(self, queue: Queue, worker_class: type[BaseWorker]) -> None:
-        first, second = queue.enqueue(tasks.pid), queue.enqueue(tasks.pid)
-        run(queue, worker_class)
-        assert len({os.getpid(), first.return_value(), second.return_value()}) == 3
-
-    @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV, signal.SIGTERM])
-    def test_killed(self, queue: Queue, worker_class: type[BaseWorker], number: int) -> None:
-        job, after = queue.enqueue(tasks.kill_self, number), queue.enqueue(tasks.add, 1)
-        run(queue, worker_class, max_abandoned=1)
-        assert "PoisonJobError: the process running this job was killed 2 times in a row" in failure(job)
-        assert (
-            f"Work-horse terminated unexpectedly; waitpid returned {int(number)} (signal {int(number)}); "
-            in failure(job)
-        )
-        assert signal.Signals(number).name in failure(job)
-        assert after.is_finished
-
-    @pytest.mark.parametrize(("code", "status"), [(0, 0), (7, 1792)])
-    def test_hard_exit(self, queue: Queue, worker_class: type[BaseWorker], code: int, status: int) -> None:
-        job = queue.enqueue(tasks.hard_exit, code)
-        run(queue, worker_class)
-        assert f"Work-horse terminated unexpectedly; waitpid returned {status}; " in failure(job)
-        assert f"exit code {code}" in failure(job)
-
-    @pytest.mark.parametrize(("own", "runs"), [(None, 3), ("retry", 4)])
-    def test_by_rqs_policy_a_killed_job_is_retried_as_its_retry_says(
-        self, queue: Queue, worker_class: type[BaseWorker], tmp_path: Any, own: str | None, runs: int
-    ) -> None:
-        """The worker says 'fail'; a job whose queue says 'retry' is run again all the same."""
-        there = Queue(queue.name, connection=queue.connection, abandoned=own)
-        job = there.enqueue(tasks.note_and_kill_self, str(tmp_path / "runs"), retry=Retry(max=2))
-        run(queue, worker_class, abandoned="fail")
-        assert job.is_failed
-        assert len((tmp_path / "runs").read_text().splitlines()) == runs
-
-    def test_a_killed_job_runs_again_at_once_and_not_for_ever(
-        self, queue: Queue, worker_class: type[BaseWorker], tmp_path: Any
-    ) -> None:
-        """Jobs failed because a neighbour had used up the memory, for no fault of theirs and without a retry."""
-        job = queue.enqueue(tasks.note_and_kill_self, str(tmp_path / "runs"))
-        after = queue.enqueue(tasks.add, 1)
-        run(queue, worker_class)
-        assert len((tmp_path / "runs").read_text().splitlines()) == 1 + 3
-        assert "PoisonJobError" in failure(job)
-        assert "killed by SIGKILL" in failure(job)
-        assert after.is_finished
-
-    def test_the_handler_of_killed_work_horses(self, queue: Queue, worker_class: type[BaseWorker]) -> None:
-        job = queue.enqueue(tasks.kill_self, retry=Retry(max=2))
-        run(queue, worker_class, work_horse_killed_handler=tasks.killed_handler)
-        assert calls(job) == ["killed 9"]
-        assert job.is_failed
-
-    def test_hard_time_limit(self, queue: Queue, worker_class: type[BaseWorker]) -> None:
-        job = queue.enqueue(tasks.ignore_limit, 60, job_timeout=1)
-        run(queue, worker_class, kill_after=0.2)
-        assert "JobTimeoutException: Task exceeded maximum timeout value (1 seconds)" in failure(job)
-        assert "killed" in failure(job)
-
-    def test_hard_time_limit_of_a_callback_comes_on_top(self, queue: Queue, worker_class: type[BaseWorker]) -> None:
-        callback = Callback(tasks.on_success_slow, timeout=2)
-        job = queue.enqueue(tasks.add, 1, job_timeout=1, on_success=callback)
-        run(queue, worker_class, kill_after=0.5)
-        assert "JobTimeoutException: Task exceeded maximum timeout value (2 seconds)" in failure(job)
-
-
-@BOTH
-def test_a_fork_in_a_job_that_comes_back(queue: Queue, worker_class: type[BaseWorker]) -> None:
-    job, after = queue.enqueue(tasks.fork_and_return), queue.enqueue(tasks.add, 1)
-    run(queue, worker_class)
-    assert job.return_value() > 0
-    assert len(job.results()) == 1
-    assert after.is_finished
-
-
-def test_status_is_started_while_it_runs(queue: Queue) -> None:
-    job = queue.enqueue(tasks.status_of_current)
-    run(queue, Worker)
-    assert job.return_value() == (JobStatus.STARTED, JobStatus.STARTED)
+def test_the_workers_default_ttl_counts(outcomes: Outcomes) -> None:
+    assert 0 < int(outcomes["ttl"].fields["ttl left"]) <= 77

@@ -1,4 +1,5 @@
-"""A proxy before a server's socket that can swallow one reply and hang up: it has acted, the caller doesn't know."""
+"""A proxy before a server's socket that can swallow one reply and hang up: it has acted, the caller doesn't know. It
+can also fall silent."""
 
 from __future__ import annotations
 
@@ -12,7 +13,8 @@ from pathlib import Path
 
 
 class CuttingProxy:
-    """`cut(needle)`: the next request that holds `needle` is passed on, its reply is not, and both ends are closed."""
+    """`cut(needle)`: the next request that holds `needle` is passed on, its reply is not, and both ends are closed.
+    `fall_silent()`: on the connections that exist, nothing is passed on any more, and none is closed; new ones work."""
 
     def __init__(self, server: str, path: str) -> None:
         self.path = path
@@ -21,6 +23,7 @@ class CuttingProxy:
         self._needle: bytes | None = None
         self._pairs: dict[socket.socket, socket.socket] = {}
         self._doomed: set[socket.socket] = set()
+        self._silent: set[socket.socket] = set()
         self._selector = selectors.DefaultSelector()
         self._waker, self._wakes = socket.socketpair()
         self._listener = socket.socket(socket.AF_UNIX)
@@ -33,6 +36,9 @@ class CuttingProxy:
 
     def cut(self, needle: bytes = b"") -> None:
         self._needle = needle
+
+    def fall_silent(self) -> None:
+        self._silent |= set(self._pairs)
 
     def close(self) -> None:
         self._waker.send(b"x")
@@ -67,6 +73,8 @@ class CuttingProxy:
             data = link.recv(1 << 20)
         except OSError:
             data = b""
+        if link in self._silent and data:
+            return
         if link in self._doomed and data:
             self.cuts += 1  # the server's answer: it has acted
             data = b""
@@ -83,6 +91,7 @@ class CuttingProxy:
             self._selector.unregister(one)
             self._pairs.pop(one, None)
             self._doomed.discard(one)
+            self._silent.discard(one)
             one.close()
 
 

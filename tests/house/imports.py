@@ -18,6 +18,7 @@ FLOORS = {
     "_commands": 2,
     "_wire": 3,
     "executors": 5,
+    "stations": 5,
     "worker": 5,
     "worker_pool": 5,
     "scheduler": 5,

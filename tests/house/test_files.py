@@ -26,7 +26,7 @@ def files(*suffixes: str) -> list[Path]:
         path
         for folder in FOLDERS
         for path in sorted((ROOT / folder).rglob("*"))
-        if path.suffix in suffixes and "__pycache__" not in path.parts
+        if path.suffix in suffixes and not {"__pycache__", ".envs"}.intersection(path.parts)
     ]
 
 

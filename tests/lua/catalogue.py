@@ -174,6 +174,12 @@ def _(scene: Scene, job: Any) -> Command[Any]:
     return claim.release(scene.keys, worker="w", held=[held(job)])
 
 
+@case("give_back", prepare=running, meanwhile=run_next)
+@case("give_back", "canceled", prepare=running, meanwhile=cancel_it)
+def _(scene: Scene, job: Any) -> Command[Any]:
+    return claim.give_back(scene.keys, worker="w", executions=[job.execution_id, "x1"])
+
+
 @case("finish", prepare=running, meanwhile=put_anew)
 @case("finish", "many", prepare=many, meanwhile=put_anew)
 @case("finish", "drained", prepare=running, meanwhile=drain_one)

@@ -20,7 +20,8 @@ def test_from_every_status(scene: Scene, status: str) -> None:
     reply, changed = scene.changes(canceling(scene))
     assert reply == Changed("ok", status)
     assert changed["rq:canceled:q"] == Entry("zset", {"a": NOW / 1000}, None)
-    assert changed["rq:job:a"] == {"status": "canceled"}
+    tried = {} if status in ("finished", "failed", "stopped") else {"attempts": "0"}
+    assert changed["rq:job:a"] == {"status": "canceled", **tried}
     assert scene.redis.ttl(scene.keys.job("a")) == YEAR
     assert scene.unchanged(canceling(scene)) == Changed("already", "canceled")
 
@@ -44,7 +45,7 @@ def test_the_whole_difference_of_a_deferred_job(scene: Scene) -> None:
     scene.enqueue(new_job("p"), new_job("a", depends_on=["p"]))
     _, changed = scene.changes(canceling(scene))
     assert changed == {
-        "rq:job:a": {"status": "canceled"},
+        "rq:job:a": {"status": "canceled", "attempts": "0"},
         "ttl:rq:job:a": YEAR,
         "rq:canceled:q": Entry("zset", {"a": NOW / 1000}, None),
         "rq:deferred:q": None,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from tests.lua.keyspace import Entry
 from tests.lua.scene import ISO, KEPT, LEASE, NOW, Scene, new_job
@@ -12,7 +14,7 @@ from atomiq._commands.queues import pause_queue, suspend
 from atomiq._commands.worker import worker_birth
 
 
-def claiming(scene: Scene, *executions: str, queues: tuple[str, ...] = ("q",), worker: str = "w", **settings: bool):
+def claiming(scene: Scene, *executions: str, queues: tuple[str, ...] = ("q",), worker: str = "w", **settings: Any):
     ids = executions or ("e1",)
     return claim(scene.keys, queues=queues, worker=worker, executions=ids, lease_ms=LEASE, **settings)
 
@@ -46,7 +48,7 @@ def test_the_whole_difference(scene: Scene) -> None:
         },
         "ttl:rq:job:a": None,
         "rq:wip:q": Entry("zset", {"a:e1": (NOW + LEASE) / 1000}, None),
-        "rq:executions:a": Entry("zset", {"e1": NOW / 1000 + KEPT}, KEPT),
+        "rq:executions:a": Entry("zset", {"e1": NOW // 1000 + KEPT}, KEPT),
         "rq:execution:a:e1": Entry(
             "hash", {"id": "e1", "created_at": beat, "last_heartbeat": beat, "worker_name": "w"}, KEPT
         ),
@@ -229,6 +231,47 @@ def test_a_job_pushed_by_hand_into_another_queue_is_that_queues_job(scene: Scene
     job = scene.take("r")
     assert scene.field("a", "origin") == "r"
     assert scene.settle(job).word == "ok"
+
+
+def test_empty_fields_are_left_out(scene: Scene) -> None:
+    """RQ writes many of them into each hash."""
+    scene.put("a", worker_name="", success_callback_name="", description="text")
+    assert scene.take().fields == {
+        b"status": b"queued",
+        b"enqueued_at": ISO.encode(),
+        b"call": b"call-a",
+        b"data": b"payload",
+        b"origin": b"q",
+        b"description": b"text",
+    }
+
+
+@pytest.mark.parametrize("field", ["ttl", "attempts", "worker_name", "last_heartbeat", "exc_info"])
+def test_the_ttl_of_an_end_before_goes(scene: Scene, field: str) -> None:
+    """RQ enqueues a job that has failed or finished without taking its ttl back; each of these tells of it."""
+    scene.put("a", **{field: 7})
+    scene.redis.expire(scene.keys.job("a"), 50)
+    scene.take()
+    assert scene.redis.ttl(scene.keys.job("a")) == -1
+
+
+def test_the_ttl_of_a_canceled_job_that_rq_enqueues_again_goes(scene: Scene) -> None:
+    scene.put("a", failure_ttl=60)
+    scene.run(cancel(scene.keys, job_id="a"))
+    scene.redis.zrem(scene.keys.canceled("q"), "a")
+    scene.redis.hset(scene.keys.job("a"), "status", "queued")
+    scene.redis.rpush(scene.keys.queue("q"), "a")
+    assert scene.redis.ttl(scene.keys.job("a")) == 60
+    assert scene.take().attempt == 1
+    assert scene.redis.ttl(scene.keys.job("a")) == -1
+
+
+def test_what_a_job_still_waited_for_when_rq_freed_it(scene: Scene) -> None:
+    """RQ's worker knows the set of all dependencies only, and leaves our list of the open ones behind."""
+    scene.put("a", dependency_ids='["p"]')
+    scene.redis.sadd(scene.keys.unmet("a"), "p")
+    scene.take()
+    assert not scene.redis.exists(scene.keys.unmet("a"))
 
 
 def test_a_claim_without_queues_or_executions_is_a_bug(scene: Scene) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from tests.lua.keyspace import Entry
 from tests.lua.scene import ISO, NOW, Scene, new_job
@@ -10,6 +12,7 @@ from atomiq._commands.change import cancel, delete, requeue
 from atomiq._commands.enqueue import MAX_BATCH, enqueue
 from atomiq._commands.settle import free
 from atomiq._core.errors import DuplicateJobError, JobIsRunning
+from atomiq._core.record import NewJob
 
 HASH = {"data": "payload", "origin": "q", "call": "call-a"}
 QUEUED = Entry("hash", {**HASH, "status": "queued", "enqueued_at": ISO}, None)
@@ -307,3 +310,86 @@ def test_a_whole_batch(scene: Scene) -> None:
     assert {one.word for one in scene.enqueue(*jobs)} == {"queued"}
     assert scene.queued() == [job.id for job in jobs]
     assert {one.word for one in scene.unchanged(enqueue(scene.keys, jobs=jobs))} == {"already"}
+
+
+# -- blocks: jobs that are alike say once what they share --------------------------------------------------------------
+
+
+def test_jobs_that_have_little_in_common(scene: Scene) -> None:
+    """Other queues, fields and settings in turn: each gets its own, and the order within a queue holds."""
+    scene.put("there")
+    words = scene.enqueue(
+        new_job("a", one="1"),
+        new_job("b", two="2", one="3"),
+        new_job("c", "r", one="4"),
+        new_job("d", one="5", ttl=50),
+        new_job("e", one="6", at_front=True),
+        new_job("f", one="7"),
+        new_job("there", one="8", call="another"),
+    )
+    assert {one.word for one in words} == {"queued"}
+    assert [one.job_id for one in words] == ["a", "b", "c", "d", "e", "f", "there"]
+    assert scene.queued() == ["e", "there", "a", "b", "d", "f"]
+    assert scene.queued("r") == ["c"]
+    assert [scene.field(job_id, "one") for job_id in ("a", "b", "c", "d", "e", "f", "there")] == list("1345678")
+    assert [scene.field(job_id, "two") for job_id in ("a", "b")] == [None, "2"]
+    assert [scene.redis.ttl(scene.keys.job(job_id)) for job_id in ("d", "e")] == [50, -1]
+    assert scene.redis.smembers(scene.keys.queues()) == {b"rq:queue:q", b"rq:queue:r"}
+
+
+@pytest.mark.parametrize("other", [{"due_ms": NOW + 5}, {"at_front": True}, {"ttl": 5}, {"depends_on": ["a"]}], ids=str)
+def test_the_short_way_leaves_what_the_long_way_leaves(scene: Scene, other: dict[str, Any]) -> None:
+    """Plain new jobs go a short way through the script; one of another kind in the same call and they don't."""
+    plain = [new_job("a"), new_job("b", "r"), new_job("c", call="")]
+    _, short = scene.changes(enqueue(scene.keys, jobs=plain, group="g"))
+    scene.redis.flushdb()
+    words, long = scene.changes(enqueue(scene.keys, jobs=[*plain, new_job("z", "z", **other)], group="g"))
+    assert [one.word for one in words[:3]] == ["queued"] * 3
+    for name in ("rq:job:a", "rq:job:b", "rq:job:c", "rq:queue:q", "rq:queue:r", "rq:atomiq:bell:q"):
+        assert short[name] == long[name], name
+    assert short["rq:group:g"].value == long["rq:group:g"].value - {"z"} == {"a", "b", "c"}
+    assert short["rq:groups"] == long["rq:groups"]
+
+
+def test_a_group_is_written_over_what_a_job_says_of_its_own(scene: Scene) -> None:
+    scene.enqueue(new_job("a", group_id="own"), new_job("b"), group="g")
+    assert [scene.field(job_id, "group_id") for job_id in "ab"] == ["g", "g"]
+
+
+# -- ids that were made for the call: no token -------------------------------------------------------------------------
+
+
+def test_an_id_made_for_the_call_needs_no_token(scene: Scene) -> None:
+    _, changed = scene.changes(enqueue(scene.keys, jobs=[fresh("a")]))
+    assert changed["rq:job:a"].value == {"data": "payload", "origin": "q", "status": "queued", "enqueued_at": ISO}
+
+
+def fresh(job_id: str, **settings: Any) -> NewJob:
+    job = new_job(job_id, **settings)
+    job.call = ""
+    return job
+
+
+@pytest.mark.parametrize("status", RESTING)
+def test_it_is_enqueued_once_whatever_became_of_it(scene: Scene, status: str) -> None:
+    rest(scene, status)
+    assert scene.unchanged(enqueue(scene.keys, jobs=[fresh("a", new="1")]))[0].word == "already"
+
+
+def test_it_is_enqueued_once_while_it_runs(scene: Scene) -> None:
+    scene.started("a")
+    assert scene.unchanged(enqueue(scene.keys, jobs=[fresh("a")]))[0].word == "already"
+
+
+def test_a_batch_of_which_a_part_has_arrived(scene: Scene) -> None:
+    """It can't be, as a command is carried out whole; but nothing would be enqueued twice."""
+    scene.enqueue(fresh("a"))
+    assert [one.word for one in scene.enqueue(fresh("a"), fresh("b"))] == ["already", "queued"]
+    assert scene.queued() == ["a", "b"]
+
+
+def test_it_can_be_put_anew_by_another_call(scene: Scene) -> None:
+    scene.enqueue(fresh("a", old="1"))
+    assert scene.put("a", call="another", new="1") == "queued"
+    assert scene.field("a", "call") == "another"
+    assert scene.field("a", "old") is None

@@ -13,6 +13,7 @@ from tests.lua.test_finish import ENDED, stream
 
 from atomiq._commands.change import cancel, requeue
 from atomiq._commands.settle import Settlement, free, settle
+from atomiq._core.record import JobRecord
 
 
 def failing(scene: Scene, settlement: Settlement):
@@ -29,7 +30,7 @@ def test_the_whole_difference(scene: Scene) -> None:
         "rq:job:a": {"status": "failed", "ended_at": ENDED, "execution": "", "settled": "fail:e1"},
         "ttl:rq:job:a": YEAR,
         "rq:results:a": Entry("stream", stream(type="2", exc_string=packed), YEAR),
-        "rq:failed:q": Entry("zset", {"a": NOW / 1000 + YEAR}, None),
+        "rq:failed:q": Entry("zset", {"a": NOW // 1000 + YEAR}, None),
         "rq:wip:q": None,
         "rq:executions:a": None,
         "rq:execution:a:e1": None,
@@ -42,7 +43,7 @@ def test_the_whole_difference(scene: Scene) -> None:
 def test_stopped(scene: Scene) -> None:
     reply = scene.settle(scene.started("a", retries_left=3), "stopped")
     assert (reply.status, scene.field("a", "retries_left")) == ("stopped", "3")
-    assert scene.registry(scene.keys.failed("q")) == {"a": NOW / 1000 + YEAR}
+    assert scene.registry(scene.keys.failed("q")) == {"a": NOW // 1000 + YEAR}
 
 
 def test_kept_for_ever(scene: Scene) -> None:
@@ -178,6 +179,36 @@ def test_the_function_asked_for_a_retry_once_too_often(scene: Scene) -> None:
 def test_a_retry_without_a_delay_is_one_now(scene: Scene) -> None:
     """It was an error after the lease had been given up: the job was in no container any more."""
     assert scene.settle(scene.started("a"), "retried").status == "queued"
+
+
+def test_a_killed_process_leaves_its_cause_with_the_job(scene: Scene) -> None:
+    job = scene.started("a")
+    end = ended(job, "abandoned", exc_string="killed by SIGKILL", started_ms=NOW + 7)
+    reply, changed = scene.changes(failing(scene, end))
+    assert reply.status == "queued"
+    packed = base64.b64encode(zlib.compress(b"killed by SIGKILL")).decode()
+    assert changed["rq:job:a"] == {
+        "status": "queued",
+        "started_at": "2026-11-21T01:37:08.581000Z",
+        "ended_at": ENDED,
+        "execution": "",
+        "settled": "fail:e1",
+        "abandoned": "1",
+        "last_death": packed,
+    }
+    assert "rq:results:a" not in changed
+    record = JobRecord()
+    record.load_fields(scene.redis.hgetall(scene.keys.job("a")))
+    assert record.last_death == "killed by SIGKILL"
+    scene.settle(scene.take())
+    assert scene.field("a", "last_death") == packed
+    scene.run(requeue(scene.keys, job_id="a"))
+    assert scene.field("a", "last_death") is None
+
+
+def test_abandoned_without_a_cause(scene: Scene) -> None:
+    scene.settle(scene.started("a"), "abandoned")
+    assert (scene.field("a", "abandoned"), scene.field("a", "last_death")) == ("1", None)
 
 
 def test_an_unknown_outcome_is_a_bug(scene: Scene) -> None:

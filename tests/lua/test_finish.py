@@ -9,7 +9,8 @@ from tests.lua.test_claim import born
 
 from atomiq._commands.change import cancel, delete, requeue
 from atomiq._commands.queues import expire
-from atomiq._commands.settle import Settlement, free, reap, settle
+from atomiq._commands.settle import Settlement, free, reap, settle, settle_and_claim
+from atomiq._core.timestamp import format_ms
 
 ENDED = "2026-11-21T01:37:09.574000Z"
 
@@ -32,7 +33,7 @@ def test_the_whole_difference(scene: Scene) -> None:
         "rq:job:a": {"status": "finished", "ended_at": ENDED, "execution": "", "settled": "finish:e1"},
         "ttl:rq:job:a": 500,
         "rq:results:a": Entry("stream", stream(type="1", return_value="NDI="), 500),
-        "rq:finished:q": Entry("zset", {"a": NOW / 1000 + 500}, None),
+        "rq:finished:q": Entry("zset", {"a": NOW // 1000 + 500}, None),
         "rq:wip:q": None,
         "rq:executions:a": None,
         "rq:execution:a:e1": None,
@@ -78,6 +79,15 @@ def test_dependants_go_on(scene: Scene) -> None:
     assert changed["rq:job:a:dependents"] is None
     assert scene.status("both") == "deferred"
     assert [scene.redis.exists(scene.keys.unmet(name)) for name in ("now", "later", "both")] == [0, 0, 1]
+
+
+@pytest.mark.parametrize(("ttl", "kept"), [(60, 60), (-1, -1)])
+def test_what_it_depended_on_is_kept_as_long_as_the_job(scene: Scene, ttl: int, kept: int) -> None:
+    scene.enqueue(new_job("a"), new_job("b", depends_on=["a"]))
+    scene.settle(scene.take())
+    scene.settle(scene.take(), result_ttl=ttl)
+    assert scene.redis.smembers(scene.keys.dependencies("b")) == {b"a"}
+    assert scene.redis.ttl(scene.keys.dependencies("b")) == scene.redis.ttl(scene.keys.job("b")) == kept
 
 
 def test_very_many_dependants_go_on_in_bounded_steps(scene: Scene) -> None:
@@ -242,6 +252,34 @@ def test_settled_after_the_end_of_the_lease_while_nobody_has_reaped(scene: Scene
     job = scene.started("a")
     scene.now += 10 * LEASE
     assert scene.settle(job).word == "ok"
+
+
+def test_the_job_says_when_it_really_started(scene: Scene) -> None:
+    """One that is claimed ahead starts later than that."""
+    job = scene.started("a")
+    scene.now += 1000
+    scene.settle(job, started_ms=NOW + 400, ended_ms=NOW + 426)
+    assert scene.field("a", "started_at") == "2026-11-21T01:37:08.974000Z"
+    assert scene.field("a", "ended_at") == "2026-11-21T01:37:09.000000Z"
+    ((_, entry),) = scene.redis.xrange(scene.keys.results("a"))
+    assert entry[b"execution_started_at"] == b"1795225028.974"
+    assert entry[b"execution_ended_at"] == b"1795225029.000"
+
+
+@pytest.mark.parametrize("day", [0, 58, 59, 364, 365, 789, 790, 11_016, 20_000, 47_540, 47_541])
+def test_every_date_is_written_as_python_writes_it(scene: Scene, day: int) -> None:
+    """Leap years, centuries, year's ends; with and without the hint that a settlement gives."""
+    scene.now = day * 86_400_000 + 86_399_007
+    scene.enqueue(new_job("a"), new_job("b"))
+    job = scene.take()
+    for ended_ms, name in ((0, "a"), (scene.now - 3, "b")):
+        end = ended(job, started_ms=scene.now - 5, ended_ms=ended_ms)
+        command = settle_and_claim(
+            scene.keys, settlement=end, queues=["q"], worker="w", executions=[f"x-{name}"], lease_ms=LEASE
+        )
+        for job in scene.run(command)[1].jobs:
+            assert scene.field(job.job_id, "started_at") == format_ms(scene.now)
+        assert scene.field(name, "ended_at") == format_ms(ended_ms or scene.now)
 
 
 def test_without_times(scene: Scene) -> None:

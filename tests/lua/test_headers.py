@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -52,11 +53,12 @@ READING = frozenset(
 UNBOUNDED = frozenset(["KEYS", "SCAN", "FLUSHDB", "FLUSHALL", "SORT"])
 REFUSALS = frozenset(["exists", "busy", "not_yours", "gone", "not_there", "not_running", "not_empty", "taken"])
 TELLING = {
-    "claim": ("claim_jobs",),
-    "finish": ("finish_job", "refusal"),
-    "fail": ("fail_job", "refusal"),
-    "release": ("release_job", "refusal"),
-    "settle_and_claim": ("finish_job", "fail_job", "refusal", "claim_jobs"),
+    "claim": ("claim_jobs", "claimed_before"),
+    "finish": ("finish_job", "refused"),
+    "fail": ("fail_job", "refused"),
+    "release": ("release_job", "refused"),
+    "give_back": ("give_back_job",),
+    "settle_and_claim": ("finish_job", "fail_job", "refused", "claim_jobs", "claimed_before"),
 }
 """Scripts that say what a shared function says."""
 MADE_OF = {
@@ -114,7 +116,7 @@ def reachable(name: str) -> str:
 def spoken(text: str) -> set[str]:
     """Words in statements that answer."""
     known = {said for name in script_names() for said in script(name).header.says}
-    lines = [line for line in text.splitlines() if re.search(r"\breturn\b|^local .*\breply\b", line)]
+    lines = [line for line in text.splitlines() if re.search(r"\breturn\b|^\s*local .*\breply\b", line)]
     lines = [re.sub(r"[=~]= '\w+'", "", line) for line in lines]
     return {word for line in lines for word in re.findall(r"'(\w+)'", line) if word in known}
 
@@ -194,12 +196,12 @@ def test_it_says_what_the_header_lists(name: str) -> None:
 
 
 def replies(reply: Any, said: str) -> list[Any]:
-    """The reply with its word changed; of a reply that has another one inside, one with that changed too."""
+    """The reply with its word changed; of one that says how two things went, the other word too."""
     if isinstance(reply, bytes):
         return [said.encode()]
     changed = [[said.encode(), *reply[1:]]]
-    if reply[1:] and isinstance(reply[-1], list) and reply[-1] and reply[-1][0] in (b"ok", b"empty"):
-        changed.append([*reply[:-1], [said.encode(), *reply[-1][1:]]])
+    if reply[-1] == b"finished" or (isinstance(reply[-1], list) and reply[-1][:1] == [b"ok"]):
+        changed += [[*reply[:-1], said.encode()], [*reply[:-1], [said.encode(), b"started", 0, 0]]]
     return changed
 
 
@@ -266,12 +268,20 @@ def test_checks_come_before_writes(name: str) -> None:
 @pytest.mark.parametrize("function", ["finish_job", "fail_job", "release_job"])
 def test_shared_functions_that_refuse_do_so_before_they_write(function: str) -> None:
     text = _library()[function]
-    before, refused, after = text.partition("if word then return")
+    before, refused, after = text.partition("if not takes_lease(")
     assert refused
+    assert re.search(r"then return .*\brefused\b", after.partition("\n")[0])
     assert not calls(before) - READING
     assert not words(before.partition("\n")[2]) & writers()
-    assert "refusal" not in writers()
+    assert "refused" not in writers()
     assert not spoken(after.partition("\n")[2]) & (REFUSALS - {"gone"})  # gone is what the job may be then
+
+
+def test_the_last_look_before_a_settlement_is_its_first_write() -> None:
+    """A ZREM that removes nothing has written nothing."""
+    text = _library()["takes_lease"]
+    assert calls(text) == {"ZREM"}
+    assert re.search(r" and redis\.call\('ZREM', [^=]*\) == 1\nend$", text)
 
 
 def test_only_these_shared_functions_speak() -> None:
@@ -292,16 +302,11 @@ def test_every_declared_key_and_argument_is_used(name: str) -> None:
     for key in header.keys:
         assert f"k_{key}" in used or f"key_{key}" in used or (name, key) in ROUTING_ONLY, key
     own = words(_strip_comments(text_of(name)))
-    settling = {
-        "outcome",
-        "result",
-        "exception",
-        "result_ttl",
-        "failure_ttl",
-        "retry",
-    }  # one set of arguments for both ends
+    settling = {"outcome", "retry"}  # one set of arguments for both ends
+    counting = {before.name for before, some in pairwise(header.args) if some.kind == "some"}
     for argument in header.args:
-        assert f"a_{argument.name}" in own or (name in ("finish", "fail") and argument.name in settling), argument
+        said = f"a_{argument.name}" in own or argument.name in counting
+        assert said or (name == "finish" and argument.name in settling), argument
 
 
 @every_script

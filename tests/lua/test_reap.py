@@ -70,7 +70,7 @@ def test_poison(scene: Scene) -> None:
     scene.now += LEASE
     reply, changed = scene.changes(reaping(scene))
     assert reply.failed == ["a"]
-    assert changed["rq:failed:q"].value == {"a": scene.now / 1000 + YEAR}
+    assert changed["rq:failed:q"].value == {"a": scene.now // 1000 + YEAR}
     assert changed["rq:job:a"]["status"] == "failed"
     assert "4 times in a row" in explanation(scene)
     assert scene.field("a", "abandoned") is None
@@ -132,7 +132,7 @@ def test_a_wish_to_stop_long_after_the_worker_went(scene: Scene) -> None:
     assert scene.status("a") == "stopped"
 
 
-@pytest.mark.parametrize(("ttl", "score"), [(0, None), (-1, -1.0), (60, (NOW + LEASE) / 1000 + 60)])
+@pytest.mark.parametrize(("ttl", "score"), [(0, None), (-1, -1.0), (60, (NOW + LEASE) // 1000 + 60)])
 def test_the_jobs_failure_ttl(scene: Scene, ttl: int, score: float | None) -> None:
     abandoned(scene, failure_ttl=ttl)
     assert scene.run(reaping(scene, max_abandoned=0)).failed == ["a"]

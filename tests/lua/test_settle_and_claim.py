@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from tests.lua.keyspace import Entry
 from tests.lua.scene import KEPT, LEASE, NOW, Scene, ended, new_job
-from tests.lua.test_claim import born
+from tests.lua.test_claim import born, claiming
 from tests.lua.test_finish import ENDED, stream
 
 from atomiq._commands.change import cancel
@@ -13,7 +15,7 @@ from atomiq._commands.settle import Settlement, settle_and_claim
 from atomiq._commands.worker import worker_birth
 
 
-def going_on(scene: Scene, settlement: Settlement, *executions: str):
+def going_on(scene: Scene, settlement: Settlement, *executions: str, **settings: Any):
     return settle_and_claim(
         scene.keys,
         settlement=settlement,
@@ -21,6 +23,7 @@ def going_on(scene: Scene, settlement: Settlement, *executions: str):
         worker=settlement.worker,
         executions=executions or ("x1",),
         lease_ms=LEASE,
+        **settings,
     )
 
 
@@ -37,7 +40,7 @@ def test_the_whole_difference(scene: Scene) -> None:
         "rq:job:a": {"status": "finished", "ended_at": ENDED, "execution": "", "settled": "finish:e1"},
         "ttl:rq:job:a": 500,
         "rq:results:a": Entry("stream", stream(type="1", return_value="NDI="), 500),
-        "rq:finished:q": Entry("zset", {"a": NOW / 1000 + 500}, None),
+        "rq:finished:q": Entry("zset", {"a": NOW // 1000 + 500}, None),
         "rq:executions:a": None,
         "rq:execution:a:e1": None,
         "rq:queue:q": None,
@@ -50,7 +53,7 @@ def test_the_whole_difference(scene: Scene) -> None:
             "execution": "x1",
         },
         "rq:wip:q": {"a:e1": None, "b:x1": (NOW + LEASE) / 1000},
-        "rq:executions:b": Entry("zset", {"x1": NOW / 1000 + KEPT}, KEPT),
+        "rq:executions:b": Entry("zset", {"x1": NOW // 1000 + KEPT}, KEPT),
         "rq:execution:b:x1": Entry(
             "hash", {"id": "x1", "created_at": beat, "last_heartbeat": beat, "worker_name": "w"}, KEPT
         ),
@@ -83,6 +86,27 @@ def test_a_job_that_repeats_now_is_the_next_one(scene: Scene) -> None:
     assert scene.unchanged(going_on(scene, ended(job)))[0].word == "already"
 
 
+@pytest.mark.parametrize("outcome", ["failed", "retried", "abandoned"])
+def test_a_job_that_runs_again_now_is_the_next_one(scene: Scene, outcome: str) -> None:
+    job = scene.started("a")
+    settled, claimed = scene.run(going_on(scene, ended(job, outcome, retry=0)))
+    assert (settled.word, settled.status) == ("ok", "queued")
+    assert [(one.job_id, one.attempt) for one in claimed.jobs] == [("a", 2)]
+
+
+def test_several_at_once(scene: Scene) -> None:
+    scene.enqueue(*(new_job(name) for name in "abcd"))
+    _, claimed = scene.run(going_on(scene, ended(scene.take()), "x1", "x2", "x3", "x4"))
+    assert [(one.job_id, one.execution_id) for one in claimed.jobs] == [("b", "x1"), ("c", "x2"), ("d", "x3")]
+
+
+def test_nothing_is_kept_of_the_job(scene: Scene) -> None:
+    scene.enqueue(new_job("a"), new_job("b"))
+    settled, claimed = scene.run(going_on(scene, ended(scene.take(), result_ttl=0)))
+    assert (settled.word, settled.status) == ("ok", "gone")
+    assert [one.job_id for one in claimed.jobs] == ["b"]
+
+
 def test_a_dependant_that_is_freed_is_the_next_one(scene: Scene) -> None:
     scene.enqueue(new_job("a"), new_job("child", depends_on=["a"]))
     settled, claimed = scene.run(going_on(scene, ended(scene.take())))
@@ -113,6 +137,16 @@ def test_a_worker_that_was_forgotten_meanwhile(scene: Scene) -> None:
     assert not scene.redis.exists(scene.keys.worker("w"))
     command = worker_birth(scene.keys, worker="w", queues=[], fields={}, ttl=480, lease_ms=LEASE, incarnation="w")
     assert scene.run(command) == "ok"
+
+
+def test_ids_of_a_claim_whose_reply_was_lost_are_asked_for_again_with_a_settlement(scene: Scene) -> None:
+    scene.enqueue(*(new_job(name) for name in "abc"))
+    job = scene.take()
+    scene.run(claiming(scene, "x1"))
+    settled, claimed = scene.run(going_on(scene, ended(job)))
+    assert (settled.status, [one.job_id for one in claimed.jobs]) == ("finished", ["b"])
+    assert scene.redis.hgetall(scene.keys.worker_executions("w")) == {b"x1": b"b"}
+    assert scene.queued() == ["c"]
 
 
 def test_only_ones_own(scene: Scene) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, NamedTuple, TypeVar
@@ -82,6 +83,12 @@ local function pop_in_order(key, count)
 end
 """
 
+_ANY_TO_FIRST = {
+    r"limit or 100\b": "limit or 1",
+    r"call\('SPOP', waiting, limit\)": "pop_in_order(waiting, limit)",
+    r"call\('SRANDMEMBER', (\(P \.\. 'atomiq:unmet:' \.\. id\))\)": r"in_order(\1, 1)[1]",
+}
+
 
 def smaller_steps(command: Command[R]) -> Command[R]:
     """The same script, freeing one dependant a step where it would free a hundred: few jobs show what many would do.
@@ -90,9 +97,12 @@ def smaller_steps(command: Command[R]) -> Command[R]:
     """
     if command.script is None:
         return command
-    body = _IN_ORDER + command.script.body.replace("limit or 100", "limit or 1")
-    body = body.replace("redis.call('SPOP', waiting, limit)", "pop_in_order(waiting, limit)")
-    body = body.replace("redis.call('SRANDMEMBER', key_unmet(id))", "in_order(key_unmet(id), 1)[1]")
+    body = command.script.body
+    if "free_dependants" in body:
+        for found, instead in _ANY_TO_FIRST.items():
+            body, count = re.subn(found, instead, body)
+            assert count == 1 or found.startswith("limit"), f"{command.name}: {count} times {found}"
+    body = _IN_ORDER + body
     sha = hashlib.sha1(body.encode(), usedforsecurity=False).hexdigest()
     return replace(command, script=replace(command.script, body=body, sha=sha))
 

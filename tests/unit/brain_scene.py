@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
+from atomiq.stations.rules import Rules
 from atomiq.worker import moves as m
 from atomiq.worker.brain import Brain
-from atomiq.worker.rules import Rules
 
 Move = TypeVar("Move")
 

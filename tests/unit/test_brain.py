@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from tests.unit.brain_scene import QUEUES, Scene, none, only
 
+from atomiq._core.settings import SAFETY_CHECK
 from atomiq.worker import moves as m
 
 
@@ -80,7 +81,7 @@ class TestWork:
 class TestWaiting:
     def test_an_idle_worker_listens_and_asks_nothing(self) -> None:
         scene = Scene().begin()
-        assert scene.idle() == [m.Listen(QUEUES, 5.0)]
+        assert scene.idle() == [m.Listen(QUEUES, SAFETY_CHECK)]
         assert none(scene.wake(), m.Claim, m.Listen)
 
     @pytest.mark.parametrize("event", [m.Rang(), m.NotRung()])
@@ -115,7 +116,7 @@ class TestWaiting:
         scene.tell(m.Settled("a", "ok"))
         assert scene.idle() == [m.Listen(QUEUES, 0.25)]
         scene.tell(m.NotRung(), after=61)
-        assert scene.idle() == [m.Listen(QUEUES, 5.0)]
+        assert scene.idle() == [m.Listen(QUEUES, SAFETY_CHECK)]
 
     def test_a_due_job_is_no_sign_of_silent_producers(self) -> None:
         scene = Scene().begin()
@@ -124,7 +125,7 @@ class TestWaiting:
         scene.give("a")
         scene.tell(m.CallEnded("a", reported=True))
         scene.tell(m.Settled("a", "ok"))
-        assert scene.idle() == [m.Listen(QUEUES, 5.0)]
+        assert scene.idle() == [m.Listen(QUEUES, SAFETY_CHECK)]
 
     def test_a_rung_job_is_no_sign_of_silent_producers(self) -> None:
         scene = Scene().begin()
@@ -133,7 +134,7 @@ class TestWaiting:
         scene.give("a")
         scene.tell(m.CallEnded("a", reported=True))
         scene.tell(m.Settled("a", "ok"))
-        assert scene.idle() == [m.Listen(QUEUES, 5.0)]
+        assert scene.idle() == [m.Listen(QUEUES, SAFETY_CHECK)]
 
     def test_an_unrung_wait_that_finds_nothing_is_forgotten(self) -> None:
         scene = Scene().begin()
@@ -144,7 +145,7 @@ class TestWaiting:
         scene.give("a")
         scene.tell(m.CallEnded("a", reported=True))
         scene.tell(m.Settled("a", "ok"))
-        assert scene.idle() == [m.Listen(QUEUES, 5.0)]
+        assert scene.idle() == [m.Listen(QUEUES, SAFETY_CHECK)]
 
     def test_a_bounded_answer_is_followed_up_at_once(self) -> None:
         assert Scene().begin().tell(m.Claimed(more=True)) == [m.Claim(QUEUES, 1)]
@@ -196,21 +197,21 @@ class TestLimitsOfARun:
         assert only(Scene(max_jobs=2, slots=10).tell(m.Begin()), m.Claim).count == 2
 
     def test_max_idle_time(self) -> None:
-        scene = Scene(max_idle_time=7).begin()
-        assert scene.idle() == [m.Listen(QUEUES, 5.0)]
-        scene.tell(m.NotRung(), after=5)
+        scene = Scene(max_idle_time=SAFETY_CHECK + 2).begin()
+        assert scene.idle() == [m.Listen(QUEUES, SAFETY_CHECK)]
+        scene.tell(m.NotRung(), after=SAFETY_CHECK)
         assert scene.idle() == [m.Listen(QUEUES, 2.0)]
         scene.tell(m.NotRung(), after=2)
         assert scene.idle() == [m.Quit()]
 
     def test_work_ends_an_idle_time(self) -> None:
-        scene = Scene(max_idle_time=7).begin()
+        scene = Scene(max_idle_time=SAFETY_CHECK).begin()
         scene.idle()
         scene.tell(m.Rang(), after=4)
         scene.give("a")
         scene.tell(m.CallEnded("a", reported=True), after=100)
         scene.tell(m.Settled("a", "ok"))
-        assert scene.idle() == [m.Listen(QUEUES, 5.0)]
+        assert scene.idle() == [m.Listen(QUEUES, SAFETY_CHECK)]
 
 
 class TestOrder:

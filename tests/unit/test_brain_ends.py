@@ -115,7 +115,7 @@ class TestCutOff:
             pauses.append(at - scene.now)
             assert scene.wake() == [m.Probe()]
             assert scene.tell(m.CutOff("refused")) == []
-        assert pauses == pytest.approx([1, 2, 4, 8, 10, 10])
+        assert pauses == pytest.approx([1, 2, 4, 5, 5, 5])
 
     def test_it_goes_on_when_the_server_is_back(self) -> None:
         scene = Scene().begin()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import uuid
 
 import pytest
 
@@ -58,7 +59,17 @@ def test_new_ids() -> None:
     validate_job_id(new_job_id())
     assert len(new_job_id()) == 36
     assert re.fullmatch("[0-9a-f]{32}", new_execution_id())
+    assert {len(new_call_token()) for _ in range(100)} == {16}
     assert len({new_call_token() for _ in range(100)}) == 100
+
+
+def test_job_ids_are_random_uuids() -> None:
+    made = [new_job_id() for _ in range(1000)]
+    assert len(set(made)) == 1000
+    for job_id in made:
+        parsed = uuid.UUID(job_id)
+        assert (str(parsed), parsed.version, parsed.variant) == (job_id, 4, uuid.RFC_4122)
+    assert len({job_id[19] for job_id in made}) == 4  # every digit that the variant leaves open
 
 
 def test_a_composite_id_stands_for_its_job() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import pickle
 import zlib
 from datetime import UTC, datetime
@@ -12,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from atomiq._core.errors import DeserializationError, UnserializableArguments
-from atomiq._core.record import OF_ONE_RUN, WRITERS, JobRecord, NewJob, write_fields, write_new
+from atomiq._core.record import WRITERS, JobRecord, NewJob
+from atomiq._core.written import OF_ONE_RUN, write_fields, write_new, write_plain
 
 MOMENT = datetime(2026, 11, 21, 1, 33, 4, 267659, tzinfo=UTC)
 STAMP = "2026-11-21T01:33:04.267659Z"
@@ -56,7 +58,9 @@ FIELDS: list[tuple[str, Any, str, bytes]] = [
     ("retries_done", 1, "retries_done", b"1"),
     ("repeats_done", 1, "repeats_done", b"1"),
     ("on_abandoned", "fail", "on_abandoned", b"fail"),
+    ("executor", "thread", "executor", b"thread"),
     ("progress", "50 %", "progress", b"50 %"),
+    ("last_death", "killed by SIGKILL", "last_death", base64.b64encode(zlib.compress(b"killed by SIGKILL"))),
 ]
 
 
@@ -163,6 +167,36 @@ def test_a_new_job_has_no_traces_of_an_earlier_run() -> None:
     record = record_of(dict.fromkeys(OF_ONE_RUN, b"1") | {"retries_left": b"1", "data": b"x"})
     assert not OF_ONE_RUN & write_new(record).keys()
     assert write_new(record)["retries_left"] == b"1"
+
+
+def test_a_new_job_is_sent_nothing_that_says_nothing() -> None:
+    """Each empty field is memory of the server; without last_heartbeat RQ takes a job for deleted."""
+    record = JobRecord()
+    record.created_at, record._data, record.worker_name, record.group_id = MOMENT, b"\x80call", "", "g"
+    assert write_new(record) == {"created_at": STAMP, "data": b"\x80call", "last_heartbeat": "", "group_id": "g"}
+
+
+def plain_record(**changed: Any) -> JobRecord:
+    record = JobRecord()
+    record.__dict__.update(
+        {"connection": 1, "serializer": 2, "_id": "a", "_call": 3, "_status": "queued", "created_at": MOMENT,
+         "_data": b"x" * 2000, "origin": "q", "description": "", "timeout": 0} | changed
+    )  # fmt: skip
+    return record
+
+
+@pytest.mark.parametrize("changed", [{}, {"_data": b"\x80call", "description": "f(1)", "timeout": -1}])
+def test_a_plain_job_is_written_as_any_other(changed: dict[str, Any]) -> None:
+    record = plain_record(**changed)
+    assert write_plain(record) == write_new(record)
+    assert write_plain(record) is not None
+
+
+@pytest.mark.parametrize(
+    "changed", [{"ttl": 5}, {"meta": {}}, {"created_at": STAMP}, {"origin": ""}, {"description": None}, {"raw": {}}]
+)
+def test_what_is_no_plain_job(changed: dict[str, Any]) -> None:
+    assert write_plain(plain_record(**changed)) is None
 
 
 def test_new_job_defaults() -> None:

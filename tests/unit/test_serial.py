@@ -58,6 +58,62 @@ def test_a_call_survives() -> None:
     assert load_call(JSONSerializer, dump_call(JSONSerializer, "m.f", None, (1,), {})) == ("m.f", None, [1], {})
 
 
+simple = (
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=9) | st.binary(max_size=9)
+)
+values = st.recursive(
+    simple,
+    lambda inner: (
+        st.lists(inner, max_size=5)
+        | st.lists(inner, max_size=5).map(tuple)
+        | st.dictionaries(st.text(max_size=5), inner, max_size=3)
+    ),
+    max_leaves=20,
+)
+
+
+@given(
+    st.text(min_size=1, max_size=300),
+    st.lists(values, max_size=5).map(tuple),
+    st.dictionaries(st.text(max_size=5), values, max_size=3),
+)
+def test_the_short_form_of_a_call_says_the_same(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Any reader of pickles reads it, RQ's too; it is not longer than what pickle makes by itself."""
+    data = dump_call(DefaultSerializer, name, None, args, kwargs)
+    assert pickle.loads(data) == (name, None, args, kwargs)
+    if repr(name)[1:-1] not in repr((args, kwargs)):  # else pickle may refer to the name instead of repeating it
+        assert len(data) <= len(pickle.dumps((name, None, args, kwargs), pickle.HIGHEST_PROTOCOL))
+
+
+def test_a_small_call_is_small() -> None:
+    assert len(dump_call(DefaultSerializer, "bench.noop.work", None, (5,), {})) == 27
+
+
+def test_objects_that_meet_twice_in_a_call_are_one_object_again() -> None:
+    shared = [1]
+    _, _, args, kwargs = load_call(
+        DefaultSerializer, dump_call(DefaultSerializer, "m.f", None, (shared, {"in": shared}), {"key": shared})
+    )
+    assert args[0] is args[1]["in"] is kwargs["key"]
+
+
+@pytest.mark.parametrize("size", range(140, 160))
+def test_arguments_that_hold_themselves(size: int) -> None:
+    """Their pickle ends with the number of an object, and that number may be any byte."""
+    items: list[Any] = [str(number) for number in range(size)]
+    given_args = (items,)
+    items.append(given_args)
+    _, _, args, _ = load_call(DefaultSerializer, dump_call(DefaultSerializer, "m.f", None, given_args, {}))
+    assert args[0][-1] is args
+    assert len(args[0]) == size + 1
+
+
+@pytest.mark.parametrize("kwargs", [{}, {"key": b"y" * 70_000}])
+def test_a_call_of_many_frames(kwargs: dict[str, Any]) -> None:
+    call = ("m.f", None, ("x" * 70_000, [str(number) for number in range(30_000)]), kwargs)
+    assert load_call(DefaultSerializer, dump_call(DefaultSerializer, *call)) == call
+
+
 @pytest.mark.parametrize(
     ("args", "kwargs", "named"),
     [((1, threading.Lock()), {}, "argument 2"), ((), {"key": lambda: 0}, "argument 'key'")],

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 import time
+from collections.abc import Iterator
 
 import pytest
 
@@ -110,3 +112,52 @@ def test_the_timer_works_in_any_thread() -> None:
 def test_the_default() -> None:
     assert get_default_death_penalty_class() is UnixSignalDeathPenalty
     assert issubclass(JobTimeoutException, BaseTimeoutException)
+
+
+def test_a_limit_by_signal_is_refused_in_another_thread() -> None:
+    """Raised there it would be the main thread's."""
+    caught: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            with UnixSignalDeathPenalty(60):
+                pass
+        except ValueError as error:
+            caught.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    assert "main thread" in str(caught[0])
+    assert signal.getitimer(signal.ITIMER_REAL)[0] == 0
+
+
+def test_the_outer_limit_that_strikes_as_the_inner_block_ends_is_not_lost() -> None:
+    def short_blocks() -> None:
+        while True:
+            with UnixSignalDeathPenalty(5, HorseMonitorTimeoutException):
+                pass
+
+    for _ in range(300):
+        with pytest.raises(JobTimeoutException), UnixSignalDeathPenalty(0.002, JobTimeoutException):
+            short_blocks()
+
+
+def test_a_timer_that_strikes_as_the_block_ends_never_comes_late(quick_switches: None) -> None:
+    struck = 0
+    for number in range(300):
+        try:
+            with TimerDeathPenalty(0.001, JobTimeoutException):
+                busy(0.0005 + number * 2e-5)
+        except JobTimeoutException:
+            struck += 1
+        busy(0.0003)
+    assert struck > 0
+
+
+@pytest.fixture
+def quick_switches() -> Iterator[None]:
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    yield
+    sys.setswitchinterval(before)

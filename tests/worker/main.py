@@ -1,4 +1,4 @@
-"""A worker as a process of its own: `python -m tests.worker.main '{"url": …, "queues": […], "simple": false, …}'`."""
+"""A worker as a process of its own: `python -m tests.worker.main '{"url": …, "queues": […], …}'`."""
 
 from __future__ import annotations
 
@@ -8,17 +8,19 @@ from typing import Any
 
 import redis
 from tests import tasks
+from tests.worker import setups
 
-from atomiq.worker import SimpleWorker, Worker
+from atomiq.worker import Worker
 
 
 def main(wish: dict[str, Any]) -> None:
     connection = redis.Redis.from_url(wish["url"])
-    make = SimpleWorker if wish.get("simple") else Worker
     options = wish.get("options", {})
     if wish.get("handlers"):
         options["exception_handlers"] = [getattr(tasks, name) for name in wish["handlers"]]
-    worker = make(wish["queues"], connection=connection, **options)
+    if wish.get("setup"):
+        getattr(setups, wish["setup"])(wish.get("setup_path", ""))
+    worker = Worker(wish["queues"], connection=connection, **options)
     worker.work(**wish.get("work", {}))
 
 

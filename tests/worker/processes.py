@@ -27,6 +27,8 @@ class WorkerProcess:
     def __init__(self, log: Path, url: str, queues: list[str], **wish: Any) -> None:
         self.log_path = log
         options = {"name": f"w{time.monotonic_ns()}", **wish.pop("options", {})}
+        if wish.get("executor"):
+            options["executor"] = wish.pop("executor")
         self.name = str(options["name"])
         words = json.dumps({"url": url, "queues": queues, "options": options, **wish})
         environ = {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}", "PYTHONUNBUFFERED": "1"}

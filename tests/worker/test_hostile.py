@@ -42,10 +42,20 @@ def cause(job: Job) -> str:
 def test_junk_in_the_childs_pipe_ends_nobody_but_the_call(queue: Queue, start_worker: StartWorker) -> None:
     """A job closed its files and wrote to their numbers, which meanwhile were the worker's pipe. The supervisor died of
     what it read, gave the job back, and so did the next one, and the next."""
-    worker = start_worker()
+    worker = start_worker(executor="fork")
     job = queue.enqueue(hostile.write_into_every_pipe)
     wait_until(lambda: job.is_failed)
     assert "Work-horse terminated unexpectedly" in cause(job)
+    consumes(queue)
+    assert worker.process.poll() is None
+
+
+@pytest.mark.parametrize("executor", ["process", "spawn", "thread", "async"])
+def test_junk_in_a_stations_pipe_ends_nobody(queue: Queue, start_worker: StartWorker, executor: str) -> None:
+    """It settles its jobs itself: nothing of them goes through a pipe."""
+    worker = start_worker(executor=executor)
+    job = queue.enqueue(hostile.write_into_every_pipe)
+    wait_until(lambda: job.is_finished)
     consumes(queue)
     assert worker.process.poll() is None
 
@@ -76,18 +86,18 @@ def test_a_child_that_left_its_group_can_be_killed(queue: Queue, start_worker: S
 def test_a_call_in_place_takes_no_signals_away(queue: Queue, start_worker: StartWorker) -> None:
     """asyncio.run with a signal handler, in an inline worker: afterwards SIGTERM had its default effect, and a shutdown
     killed the worker in the middle of whatever it ran."""
-    worker = start_worker(simple=True)
+    worker = start_worker(executor="inline")
     job = queue.enqueue(hostile.take_signals_by_asyncio)
     wait_until(lambda: job.is_finished)
     worker.signal(signal.SIGTERM)
     assert worker.exits() == 0
 
 
-@pytest.mark.parametrize("simple", [False, True], ids=["fork", "inline"])
-def test_an_exception_that_can_not_be_shown(queue: Queue, start_worker: StartWorker, simple: bool) -> None:
+@pytest.mark.parametrize("executor", ["process", "fork", "inline"])
+def test_an_exception_that_can_not_be_shown(queue: Queue, start_worker: StartWorker, executor: str) -> None:
     """An exception whose attributes raise broke the text that was to be recorded: a forked child seemed to have
     crashed, and an inline worker did, with the job given back to kill the next one."""
-    worker = start_worker(simple=simple)
+    worker = start_worker(executor=executor)
     job = queue.enqueue(hostile.raise_unshowable)
     wait_until(lambda: job.is_failed)
     assert "in raise_unshowable" in cause(job)

@@ -18,7 +18,7 @@ from tests.worker.processes import own_server
 from atomiq import Callback, Job, JobStatus, Queue, Retry
 from atomiq.results import Result
 
-FORK_AND_SIMPLE = pytest.mark.parametrize("simple", [False, True], ids=["fork", "inline"])
+EXECUTORS = pytest.mark.parametrize("executor", ["process", "fork", "inline"])
 
 
 def starts(path: Path) -> int:
@@ -36,12 +36,12 @@ def lease_end(queue: Queue, job: Job) -> float:
     return next((score for member, score in entries if member.startswith(job.id.encode())), 0.0)
 
 
-@FORK_AND_SIMPLE
+@EXECUTORS
 def test_a_killed_workers_job_runs_again_within_its_lease(
-    queue: Queue, start_worker: StartWorker, tmp_path: Path, simple: bool
+    queue: Queue, start_worker: StartWorker, tmp_path: Path, executor: str
 ) -> None:
     job, notes, gate = waiting_job(queue, tmp_path)
-    first = start_worker(simple=simple, options={"lease": 3})
+    first = start_worker(executor=executor, options={"lease": 3})
     wait_until(lambda: starts(notes) == 1)
     start_worker(options={"lease": 3})
     os.killpg(first.pid, signal.SIGKILL)
@@ -53,12 +53,12 @@ def test_a_killed_workers_job_runs_again_within_its_lease(
     assert int(queue.connection.hget(job.key, "attempts")) == 2
 
 
-@FORK_AND_SIMPLE
+@EXECUTORS
 def test_a_job_longer_than_its_lease_is_left_alone(
-    queue: Queue, start_worker: StartWorker, tmp_path: Path, simple: bool
+    queue: Queue, start_worker: StartWorker, tmp_path: Path, executor: str
 ) -> None:
     job, notes, gate = waiting_job(queue, tmp_path)
-    start_worker(simple=simple, options={"lease": 0.6})
+    start_worker(executor=executor, options={"lease": 0.6})
     start_worker(options={"lease": 0.6})
     wait_until(lambda: starts(notes) == 1)
     first = lease_end(queue, job)
@@ -113,15 +113,15 @@ def test_rqs_policy(queue: Queue, start_worker: StartWorker, tmp_path: Path) -> 
     wait_until(lambda: again.is_scheduled)
 
 
-@FORK_AND_SIMPLE
+@EXECUTORS
 def test_a_frozen_worker_that_lost_its_lease_can_not_settle(
-    queue: Queue, start_worker: StartWorker, tmp_path: Path, simple: bool
+    queue: Queue, start_worker: StartWorker, tmp_path: Path, executor: str
 ) -> None:
     job, notes, gate = waiting_job(queue, tmp_path)
-    frozen = start_worker(simple=simple, options={"lease": 1})
+    frozen = start_worker(executor=executor, options={"lease": 1})
     wait_until(lambda: starts(notes) == 1)
     # All of it but the job in its child: the child then ends while nobody can tell the server.
-    stopped = [frozen.pid, *(frozen.children() if simple else [])]
+    stopped = [frozen.pid, *(frozen.children() if executor == "inline" else [])]
     for pid in stopped:
         os.kill(pid, signal.SIGSTOP)
     second = start_worker(options={"lease": 1})
@@ -202,15 +202,15 @@ def test_an_idle_worker_survives_a_restart_of_the_server(start_worker: StartWork
         connection.close()
 
 
-@FORK_AND_SIMPLE
+@EXECUTORS
 def test_a_busy_worker_keeps_its_outcome_while_the_server_is_away(
-    start_worker: StartWorker, tmp_path: Path, simple: bool
+    start_worker: StartWorker, tmp_path: Path, executor: str
 ) -> None:
     with own_server() as server:
         connection = redis.Redis.from_url(server.url)
         queue = Queue("default", connection=connection)
         job, notes, gate = waiting_job(queue, tmp_path)
-        worker = start_worker(url=server.url, simple=simple, options={"lease": 30})
+        worker = start_worker(url=server.url, executor=executor, options={"lease": 30})
         wait_until(lambda: starts(notes) == 1)
         server.stop()
         gate.touch()

@@ -17,7 +17,7 @@ from atomiq import Callback, Job, JobStatus, Queue
 from atomiq.command import send_kill_horse_command, send_shutdown_command, send_stop_job_command
 from atomiq.worker import Worker
 
-FORK_AND_SIMPLE = pytest.mark.parametrize("simple", [False, True], ids=["fork", "inline"])
+EXECUTORS = pytest.mark.parametrize("executor", ["process", "fork", "inline"])
 
 
 def running(queue: Queue, tmp_path: Path, **options: Any) -> tuple[Job, Path, Path]:
@@ -31,42 +31,42 @@ def lines(path: Path) -> list[str]:
     return [line.split()[0] for line in path.read_text().splitlines()]
 
 
-@FORK_AND_SIMPLE
-def test_burst(queue: Queue, start_worker: StartWorker, simple: bool) -> None:
+@EXECUTORS
+def test_burst(queue: Queue, start_worker: StartWorker, executor: str) -> None:
     jobs = [queue.enqueue(tasks.add, number) for number in range(5)]
-    worker = start_worker(simple=simple, work={"burst": True})
+    worker = start_worker(executor=executor, work={"burst": True})
     assert worker.exits() == 0
     assert [job.return_value() for job in jobs] == [0, 1, 2, 3, 4]
     assert Worker.count(connection=queue.connection) == 0
     assert queue.connection.hget(f"rq:worker:{worker.name}", "death")
 
 
-@FORK_AND_SIMPLE
-def test_max_jobs(queue: Queue, start_worker: StartWorker, simple: bool) -> None:
+@EXECUTORS
+def test_max_jobs(queue: Queue, start_worker: StartWorker, executor: str) -> None:
     for number in range(5):
         queue.enqueue(tasks.add, number)
-    assert start_worker(simple=simple, work={"max_jobs": 2}).exits() == 0
+    assert start_worker(executor=executor, work={"max_jobs": 2}).exits() == 0
     assert queue.count == 3
 
 
-@FORK_AND_SIMPLE
-def test_max_idle_time(queue: Queue, start_worker: StartWorker, simple: bool) -> None:
+@EXECUTORS
+def test_max_idle_time(queue: Queue, start_worker: StartWorker, executor: str) -> None:
     job = queue.enqueue(tasks.add, 1)
-    worker = start_worker(simple=simple, work={"max_idle_time": 1})
+    worker = start_worker(executor=executor, work={"max_idle_time": 1})
     assert worker.exits() == 0
     assert job.is_finished
     assert "idle for 1 seconds, quitting" in worker.log
 
 
-@FORK_AND_SIMPLE
+@EXECUTORS
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_warm(queue: Queue, start_worker: StartWorker, tmp_path: Path, simple: bool, number: int) -> None:
+def test_warm(queue: Queue, start_worker: StartWorker, tmp_path: Path, executor: str, number: int) -> None:
     job, notes, gate = running(queue, tmp_path)
     after = queue.enqueue(tasks.add, 1)
-    worker = start_worker(simple=simple)
+    worker = start_worker(executor=executor)
     wait_until(lambda: lines(notes) == ["start"])
     worker.signal(number)
-    if not simple:
+    if executor != "inline":
         wait_until(lambda: queue.connection.hget(f"rq:worker:{worker.name}", "shutdown_requested_date"))
     gate.touch()
     assert worker.exits() == 0
@@ -75,20 +75,20 @@ def test_warm(queue: Queue, start_worker: StartWorker, tmp_path: Path, simple: b
     assert lines(notes) == ["start", "end"]
 
 
-@FORK_AND_SIMPLE
-def test_warm_when_idle(queue: Queue, start_worker: StartWorker, simple: bool) -> None:
-    worker = start_worker(simple=simple)
+@EXECUTORS
+def test_warm_when_idle(queue: Queue, start_worker: StartWorker, executor: str) -> None:
+    worker = start_worker(executor=executor)
     worker.says("Listening")
     wait_until(lambda: Worker.all(connection=queue.connection)[0].get_state() == "idle")
     worker.signal(signal.SIGTERM)
     assert worker.exits(within=3) == 0
 
 
-@FORK_AND_SIMPLE
-def test_cold(queue: Queue, start_worker: StartWorker, tmp_path: Path, simple: bool) -> None:
+@EXECUTORS
+def test_cold(queue: Queue, start_worker: StartWorker, tmp_path: Path, executor: str) -> None:
     job, notes, gate = running(queue, tmp_path)
     queue.enqueue(tasks.add, 1)
-    worker = start_worker(simple=simple)
+    worker = start_worker(executor=executor)
     wait_until(lambda: lines(notes) == ["start"])
     worker.signal_until_gone(signal.SIGTERM)
     assert job.get_status() is JobStatus.QUEUED
@@ -110,21 +110,28 @@ def test_grace(queue: Queue, start_worker: StartWorker, tmp_path: Path) -> None:
     assert int(queue.connection.hget(job.key, "attempts")) == 0
 
 
-def test_a_signal_to_all_processes_of_the_service(queue: Queue, start_worker: StartWorker, tmp_path: Path) -> None:
-    job, notes, _gate = running(queue, tmp_path)
-    worker = start_worker()
+@pytest.mark.parametrize("executor", ["process", "spawn", "thread", "async", "inline"])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_to_all_processes_of_the_service(
+    queue: Queue, start_worker: StartWorker, tmp_path: Path, executor: str, number: int
+) -> None:
+    job, notes, gate = running(queue, tmp_path)
+    worker = start_worker(executor=executor)
     wait_until(lambda: lines(notes) == ["start"])
     for pid in (*worker.children(), worker.pid):
-        os.kill(pid, signal.SIGTERM)
+        os.kill(pid, number)
+    if executor != "inline":
+        worker.says("warm shut down")
+    gate.touch()
     assert worker.exits() == 0
-    assert queue.get_job_position(job) == 0
-    assert int(queue.connection.hget(job.key, "attempts")) == 0
+    assert job.is_finished
+    assert lines(notes) == ["start", "end"]
 
 
-@FORK_AND_SIMPLE
-def test_shutdown_command(queue: Queue, start_worker: StartWorker, tmp_path: Path, simple: bool) -> None:
+@EXECUTORS
+def test_shutdown_command(queue: Queue, start_worker: StartWorker, tmp_path: Path, executor: str) -> None:
     job, notes, gate = running(queue, tmp_path)
-    worker = start_worker(simple=simple)
+    worker = start_worker(executor=executor)
     wait_until(lambda: lines(notes) == ["start"])
     send_shutdown_command(queue.connection, worker.name)
     worker.says("received the command to shut down")
@@ -179,9 +186,9 @@ def test_a_stop_that_no_message_brought_is_obeyed(queue: Queue, start_worker: St
     wait_until(lambda: job.is_stopped, within=5)
 
 
-@FORK_AND_SIMPLE
-def test_bad_messages_make_nobody_deaf(queue: Queue, start_worker: StartWorker, simple: bool) -> None:
-    worker = start_worker(simple=simple)
+@EXECUTORS
+def test_bad_messages_make_nobody_deaf(queue: Queue, start_worker: StartWorker, executor: str) -> None:
+    worker = start_worker(executor=executor)
     channel = f"rq:pubsub:{worker.name}"
     wait_until(lambda: dict(queue.connection.pubsub_numsub(channel))[channel.encode()] == 1)
     for message in (b"\xff", "nonsense", "[]", "{}", '{"command": "dance"}', '{"command": "stop-job"}', "null"):
@@ -203,7 +210,7 @@ def test_the_child_goes_with_its_supervisor(queue: Queue, start_worker: StartWor
 
 def test_the_keeper_goes_with_its_worker(queue: Queue, start_worker: StartWorker, tmp_path: Path) -> None:
     _job, notes, _gate = running(queue, tmp_path)
-    worker = start_worker(simple=True)
+    worker = start_worker(executor="inline")
     wait_until(lambda: lines(notes) == ["start"])
     (keeper,) = worker.children()
     worker.kill()

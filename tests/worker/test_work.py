@@ -18,7 +18,7 @@ from atomiq._wire.sync import Store
 from atomiq.suspension import resume, suspend
 from atomiq.worker import BaseWorker, SimpleWorker, Worker, WorkerStatus
 
-FORK_AND_SIMPLE = pytest.mark.parametrize("simple", [False, True], ids=["fork", "inline"])
+EXECUTORS = pytest.mark.parametrize("executor", ["process", "fork", "inline"])
 
 
 def state(queue: Queue, name: str) -> str:
@@ -34,9 +34,9 @@ def commands_sent(connection: Any) -> dict[str, int]:
 
 
 class TestWakingUp:
-    @FORK_AND_SIMPLE
-    def test_within_milliseconds(self, queue: Queue, start_worker: StartWorker, simple: bool) -> None:
-        worker = start_worker(simple=simple)
+    @EXECUTORS
+    def test_within_milliseconds(self, queue: Queue, start_worker: StartWorker, executor: str) -> None:
+        worker = start_worker(executor=executor)
         delays = []
         for _ in range(5):
             wait_until(lambda: state(queue, worker.name) == "idle")
@@ -49,9 +49,9 @@ class TestWakingUp:
             delays.append((job.started_at - job.enqueued_at).total_seconds())
         assert sorted(delays)[2] < 0.05, delays
 
-    @FORK_AND_SIMPLE
-    def test_an_idle_worker_does_not_poll(self, queue: Queue, start_worker: StartWorker, simple: bool) -> None:
-        worker = start_worker(simple=simple)
+    @EXECUTORS
+    def test_an_idle_worker_does_not_poll(self, queue: Queue, start_worker: StartWorker, executor: str) -> None:
+        worker = start_worker(executor=executor)
         wait_until(lambda: state(queue, worker.name) == "idle")
         connection = queue.connection
         wait_until(lambda: connection.info("clients")["blocked_clients"] >= 1)
@@ -91,13 +91,13 @@ class TestWakingUp:
         assert 0.5 < time.monotonic() - asked < 2.5
 
 
-@FORK_AND_SIMPLE
-def test_a_busy_worker_makes_one_script_call_for_a_job(queue: Queue, start_worker: StartWorker, simple: bool) -> None:
+@EXECUTORS
+def test_a_busy_worker_makes_one_script_call_for_a_job(queue: Queue, start_worker: StartWorker, executor: str) -> None:
     jobs = 200
     for _ in range(jobs):
         queue.enqueue(tasks.nothing)
     queue.connection.config_resetstat()
-    assert start_worker(simple=simple, work={"burst": True}).exits() == 0
+    assert start_worker(executor=executor, work={"burst": True}).exits() == 0
     sent = commands_sent(queue.connection)
     scripts = sent.get("evalsha", 0) + sent.get("eval", 0)
     # Birth, death, two turns of upkeep and their work, and the first claim are not about any job.

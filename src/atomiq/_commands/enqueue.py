@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from atomiq._commands.base import Argument, Command, call, text, texts, word
 from atomiq._core.errors import DuplicateJobError, JobIsRunning, PermissionDenied
@@ -15,8 +15,7 @@ MAX_BATCH = 1000
 """Jobs in one enqueue command at most; the bound of what the server does in one step."""
 
 
-@dataclass(frozen=True, slots=True)
-class Enqueued:
+class Enqueued(NamedTuple):
     """What became of one job: `word` is queued, deferred, scheduled, or already (this very call was carried out
     before)."""
 
@@ -44,26 +43,21 @@ def enqueue(
     """
     if not 0 < len(jobs) <= MAX_BATCH:
         raise ValueError(f"an enqueue command takes 1 to {MAX_BATCH} jobs, not {len(jobs)}")
-    args: list[Argument] = [int(unique), group or "", len(jobs)]
+    args: list[Argument] = [int(unique), group or ""]
+    shared: tuple[Any, ...] = ()
+    count_at = count = 0
     for job in jobs:
         fields = job.fields
         if group and fields.get("group_id") != group:
             fields = {**fields, "group_id": group}
-        args += (
-            job.id,
-            job.queue,
-            job.call,
-            int(job.at_front),
-            job.due_ms,
-            job.ttl if job.ttl is not None and job.ttl > 0 else 0,
-            int(job.allow_failure),
-            len(job.depends_on),
-            *job.depends_on,
-            2 * len(fields),
-        )
-        for name, value in fields.items():
-            args.append(name)
-            args.append(value)
+        ours = (*_shared(job), tuple(fields))
+        if ours != shared:
+            shared, count_at, count = ours, len(args), 0
+            args += _block_head(job, fields)
+        count += 1
+        args[count_at] = count
+        args.append(job.id)
+        args += fields.values()
     ids = [job.id for job in jobs]
 
     def decode(reply: Any) -> list[Enqueued]:
@@ -83,9 +77,35 @@ def enqueue(
                 f"job {text(reply[1])} is running now and can't be enqueued a second time under the same id; "
                 "wait for it, cancel it, or use another id"
             )
-        return [Enqueued(job_id, said, int(reply[1])) for job_id, said in zip(ids, texts(reply[2:]), strict=True)]
+        at_ms = int(reply[1])
+        if len(reply) == 3:  # the same became of all
+            what = text(reply[2])
+            return [Enqueued(job_id, what, at_ms) for job_id in ids]
+        return [Enqueued(job_id, what, at_ms) for job_id, what in zip(ids, texts(reply[2:]), strict=True)]
 
     return call("enqueue", keys, (keys.queues(),), args, decode, now_ms=now_ms)
+
+
+def _shared(job: NewJob) -> tuple[Any, ...]:
+    """What jobs of one block have in common, beside the names of their fields."""
+    return (job.queue, job.call, job.at_front, job.due_ms, job.ttl, job.allow_failure, job.depends_on)
+
+
+def _block_head(job: NewJob, fields: Mapping[str, Any]) -> tuple[Argument, ...]:
+    """What the script is told of a block of jobs like this one, before their ids and values."""
+    return (
+        0,
+        job.queue,
+        job.call,
+        int(job.at_front),
+        job.due_ms,
+        job.ttl if job.ttl is not None and job.ttl > 0 else 0,
+        int(job.allow_failure),
+        len(job.depends_on),
+        *job.depends_on,
+        len(fields),
+        *fields,
+    )
 
 
 def _decode_promoted(reply: Any) -> Promoted:

@@ -6,15 +6,26 @@ import zlib
 from binascii import b2a_base64
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
 
 from atomiq._commands.base import Argument, Command, call, texts, word
-from atomiq._commands.claim import Claim, claim_arguments, decode_claim
+from atomiq._commands.claim import NO_TALLY, Claim, Tally, check_claim, decode_claim, tally_argument
 from atomiq._core.keys import Keys
+from atomiq._core.timestamp import format_ms
+from atomiq._lua import script
 
 DEFAULT_FAILURE_TTL = 31_536_000
-_WORDS = ("ok", "already", "not_yours", "gone")
-_OUTCOMES = frozenset({"finished", "failed", "stopped", "retried", "exhausted", "abandoned"})
+_WORDS: Final = {b"ok": "ok", b"already": "already", b"not_yours": "not_yours", b"gone": "gone"}
+_OUTCOMES: Final = {
+    "finished": "result",
+    "failed": "exc_string",
+    "stopped": "exc_string",
+    "retried": "result",
+    "exhausted": "result",
+    "abandoned": "exc_string",
+}
+"""Each with what is kept of it."""
 
 
 @dataclass(slots=True)
@@ -26,6 +37,7 @@ class Settlement:
     and the job is to be run again from the front of its queue: counted towards max_abandoned, not as a retry).
     `result` is the return value in the serializer's bytes, None for None. `exc_string` is the traceback.
     `retry`, for failed: auto (what the job's Retry allows), never, or a delay in ms.
+    An `exc_string` of an abandoned one is kept with the job as `last_death`.
     Times are the server's, in ms; ttls in seconds, -1 for ever, 0 for nothing.
     """
 
@@ -43,8 +55,7 @@ class Settlement:
     retry: str | int = "auto"
 
 
-@dataclass(frozen=True, slots=True)
-class Settled:
+class Settled(NamedTuple):
     """`word` is ok, already (this very settlement was carried out before), not_yours (the lease was lost) or gone.
 
     `status` is what the job is now. `more`: it has more dependants than one step frees; upkeep goes on with them.
@@ -79,40 +90,69 @@ def pack_exception(text: str) -> bytes:
     return b2a_base64(zlib.compress(text.encode("utf-8", "replace")), newline=False) if text else b""
 
 
-def _settlement_arguments(settlement: Settlement) -> tuple[Argument, ...]:
-    s = settlement
-    if s.outcome not in _OUTCOMES:
+@lru_cache(16)
+def _text_of_second(second: int) -> str:
+    """A second in RQ's form, up to the fraction."""
+    return format_ms(second * 1000)[:20]
+
+
+def _texts_of(milliseconds: int) -> tuple[str, str]:
+    """A time as the result stream has it and as the job's hash has it; nothing for none. Made here, as numbers are what
+    scripts are slowest at."""
+    if not milliseconds:
+        return "", ""
+    second, rest = divmod(milliseconds, 1000)
+    fraction = f"{rest:03d}"
+    return f"{second}.{fraction}", f"{_text_of_second(second)}{fraction}000Z"
+
+
+def _settlement_arguments(s: Settlement) -> tuple[Argument, ...]:
+    times = (*_texts_of(s.started_ms), *_texts_of(s.ended_ms))
+    if s.outcome == "finished":
+        value = b"" if s.result is None else b2a_base64(s.result, newline=False)
+        return s.queue, s.job_id, s.execution_id, s.worker, "finished", value, s.result_ttl, *times, ""
+    kept = _OUTCOMES.get(s.outcome)
+    if kept is None:
         raise ValueError(f"no outcome of a job: {s.outcome!r}; it is one of {', '.join(sorted(_OUTCOMES))}")
-    return (
-        s.queue,
-        s.job_id,
-        s.execution_id,
-        s.worker,
-        s.outcome,
-        b2a_base64(s.result, newline=False) if s.result is not None else b"",
-        pack_exception(s.exc_string),
-        s.result_ttl,
-        DEFAULT_FAILURE_TTL if s.failure_ttl is None else s.failure_ttl,
-        s.started_ms,
-        s.ended_ms,
-        s.retry,
-    )
+    if kept == "exc_string":
+        value = pack_exception(s.exc_string)
+    else:
+        value = b"" if s.result is None else b2a_base64(s.result, newline=False)
+    ttl = DEFAULT_FAILURE_TTL if s.failure_ttl is None else s.failure_ttl
+    return s.queue, s.job_id, s.execution_id, s.worker, s.outcome, value, ttl, *times, s.retry
 
 
 def _decode_settled(reply: Any) -> Settled:
-    said, status = texts(reply[:2])
-    return Settled(word(said, "settle", *_WORDS), status, int(reply[2]), bool(reply[3]))
+    said = _WORDS.get(reply[0]) or word(reply[0], "settle", *_WORDS.values())
+    return Settled(said, reply[1].decode(), reply[2], reply[3] == 1)
 
 
-def settle(keys: Keys, *, settlement: Settlement, now_ms: int = 0) -> Command[Settled]:
-    """End one execution: the script finish or fail, by the outcome."""
+def settle(
+    keys: Keys, *, settlement: Settlement, full: bool = True, tally: Tally = NO_TALLY, now_ms: int = 0
+) -> Command[Settled]:
+    """End one execution: the script finish or fail, by the outcome.
+
+    `full`: count it in the worker's hash, with `tally`. One that is not counted goes into the tally of a later call.
+    """
     name = "finish" if settlement.outcome == "finished" else "fail"
     declared = (keys.wip(settlement.queue),)
-    return call(name, keys, declared, _settlement_arguments(settlement), _decode_settled, now_ms=now_ms)
+    args = (*_settlement_arguments(settlement), tally_argument(full, tally))
+    return call(name, keys, declared, args, _decode_settled, now_ms=now_ms)
+
+
+_PLAINLY: Final = {
+    status.encode(): Settled("ok", status, 0, False)
+    for status in ("finished", "queued", "scheduled", "failed", "stopped", "gone")
+}
 
 
 def _decode_both(reply: Any) -> tuple[Settled, Claim]:
-    return _decode_settled(reply[:4]), decode_claim(reply[4])
+    said = reply[-1]
+    if isinstance(said, list):
+        settled = _decode_settled(said)
+    else:
+        settled = _PLAINLY.get(said) or _decode_settled([said, b"", 0, 0])
+    return settled, decode_claim(reply, -1)
 
 
 def settle_and_claim(
@@ -124,14 +164,26 @@ def settle_and_claim(
     executions: Sequence[str],
     lease_ms: int,
     pass_on: bool = False,
+    full: bool = True,
+    tally: Tally = NO_TALLY,
     now_ms: int = 0,
 ) -> Command[tuple[Settled, Claim]]:
-    """End one execution and take the next job, in one step."""
+    """End one execution and take the next job, in one step. `full` and `tally` as for `claim` and `settle`."""
     if settlement.worker != worker:
         raise ValueError("a worker settles its own executions only")
-    args = (*_settlement_arguments(settlement), *claim_arguments(queues, executions, lease_ms, pass_on))
-    declared = (keys.wip(settlement.queue),)
-    return call("settle_and_claim", keys, declared, args, _decode_both, now_ms=now_ms)
+    check_claim(queues, executions)
+    args = (
+        keys.prefix,
+        now_ms,
+        *_settlement_arguments(settlement),
+        tally_argument(full, tally),
+        lease_ms,
+        1 if pass_on else 0,
+        len(executions),
+        *executions,
+        *queues,
+    )
+    return Command("settle_and_claim", script("settle_and_claim"), (keys.wip(settlement.queue),), args, _decode_both)
 
 
 def _decode_reaped(reply: Any) -> Reaped:

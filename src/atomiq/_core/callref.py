@@ -11,15 +11,14 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 from atomiq._core.errors import InvalidArguments, InvalidFunction
 
 _LONGEST_ARGUMENT = 75
 
 
-@dataclass(frozen=True, slots=True)
-class FunctionRef:
+class FunctionRef(NamedTuple):
     """How a function is stored: a dotted name, or the name of a method and the (serialised) instance it belongs to."""
 
     name: str
@@ -36,8 +35,7 @@ def reference(func: Callable[..., Any] | str) -> FunctionRef:
     if isinstance(func, FunctionType):
         return FunctionRef(function_name(func))
     if isinstance(func, str):
-        check_dotted(func)
-        return FunctionRef(func)
+        return _dotted(func)
     if isinstance(func, type):
         name = f"{func.__module__}.{func.__qualname__}"
         raise TypeError(f"a class can't be enqueued: {name}; give a function that calls it")
@@ -53,6 +51,12 @@ def reference(func: Callable[..., Any] | str) -> FunctionRef:
         _check_module(type(func), func)
         return FunctionRef("__call__", func)
     raise TypeError(f"expected a function, a callable or the dotted name of one, not {type(func).__name__}: {func!r}")
+
+
+@lru_cache(maxsize=4096)
+def _dotted(name: str) -> FunctionRef:
+    check_dotted(name)
+    return FunctionRef(name)
 
 
 @lru_cache(maxsize=4096)

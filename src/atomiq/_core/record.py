@@ -6,6 +6,7 @@ so a job with one unreadable field can still be fetched, canceled and deleted.
 
 from __future__ import annotations
 
+import binascii
 import json
 import zlib
 from collections.abc import Callable, Mapping
@@ -14,7 +15,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias, TypeVar, overload
 
 from atomiq._core.errors import DeserializationError
-from atomiq._core.serial import DefaultSerializer, Serializer, dump_meta, pack, unpack
+from atomiq._core.serial import DefaultSerializer, Serializer, pack, unpack
 from atomiq._core.settings import CALLBACK_TIMEOUT, UNSERIALIZABLE_RETURN_VALUE_PAYLOAD
 from atomiq._core.timestamp import utcformat, utcparse
 from atomiq._core.ttl import parse_timeout
@@ -28,7 +29,8 @@ class NewJob:
     """A job as the enqueue command takes it.
 
     `fields` is the complete job hash except `status` and `enqueued_at`, which the script writes. `due_ms` 0 means now;
-    `call` names the enqueue call, so that sending it twice enqueues once.
+    `call` names the enqueue call, so that sending it twice enqueues once. It is empty when the id was made for this
+    very call, and names it well enough.
     """
 
     id: str
@@ -103,6 +105,13 @@ def _read_exception(raw: bytes) -> str:
         return _read_text(raw)
 
 
+def _read_packed(raw: bytes) -> str:
+    try:
+        return _read_exception(binascii.a2b_base64(raw))
+    except binascii.Error:
+        return _read_text(raw)
+
+
 def _time() -> Field[datetime | None]:
     return Field(utcparse, None)
 
@@ -154,7 +163,10 @@ class JobRecord:
     retries_done: Field[int] = Field(int, 0)
     repeats_done: Field[int] = Field(int, 0)
     on_abandoned = _text()
+    executor = _text()
     progress = _text()
+    last_death: Field[str | None] = Field(_read_packed, None)
+    """How the process of an earlier run was killed; base64 of what exc_info holds, as the result stream has it."""
 
     _data: Field[bytes | None] = Field(unpack, None, "data")
     _status: Field[str | None] = Field(_read_text, None, "status")
@@ -250,6 +262,10 @@ def _write_plain(value: Value | None) -> Value | None:
     return value
 
 
+def _write_packed(value: str | None) -> Value | None:
+    return None if value is None else binascii.b2a_base64(zlib.compress(value.encode()), newline=False)
+
+
 def _write_webhooks(value: list[Any]) -> str | None:
     return json.dumps([each if isinstance(each, dict) else each.to_dict() for each in value]) if value else None
 
@@ -283,12 +299,14 @@ WRITERS: Final[dict[str, tuple[str, Callable[[Any], Value | None]]]] = {
     "allow_dependency_failures": ("allow_dependency_failures", _write_flag),
     "enqueue_at_front": ("enqueue_at_front", _write_flag),
     "on_abandoned": ("on_abandoned", _write_filled),
+    "executor": ("executor", _write_filled),
     "progress": ("progress", _write_plain),
     "webhooks": ("webhooks", _write_webhooks),
     "attempts": ("attempts", _write_plain),
     "abandonments": ("abandoned", _write_plain),
     "retries_done": ("retries_done", _write_plain),
     "repeats_done": ("repeats_done", _write_plain),
+    "last_death": ("last_death", _write_packed),
     "_data": ("data", lambda value: None if value is None else pack(value)),
     "_status": ("status", _write_plain),
     "_dependency_ids": ("dependency_ids", _write_list),
@@ -297,57 +315,3 @@ WRITERS: Final[dict[str, tuple[str, Callable[[Any], Value | None]]]] = {
     "meta": ("meta", _write_plain),
 }
 """Attribute -> hash field and how its value is written; None means that the field is left out."""
-
-_ALWAYS: Final[dict[str, Value]] = {
-    "created_at": "",
-    "data": b"",
-    "success_callback_name": "",
-    "failure_callback_name": "",
-    "stopped_callback_name": "",
-    "started_at": "",
-    "ended_at": "",
-    "last_heartbeat": "",
-    "worker_name": "",
-    "group_id": "",
-}
-"""Fields that RQ writes in every hash. Without last_heartbeat an RQ worker takes the job for deleted."""
-
-OF_ONE_RUN: Final = frozenset({"status", "enqueued_at", "call", "attempts", "abandoned", "settled", "due", "stop"})
-"""Fields that belong to one stay of the job on the server and are never carried into the next enqueue."""
-_NOT_PLAIN: Final = frozenset({"meta", "_result"})
-
-
-def write_fields(record: JobRecord) -> dict[str, Value]:
-    """The complete job hash of a record: what was read, overwritten by what was set.
-
-    Raises:
-        UnserializableArguments: a ValueError; meta can't be serialised.
-    """
-    fields = _ALWAYS.copy()
-    for raw_key, raw in record.raw.items():
-        fields[raw_key.decode()] = raw
-    mine = record.__dict__
-    for name, value in mine.items():
-        if name in WRITERS and name not in _NOT_PLAIN:
-            key, write = WRITERS[name]
-            text = write(value)
-            if text is None:
-                fields.pop(key, None)
-            else:
-                fields[key] = text
-    dependency_ids = mine.get("_dependency_ids")
-    if dependency_ids:
-        fields["dependency_id"] = dependency_ids[0]
-    if "meta" in mine:
-        fields.pop("meta", None)
-        if mine["meta"]:
-            fields["meta"] = dump_meta(record.serializer, mine["meta"])
-    return fields
-
-
-def write_new(record: JobRecord) -> dict[str, Value]:
-    """The fields of a NewJob: without those that the script writes or that belong to an earlier run."""
-    fields = write_fields(record)
-    for key in OF_ONE_RUN & fields.keys():
-        del fields[key]
-    return fields

@@ -9,13 +9,18 @@ import json
 import pickle
 import zlib
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, runtime_checkable
+from functools import lru_cache
+from typing import Any, Final, Protocol, runtime_checkable
 
 from atomiq._core.callref import import_attribute
 from atomiq._core.errors import DeserializationError, UnserializableArguments
 from atomiq._core.settings import COMPRESS_ABOVE
 
 _ZLIB_FIRST_BYTE = 0x78
+_FRAME_BEGINS: Final = b"\x80\x05\x95"
+_FRAME_AT: Final = 11
+_TUPLE_OPCODES: Final = b"\x85\x86\x87t"
+_MEMOIZE: Final = 0x94
 
 
 @runtime_checkable
@@ -65,7 +70,7 @@ def resolve_serializer(serializer: Serializer | type[Serializer] | str | None = 
         NotImplementedError: the object lacks `dumps` or `loads`.
         InvalidFunction: a ValueError; the dotted name can't be imported.
     """
-    if not serializer:
+    if not serializer or serializer is DefaultSerializer:
         return DefaultSerializer
     found: Any = serializer
     if isinstance(serializer, str):
@@ -85,11 +90,36 @@ def dump_call(
         UnserializableArguments: a ValueError; names the argument that can't be serialised.
     """
     try:
+        if instance is None and (serializer is DefaultSerializer or serializer is PickleSerializer):
+            return _pickled_call(name, args, kwargs)
         return serializer.dumps((name, instance, args, kwargs))
     except Exception as error:
         culprit = _culprit(serializer, instance, args, kwargs)
         problem = f"{type(error).__name__}: {error}"
         raise UnserializableArguments(f"{name}: {culprit} can't be serialised: {problem}") from error
+
+
+def _pickled_call(name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bytes:
+    """`pickle.dumps((name, None, args, kwargs))` in 9 to 13 bytes less, and quicker.
+
+    A hash is only compact on the server while each value has 64 bytes at most, so every byte of a small call counts.
+    Left out is what no reader needs: the length of the frame, and the numbering of objects that nothing refers to.
+    """
+    dumped = pickle.dumps((None, args, kwargs) if kwargs else (None, args), 5)
+    head = _call_head(name)
+    if head and dumped.startswith(_FRAME_BEGINS) and int.from_bytes(dumped[3:11], "little") == len(dumped) - _FRAME_AT:
+        if kwargs:
+            return head + dumped[_FRAME_AT:-3] + b"t."
+        numbered = dumped[-4] == _MEMOIZE and dumped[-5] in _TUPLE_OPCODES
+        return head + dumped[_FRAME_AT : -4 if numbered else -3] + b"}t."
+    return pickle.dumps((name, None, args, kwargs), 5)
+
+
+@lru_cache(maxsize=4096)
+def _call_head(name: str) -> bytes:
+    """The pickle of a call up to its name; empty for a name that needs another form."""
+    encoded = name.encode("utf-8", "surrogatepass")
+    return b"\x80\x05(\x8c%c%b" % (len(encoded), encoded) if len(encoded) < 256 else b""
 
 
 def dump_meta(serializer: Serializer, meta: Mapping[str, Any]) -> bytes:

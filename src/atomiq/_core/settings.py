@@ -20,13 +20,15 @@ DEFAULT_LOGGING_DATE_FORMAT: Final = "%H:%M:%S"
 DEFAULT_LOGGING_FORMAT: Final = "%(asctime)s %(message)s"
 UNSERIALIZABLE_RETURN_VALUE_PAYLOAD: Final = "Unserializable return value"
 
+EXECUTORS: Final = ("process", "fork", "spawn", "thread", "async", "inline")
+"""The ways to run a job."""
 DEFAULT_LEASE: Final = 30.0
 """How long a worker may be silent before what it runs is taken from it; it reports every third of it."""
 DEFAULT_MAX_ABANDONED: Final = 3
 """A job that lost its worker this often is failed instead of run again."""
 DEFAULT_ABANDONED: Final = "retry"
 """What becomes of a job whose worker went away: 'retry' (run again) or 'fail' (RQ)."""
-SAFETY_CHECK: Final = 5.0
+SAFETY_CHECK: Final = 7.0
 """An idle worker looks by itself this often."""
 QUICK_SAFETY_CHECK: Final = 0.25
 """The same while producers that don't ring the bell (RQ's) are about."""

@@ -68,6 +68,7 @@ MOVES: Final[tuple[Move, ...]] = (
         "fail", ("started",), ("failed", "stopped", "scheduled", "queued", "gone"), "by the retry rule; failure_ttl=0"
     ),
     Move("release", ("started",), ("queued",), "given back by the owner; the attempt doesn't count"),
+    Move("give_back", ("started",), ("queued",), "claimed ahead and never started; the attempt doesn't count"),
     Move("reap", ("started",), ("queued", "scheduled", "failed", "stopped", "gone"), "the lease is over"),
     Move("cancel", (*_ANY_RESTING[:-1], "started"), ("canceled",), "from anywhere but canceled"),
     Move("requeue", ("finished", "failed", "stopped", "canceled", "deferred", "scheduled"), ("queued",), "by the user"),

@@ -15,4 +15,6 @@ end
 leave(a_id, job.status, job.origin)
 redis.call('SADD', key_queues(), key_queue(job.origin))
 open_execution(job.origin, a_id, a_execution, a_worker, a_lease, (tonumber(job.attempts or '') or 0) + 1, NOW)
+redis.call('PERSIST', k_job)
+redis.call('PEXPIRE', key_worker_executions(a_worker), a_lease + 60000)
 return { 'ok', NOW }

@@ -1,9 +1,10 @@
 """A script as the server gets it: its own text, the shared functions that it uses, and locals for its keys and
 arguments.
 
-Only functions that are named in the text, or in another one that is, are put in: a script creates its functions anew
-on every call, so each one that isn't needed costs time on the server. The key functions are made from
-`_core.keys.Keys`, so that Python and Lua can't differ about a name.
+A script creates its functions anew on every call, so each one costs time on the server whether it is called or not.
+Therefore only those that are named in the text, or in another one that is, are put in; what is a single expression is
+put in where it is called (`atomiq._lua.inline`); and what most calls don't need is asked for as `rare('name')`, which
+creates it then. The key functions are made from `_core.keys.Keys`, so that Python and Lua can't differ about a name.
 """
 
 from __future__ import annotations
@@ -17,12 +18,21 @@ from importlib import resources
 
 from atomiq._core.errors import ScriptError
 from atomiq._core.keys import Keys
-from atomiq._lua.header import Argument, Header, parse_header
+from atomiq._lua.header import Header, parse_header
+from atomiq._lua.inline import Inlined, expression_of, put_in_expressions, put_in_statements, statements_of
 
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _START = re.compile(r"^local (?:function )?([A-Za-z_][A-Za-z0-9_]*)")
+_RARE = re.compile(r"\brare\('(\w+)'\)")
 _LIBRARY = ("clock", "place", "dependants", "erase", "promotion", "claiming", "settling")
 """In the order in which they are put in: a function may use those of its own file above it, and of files before it."""
+
+_CLOCK = """local NOW = ARGV[2] + 0
+if NOW == 0 then
+  local time = redis.call('TIME')
+  NOW = time[1] * 1000 + (time[2] - time[2] % 1000) / 1000
+end"""
+"""`now` as an argument is for tests; 0 means the server's own clock, the only one that counts in production."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,12 +106,26 @@ def _key_functions() -> dict[str, str]:
     return functions
 
 
-def _needed(text: str) -> list[str]:
+@cache
+def _expressions() -> dict[str, Inlined]:
+    found = {name: expression_of(text) for name, text in _library().items()}
+    return {name: inlined for name, inlined in found.items() if inlined is not None}
+
+
+@cache
+def _statements() -> dict[str, Inlined]:
+    found = {name: statements_of(text) for name, text in _library().items()}
+    return {name: inlined for name, inlined in found.items() if inlined is not None}
+
+
+def _needed(text: str, *, at_once: bool = False) -> list[str]:
+    """The shared functions that a text uses, itself or through others; `at_once`: without those it asks for as rare."""
     library = _library()
     found: set[str] = set()
     open_texts = [text]
     while open_texts:
-        for word in set(_WORD.findall(open_texts.pop())):
+        current = open_texts.pop()
+        for word in set(_WORD.findall(_RARE.sub("rare", current) if at_once else current)):
             if word in library and word not in found:
                 found.add(word)
                 open_texts.append(library[word])
@@ -109,19 +133,42 @@ def _needed(text: str) -> list[str]:
 
 
 def _compose(header: Header, code: str) -> str:
-    lines = ["local P = ARGV[1]"]
-    lines += [_library()[name] for name in _needed(code + " clock")]
-    lines += [f"local k_{key} = KEYS[{number}]" for number, key in enumerate(header.keys, 1)]
-    lines += [_argument(argument, number) for number, argument in enumerate(header.args, 3)]
+    library = _library()
+    needed, at_once = _needed(code), _needed(code, at_once=True)
+    asked = set(_RARE.findall("\n".join([code, *(library[name] for name in needed)])))
+    lines = ["local P, call, format = ARGV[1], redis.call, string.format"]
+    if not asked:
+        lines += [library[name] for name in needed if name not in _expressions()]
+        text = "\n".join([*lines, *_locals(header, code), code])
+    else:
+        inlined = _expressions().keys() | _statements().keys()
+        hot = [library[name] for name in at_once if name not in inlined]
+        defined = {name for name in at_once if name not in inlined}
+        later = [name for name in needed if name not in defined and name not in _expressions()]
+        lines += ["local rare", *(put_in_statements(text, _statements()) for text in hot)]
+        entries = ", ".join(f"{name} = {name}" for name in needed if name in asked)
+        lines += ["rare = function(name)", *(library[name] for name in later), f"return ({{ {entries} }})[name]", "end"]
+        text = "\n".join([*lines, *_locals(header, code), put_in_statements(code, _statements())])
+    return put_in_expressions(text, _expressions()).replace("redis.call(", "call(") + "\n"
+
+
+def _locals(header: Header, code: str) -> list[str]:
+    """Keys and arguments by their names in the header, lists as the last, and the time."""
+    lines = [f"local k_{key} = KEYS[{number}]" for number, key in enumerate(header.keys, 1)]
+    single = [argument for argument in header.args if argument.kind not in ("some", "list")]
+    if single:
+        lines.append(
+            f"local {', '.join(f'a_{argument.name}' for argument in single)} = unpack(ARGV, 3, {len(single) + 2})"
+        )
+    lines += [f"a_{argument.name} = a_{argument.name} + 0" for argument in single if argument.kind == "int"]
+    lines += [f"a_{argument.name} = a_{argument.name} == '1'" for argument in single if argument.kind == "flag"]
+    before = str(len(single) + 2)
+    for argument in header.args[len(single) :]:
+        name, last = f"a_{argument.name}", "#ARGV"
+        if argument.kind == "some":
+            last = f"{before} + a_{single[-1].name}"
+        lines.append(f"local {name} = {{}} for i = {before} + 1, {last} do {name}[i - {before}] = ARGV[i] end")
+        before = f"({last})"
     if re.search(r"\bNOW\b", code):
-        lines.append("local NOW = clock(ARGV[2])")
-    return "\n".join([*lines, code]) + "\n"
-
-
-def _argument(argument: Argument, number: int) -> str:
-    local = f"local a_{argument.name}"
-    if argument.kind == "int":
-        return f"{local} = tonumber(ARGV[{number}])"
-    if argument.kind == "list":
-        return f"{local} = {{}} for i = {number}, #ARGV do a_{argument.name}[i - {number - 1}] = ARGV[i] end"
-    return f"{local} = ARGV[{number}]"
+        lines.append(_CLOCK)
+    return lines

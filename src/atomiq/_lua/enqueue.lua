@@ -2,39 +2,94 @@
 -- from: gone created queued deferred scheduled finished failed stopped canceled
 -- to: queued deferred scheduled
 -- keys: queues
--- args: unique:int group count:int jobs:list
+-- args: unique:int group jobs:list
 -- says: ok exists busy forbidden
 -- cost: O(jobs + dependencies); LREM, O(queue), only for an id that waits in a queue already and is put to its front
-local jobs, in_batch, at = {}, {}, 1
-for _ = 1, a_count do
-  local j = { id = a_jobs[at], queue = a_jobs[at + 1], call = a_jobs[at + 2], front = a_jobs[at + 3] == '1',
+-- The jobs come in blocks of alike ones, which say once what they share: how many they are, queue, call, front, due, ttl,
+-- allow_failure, dependencies, names of the fields. Then the id of each, with the values of its fields.
+local blocks, jobs, in_batch, keys, at = {}, {}, {}, {}, 1
+local plain = true -- new ids only, each once, into their queue at once
+while a_jobs[at] do
+  local b = { count = tonumber(a_jobs[at]), queue = a_jobs[at + 1], call = a_jobs[at + 2], front = a_jobs[at + 3] == '1',
     due = tonumber(a_jobs[at + 4]), ttl = tonumber(a_jobs[at + 5]), allow_failure = a_jobs[at + 6] == '1', waits_for = {} }
   local dependencies = tonumber(a_jobs[at + 7])
-  for i = 1, dependencies do j.waits_for[i] = a_jobs[at + 7 + i] end
+  for i = 1, dependencies do b.waits_for[i] = a_jobs[at + 7 + i] end
   at = at + 8 + dependencies
-  local fields = tonumber(a_jobs[at])
-  j.first, j.last = at + 1, at + fields
-  at = j.last + 1
-  local there = redis.call('HMGET', key_job(j.id), 'status', 'call', 'origin', 'group_id')
-  j.was, j.origin, j.group = there[1], there[3] or j.queue, there[4]
-  j.repeated = there[2] and there[2] == j.call -- this very call was carried out before
-  if not j.repeated then
-    if a_unique == 1 and (j.was or in_batch[j.id]) then return { 'exists', j.id } end
-    if j.was == 'started' then return { 'busy', j.id } end
+  b.names, b.width = at, tonumber(a_jobs[at])
+  b.ids = at + b.width + 1
+  at = b.ids + b.count * (b.width + 1)
+  blocks[#blocks + 1] = b
+  if b.front or b.due > 0 or b.ttl > 0 or dependencies > 0 then plain = false end
+  for first = b.ids, at - 1, b.width + 1 do
+    local id = a_jobs[first]
+    if in_batch[id] then plain = false end
+    in_batch[id] = true
+    keys[#keys + 1] = key_job(id)
   end
-  -- Of an id that comes twice the last one counts, and the other never was.
-  in_batch[j.id] = j
-  jobs[#jobs + 1] = j
+end
+-- Who waits to be freed by an earlier run of a job can't be told apart later from who waits for the next one.
+keys[#keys + 1] = key_freeing()
+for first = 1, plain and #keys or 0, 1000 do
+  if redis.call('EXISTS', unpack(keys, first, math.min(first + 999, #keys))) > 0 then plain = false end
+end
+if not plain then
+  in_batch = {}
+  for _, b in ipairs(blocks) do
+    for first = b.ids, b.ids + (b.count - 1) * (b.width + 1), b.width + 1 do
+      local id = a_jobs[first]
+      local there = redis.call('HMGET', key_job(id), 'status', 'call', 'origin', 'group_id')
+      local j = { id = id, block = b, first = first, was = there[1], origin = there[3] or b.queue, group = there[4] }
+      -- This very call was carried out before. A call without a token is the only one that knows the id.
+      j.repeated = j.was and (b.call == '' or there[2] == b.call)
+      if not j.repeated then
+        if a_unique == 1 and (j.was or in_batch[id]) then return { 'exists', id } end
+        if j.was == 'started' then return { 'busy', id } end
+      end
+      -- Of an id that comes twice the last one counts, and the other never was.
+      in_batch[id] = j
+      jobs[#jobs + 1] = j
+    end
+  end
 end
 -- An ACL that allows some of the commands only would break the writes off half-way. Servers before Redis 7 can't be asked.
 if redis.acl_check_cmd then
-  local key = key_job(jobs[1].id)
-  for _, verb in ipairs({ 'HSET', 'SADD', 'RPUSH', 'LPUSH', 'ZADD', 'EXPIRE', 'DEL' }) do
-    if not redis.acl_check_cmd(verb, key) then return { 'forbidden', verb } end
+  local verbs = plain and { 'HSET', 'SADD', 'RPUSH', 'ZADD' } or { 'HSET', 'SADD', 'RPUSH', 'LPUSH', 'ZADD', 'EXPIRE', 'DEL' }
+  for _, verb in ipairs(verbs) do
+    if not redis.acl_check_cmd(verb, keys[1]) then return { 'forbidden', verb } end
   end
 end
 -- writes below
-local now_iso, reply, rings = iso(NOW), { 'ok', NOW }, {}
+local now_iso, rings = iso(NOW), {}
+
+-- What most calls are: nothing to look at any more, and one row of arguments serves a whole block.
+if plain then
+  local n = 0
+  for _, b in ipairs(blocks) do
+    local row, ids = { '', 'status', 'queued', 'enqueued_at', now_iso }, {}
+    if b.call ~= '' then row[6], row[7] = 'call', b.call end
+    local before = #row
+    for f = 1, b.width do row[before + 2 * f - 1], row[before + 2 * f] = a_jobs[b.names + f], '' end
+    for i = 1, b.count do
+      local first = b.ids + (i - 1) * (b.width + 1)
+      n = n + 1
+      row[1], ids[i] = keys[n], a_jobs[first]
+      for f = 1, b.width do row[before + 2 * f] = a_jobs[first + f] end
+      redis.call('HSET', unpack(row))
+    end
+    for first = 1, b.count, 1000 do
+      local last = math.min(first + 999, b.count)
+      redis.call('RPUSH', key_queue(b.queue), unpack(ids, first, last))
+      if a_group ~= '' then redis.call('SADD', key_group(a_group), unpack(ids, first, last)) end
+    end
+    rings[b.queue] = true
+  end
+  if a_group ~= '' then redis.call('SADD', key_groups(), a_group) end
+  for queue in pairs(rings) do
+    redis.call('SADD', k_queues, key_queue(queue))
+    ring(queue)
+  end
+  return { 'ok', NOW, 'queued' }
+end
 
 -- Who still waits to be freed by an earlier run of one of these, or of one that these will wait for, goes on first: later they
 -- could not be told apart. That may be one of these as well.
@@ -42,69 +97,76 @@ if redis.call('EXISTS', key_freeing()) == 1 then
   for _, j in ipairs(jobs) do
     if not j.repeated then
       settle_dependants(j.id, NOW)
-      for _, dependency in ipairs(j.waits_for) do settle_dependants(dependency, NOW) end
+      for _, dependency in ipairs(j.block.waits_for) do settle_dependants(dependency, NOW) end
     end
   end
   for _, j in ipairs(jobs) do j.was = redis.call('HGET', key_job(j.id), 'status') end
 end
 
 -- Make room for a job whose id is there already. One that waits in the right place keeps it.
-local function replace(j)
+local function replace(j, b)
   if not j.was then return false end
-  local stays = j.was == 'queued' and j.origin == j.queue and not j.front and #j.waits_for == 0 and j.due == 0
+  local stays = j.was == 'queued' and j.origin == b.queue and not b.front and #b.waits_for == 0 and b.due == 0
   if not stays then leave(j.id, j.was, j.origin) end
   redis.call('DEL', key_job(j.id), key_dependencies(j.id))
   return stays
 end
 
 -- The dependencies that the job must wait for. One that comes later in the same call isn't there yet, but will be.
-local function open_dependencies(j)
+local function open_dependencies(j, b)
   local open = {}
-  for _, dependency in ipairs(j.waits_for) do
+  for _, dependency in ipairs(b.waits_for) do
     local beside = in_batch[dependency]
-    if dependency ~= j.id and ((beside and not beside.repeated) or not is_met(dependency, j.allow_failure)) then
+    if dependency ~= j.id and ((beside and not beside.repeated) or not is_met(dependency, b.allow_failure)) then
       open[#open + 1] = dependency
     end
   end
   return open
 end
 
-local function defer(j, open)
-  redis.call('HSET', key_job(j.id), 'status', 'deferred', 'call', j.call, 'due', j.due, unpack(a_jobs, j.first, j.last))
-  redis.call('ZADD', key_deferred(j.queue), seconds(NOW), j.id)
+local function write(j, b, ...)
+  local row = { ... }
+  if b.call ~= '' then row[#row + 1], row[#row + 2] = 'call', b.call end
+  for f = 1, b.width do row[#row + 1], row[#row + 2] = a_jobs[b.names + f], a_jobs[j.first + f] end
+  redis.call('HSET', key_job(j.id), unpack(row))
+end
+
+local function defer(j, b, open)
+  write(j, b, 'status', 'deferred', 'due', b.due)
+  redis.call('ZADD', key_deferred(b.queue), seconds(NOW), j.id)
   redis.call('DEL', key_unmet(j.id), key_dependencies(j.id))
   for _, dependency in ipairs(open) do
     redis.call('SADD', key_dependents(dependency), j.id)
     redis.call('SADD', key_unmet(j.id), dependency)
   end
-  for _, dependency in ipairs(j.waits_for) do redis.call('SADD', key_dependencies(j.id), dependency) end
+  for _, dependency in ipairs(b.waits_for) do redis.call('SADD', key_dependencies(j.id), dependency) end
   bound_unmet(j.id)
   return 'deferred'
 end
 
-local function place(j)
-  local stays, open = replace(j), open_dependencies(j)
-  if #open > 0 then return defer(j, open) end
-  local key = key_job(j.id)
-  if j.due > 0 then
-    redis.call('HSET', key, 'status', 'scheduled', 'call', j.call, unpack(a_jobs, j.first, j.last))
-    redis.call('ZADD', key_scheduled(j.queue), seconds(j.due), j.id)
-    if redis.call('ZRANGE', key_scheduled(j.queue), 0, 0)[1] == j.id then rings[j.queue] = true end
+local function place(j, b)
+  local stays, open = replace(j, b), open_dependencies(j, b)
+  if #open > 0 then return defer(j, b, open) end
+  if b.due > 0 then
+    write(j, b, 'status', 'scheduled')
+    redis.call('ZADD', key_scheduled(b.queue), seconds(b.due), j.id)
+    if redis.call('ZRANGE', key_scheduled(b.queue), 0, 0)[1] == j.id then rings[b.queue] = true end
     return 'scheduled'
   end
-  redis.call('HSET', key, 'status', 'queued', 'enqueued_at', now_iso, 'call', j.call, unpack(a_jobs, j.first, j.last))
-  if not stays then push(j.queue, j.id, j.front) end
-  rings[j.queue] = true
+  write(j, b, 'status', 'queued', 'enqueued_at', now_iso)
+  if not stays then push(b.queue, j.id, b.front) end
+  rings[b.queue] = true
   return 'queued'
 end
 
 for _, j in ipairs(jobs) do
+  local b = j.block
   if j.repeated then
     j.word = 'already'
   elseif in_batch[j.id] == j then
-    rings[j.queue] = rings[j.queue] or false
-    j.word = place(j)
-    if j.ttl > 0 then keep_for(key_job(j.id), j.ttl) end
+    rings[b.queue] = rings[b.queue] or false
+    j.word = place(j, b)
+    if b.ttl > 0 then keep_for(key_job(j.id), b.ttl) end
     if is_set(j.group) and redis.call('HGET', key_job(j.id), 'group_id') ~= j.group then
       redis.call('SREM', key_group(j.group), j.id)
     end
@@ -114,6 +176,7 @@ for _, j in ipairs(jobs) do
     end
   end
 end
+local reply = { 'ok', NOW }
 for i, j in ipairs(jobs) do reply[i + 2] = in_batch[j.id].word end
 for queue, wake in pairs(rings) do
   redis.call('SADD', k_queues, key_queue(queue))

@@ -2,9 +2,14 @@
 -- from: started
 -- to: finished scheduled queued gone
 -- keys: wip
--- args: queue id execution worker outcome result exception result_ttl:int failure_ttl:int started:int ended:int retry
+-- args: queue id execution worker outcome value ttl:int started started_at ended ended_at retry tally
 -- says: ok already not_yours gone
 -- cost: O(freed), at most 100 dependants a call
+local alone = redis.call('EXISTS', key_dependents(a_id), key_dependencies(a_id)) == 0
+local full = a_tally ~= ''
 -- writes below
-return finish_job({ queue = a_queue, id = a_id, execution = a_execution, worker = a_worker, result = a_result,
-  result_ttl = a_result_ttl, started = a_started, ended = a_ended }, NOW)
+if full then count_tally(a_worker, a_execution, a_tally) end
+local word, status, freed, more = finish_job(a_queue, a_id, a_execution, a_worker, a_value, a_ttl, a_started, a_started_at,
+  a_ended, a_ended_at, full, alone, NOW)
+if word == 'ok' then redis.call('HDEL', key_worker_executions(a_worker), a_execution) end
+return { word, status, freed, more }

@@ -12,7 +12,8 @@ _FIELDS = ("from", "to", "keys", "args", "says", "cost")
 
 @dataclass(frozen=True, slots=True)
 class Argument:
-    """One argument: `kind` is `str` (opaque), `int`, or `list` (all the rest; only as the last)."""
+    """One argument: `kind` is `str` (opaque), `int`, `flag` (0 or 1), `some` (as many as the argument before it says),
+    or `list` (all the rest; only as the last)."""
 
     name: str
     kind: str
@@ -51,8 +52,9 @@ def parse_header(name: str, text: str) -> Header:
     if missing:
         raise ScriptError(f"{name}.lua: the header lacks {', '.join(missing)}")
     args = tuple(_parse_argument(name, word) for word in fields["args"].split())
-    if any(argument.kind == "list" for argument in args[:-1]):
-        raise ScriptError(f"{name}.lua: only the last argument may be a list")
+    kinds = [argument.kind for argument in args]
+    if "list" in kinds[:-1] or kinds[-2:].count("some") < kinds.count("some"):
+        raise ScriptError(f"{name}.lua: only the last argument may be a list, with a counted one before it")
     return Header(
         name=name,
         summary=lines[0][len(title) :],
@@ -67,6 +69,6 @@ def parse_header(name: str, text: str) -> Header:
 
 def _parse_argument(script: str, word: str) -> Argument:
     name, _, kind = word.partition(":")
-    if kind not in ("", "int", "list"):
-        raise ScriptError(f"{script}.lua: argument {word!r} is neither :int nor :list")
+    if kind not in ("", "int", "flag", "some", "list"):
+        raise ScriptError(f"{script}.lua: argument {word!r} is none of :int, :flag, :some and :list")
     return Argument(name, kind or "str")

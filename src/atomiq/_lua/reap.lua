@@ -12,7 +12,7 @@ local requeued, retried, failed, dropped = {}, {}, {}, 0
 local function give_up(id, execution, text, status, ttl)
   redis.call('HSET', key_job(id), 'ended_at', iso(NOW))
   redis.call('HDEL', key_job(id), 'abandoned')
-  record(id, 2, '', ttl, '', text, execution, 0, NOW)
+  record(id, '2', '', ttl, 'exc_string', text, execution, '', moment(NOW))
   bury(id, a_queue, status, ttl, NOW)
   failed[#failed + 1] = id
 end

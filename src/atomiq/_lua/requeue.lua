@@ -15,7 +15,7 @@ if a_registry ~= '' and not redis.call('ZSCORE', a_registry, a_id) then return {
 settle_dependants(a_id, NOW)
 leave(a_id, job.status, job.origin)
 redis.call('HSET', k_job, 'started_at', '', 'ended_at', '')
-redis.call('HDEL', k_job, 'exc_info', 'due', 'abandoned')
+redis.call('HDEL', k_job, 'exc_info', 'due', 'abandoned', 'last_death')
 redis.call('PERSIST', k_job)
 put(a_id, job.origin, nil, a_front == 1, NOW)
 local ttl = tonumber(job.ttl or '')

@@ -2,16 +2,25 @@
 -- from: started queued scheduled
 -- to: finished failed stopped scheduled queued started gone
 -- keys: wip
--- args: queue id execution worker outcome result exception result_ttl:int failure_ttl:int started:int ended:int retry lease:int pass_on:int wanted:int rest:list
+-- args: queue id execution worker outcome value ttl:int started started_at ended ended_at retry tally lease:int pass_on:flag wanted:int executions:some queues:list
 -- says: ok already not_yours gone empty suspended
 -- cost: O(queues + jobs + promoted + freed), each bounded by 100 a call
-local executions, queues = {}, {}
-for i = 1, a_wanted do executions[i] = a_rest[i] end
-for i = a_wanted + 1, #a_rest do queues[#queues + 1] = a_rest[i] end
-local s = { queue = a_queue, id = a_id, execution = a_execution, worker = a_worker, outcome = a_outcome, result = a_result,
-  exception = a_exception, result_ttl = a_result_ttl, failure_ttl = a_failure_ttl, started = a_started, ended = a_ended,
-  retry = a_retry }
+-- What is rare and has to be known, in one look: dependants, dependencies, a worker or queue that is to take nothing.
+local common = redis.call('EXISTS', key_dependents(a_id), key_dependencies(a_id), key_suspended(), key_paused()) == 0
+local full = a_tally ~= ''
+hint_iso(a_ended, a_ended_at)
 -- writes below
-local settled = a_outcome == 'finished' and finish_job(s, NOW) or fail_job(s, NOW)
-return { settled[1], settled[2], settled[3], settled[4],
-  claim_jobs(a_worker, a_lease, executions, queues, a_pass_on == 1, NOW) }
+if full then count_tally(a_worker, a_execution, a_tally) end
+local word, status, freed, more
+if a_outcome == 'finished' then
+  word, status, freed, more = finish_job(a_queue, a_id, a_execution, a_worker, a_value, a_ttl, a_started, a_started_at, a_ended,
+    a_ended_at, full, common, NOW)
+else
+  word, status, freed, more = rare('fail_job')({ queue = a_queue, id = a_id, execution = a_execution, worker = a_worker,
+    outcome = a_outcome, value = a_value, ttl = a_ttl, started = a_started, started_at = a_started_at, ended = a_ended,
+    ended_at = a_ended_at, retry = a_retry, full = full }, NOW)
+end
+local reply = claim_jobs(a_worker, a_lease, a_executions, a_queues, a_pass_on, full, NOW, word == 'ok' and a_execution, common)
+-- Last comes what the settlement says; most say no more than the status.
+reply[#reply + 1] = word == 'ok' and freed == 0 and more == 0 and status or { word, status, freed, more }
+return reply

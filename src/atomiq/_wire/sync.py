@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -10,6 +11,7 @@ import redis.exceptions as redis_errors
 
 from atomiq._commands.base import Command
 from atomiq._core.keys import Keys
+from atomiq._wire.packed import ask, ask_in_turn, is_ordinary
 from atomiq._wire.pipe import queue_command
 from atomiq._wire.prefixes import prefix_of
 from atomiq._wire.siblings import address_of, binary_sibling, check_client
@@ -23,12 +25,13 @@ _stores: WeakKeyDictionary[Any, Store] = WeakKeyDictionary()
 class Store:
     """A server as atomiq sees it: a connection and the names of its keys."""
 
-    __slots__ = ("__weakref__", "_binary", "connection", "keys")
+    __slots__ = ("__weakref__", "_binary", "_ordinary", "connection", "keys")
 
     def __init__(self, connection: redis.Redis) -> None:
         self.connection = connection
         self.keys = Keys(prefix_of(connection))
         self._binary = binary_sibling(connection)
+        self._ordinary = is_ordinary(self._binary)
 
     @classmethod
     def of(cls, connection: redis.Redis) -> Store:
@@ -52,19 +55,38 @@ class Store:
         Raises errors of atomiq's tree: ServerUnavailable, ServerReadOnly, ServerOutOfMemory, PermissionDenied,
         ScriptError, and what the command's own decoder raises.
         """
-        script = command.script
-        send: Any = self._binary.execute_command  # untyped in redis-py
         try:
-            if script is None:
-                reply = send(command.name, *command.args)
+            if command.script is not None and self._ordinary:
+                reply = ask(self._binary.connection_pool, command)
             else:
-                try:
-                    reply = send("EVALSHA", script.sha, len(command.keys), *command.keys, *command.args)
-                except redis_errors.NoScriptError:
-                    reply = send("EVAL", script.body, len(command.keys), *command.keys, *command.args)
+                reply = self._execute(command)
         except redis_errors.RedisError as error:
             raise translated(error, command.name, address_of(self.connection)) from error
         return command.decode(reply)
+
+    def run_in_turn(self, commands: Iterable[Command[R]]) -> Iterator[R]:
+        """Send scripts' commands one after the other and decode their replies. The first error is the end.
+
+        The next command is made and packed, and the last reply is with the caller, while the server works on another
+        one. Raises what `run` raises.
+        """
+        if not self._ordinary:
+            yield from map(self.run, commands)
+            return
+        try:
+            yield from ask_in_turn(self._binary.connection_pool, commands)
+        except redis_errors.RedisError as error:
+            raise translated(error, "EVALSHA", address_of(self.connection)) from error
+
+    def _execute(self, command: Command[Any]) -> Any:
+        script = command.script
+        send: Any = self._binary.execute_command  # untyped in redis-py
+        if script is None:
+            return send(command.name, *command.args)
+        try:
+            return send("EVALSHA", script.sha, len(command.keys), *command.keys, *command.args)
+        except redis_errors.NoScriptError:
+            return send("EVAL", script.body, len(command.keys), *command.keys, *command.args)
 
     def queue_in(self, pipeline: Any, command: Command[Any]) -> None:
         """Put a command into a caller's pipeline; see `queue_command`."""

@@ -21,7 +21,6 @@ from atomiq._core.errors import InvalidOption
 from atomiq._core.ids import parse_job_id
 from atomiq._core.options import parse_enqueue
 from atomiq._core.record import NewJob
-from atomiq._core.states import JobStatus
 from atomiq._core.values import EnqueueArgs, EnqueueData, call_args, call_kwargs
 from atomiq._wire.aio import AsyncStore
 from atomiq.aio.job import Job
@@ -141,18 +140,16 @@ class Queue(BaseQueue):
         All calls are checked before the first is sent. They may depend on each other, in any order. The order of the
         returned jobs, and the errors, are those of `atomiq.Queue.enqueue_many`.
         """
-        pairs = self._jobs_of_datas(job_datas, group_id)
-        for start in range(0, len(pairs), MAX_BATCH):
-            chunk = pairs[start : start + MAX_BATCH]
-            command = enqueue(self._store.keys, jobs=[new for _, new in chunk], group=group_id)
-            answers = await send(self._store, command, pipeline)
+        batch = self._batch_of(job_datas, group_id)
+        for jobs, news in batch.parts():
+            answers = await send(self._store, enqueue(self._store.keys, jobs=news, group=group_id), pipeline)
             if answers is None:
-                for job, new in chunk:
+                for job, new in zip(jobs, news, strict=True):
                     job.mark_expected(new)
                 continue
-            for (job, _), done in zip(chunk, answers, strict=True):
+            for job, done in zip(jobs, answers, strict=True):
                 job.mark_enqueued(done.word, done.enqueued_at_ms)
-        return await _in_order([job for job, _ in pairs])
+        return batch.returned()
 
     async def _enqueue_args(self, given: EnqueueArgs, due_ms: int) -> Job:
         job = self._job_of_args(given)
@@ -290,12 +287,3 @@ class Queue(BaseQueue):
 
     def _registry(self, name: str) -> Any:
         return classes[name](queue=self, job_class=self.job_class, serializer=self.serializer)
-
-
-async def _in_order(jobs: Iterable[Job]) -> list[Job]:
-    """RQ's order: independent jobs, then dependents that wait, then dependents that may run already."""
-    parts: tuple[list[Job], list[Job], list[Job]] = ([], [], [])
-    for job in jobs:
-        waits = await job.get_status(refresh=False) is JobStatus.DEFERRED
-        parts[0 if not job.has_dependencies else 1 if waits else 2].append(job)
-    return [*parts[0], *parts[1], *parts[2]]

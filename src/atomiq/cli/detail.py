@@ -10,19 +10,38 @@ from atomiq._core.errors import DeserializationError
 from atomiq.results import Result
 
 LONGEST = 2000
+LONGEST_FAILURE = 16_000
+"""A failure record that says how a child died is a cause, a stack and the last lines printed; all of it is wanted."""
 
 
 def job_lines(job: Any) -> Iterator[str]:
-    """Name and value, a line each; what is empty is left out. A long value ends in `...`."""
+    """Name and value, a line each; what is empty is left out. A long value ends in `...`. Failures are indented below
+    what they belong to."""
     for name, value in facts(job):
         if value not in (None, "", [], {}, 0):
             text = f"{value:%Y-%m-%d %H:%M:%S.%f} UTC" if isinstance(value, datetime) else str(value)
             yield f"{name + ':':<14} {text if len(text) <= LONGEST else text[:LONGEST] + '...'}"
+    failures = []
     for result in job.results():
         line = f"{'result:':<14} {result.created_at:%Y-%m-%d %H:%M:%S} {result.type.name.lower()} {outcome(result)}"
         yield line.rstrip()
         if result.exc_string:
-            yield from (f"    {line}" for line in result.exc_string[-LONGEST:].rstrip().splitlines())
+            failures.append(result.exc_string)
+            yield from indented(result.exc_string)
+    last_death = job.last_death
+    if last_death and not any(last_death.strip() in failure for failure in failures):
+        yield f"{'last death:':<14} its process died, and the job was put back to run again"
+        yield from indented(last_death)
+
+
+def indented(failure: str) -> Iterator[str]:
+    """A failure record, line by line. Of one that is too long the beginning and the end: both may name the cause."""
+    text = failure.rstrip()
+    left_out = len(text) - LONGEST_FAILURE
+    if left_out > 0:
+        half = LONGEST_FAILURE // 2
+        text = f"{text[:half]}\n... {left_out} characters left out ...\n{text[-half:]}"
+    yield from (f"    {line}".rstrip() for line in text.splitlines())
 
 
 def facts(job: Any) -> Iterator[tuple[str, Any]]:

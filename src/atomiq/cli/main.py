@@ -10,9 +10,11 @@ from atomiq._core.errors import AtomiqError
 from atomiq._core.version import __version__
 from atomiq.cli.demo import demo
 from atomiq.cli.enqueue import enqueue
+from atomiq.cli.health import health
 from atomiq.cli.info import info
 from atomiq.cli.manage import empty, requeue, resume, suspend
 from atomiq.cli.options import wants_traceback
+from atomiq.cli.pool import pool
 from atomiq.cli.worker import worker
 
 
@@ -34,7 +36,7 @@ def main() -> None:
     """Background jobs on Redis or Valkey; every state change is one atomic step."""
 
 
-for command in (worker, info, enqueue, requeue, empty, suspend, resume, demo):
+for command in (worker, pool, info, health, enqueue, requeue, empty, suspend, resume, demo):
     main.add_command(command)
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import logging.config
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +27,44 @@ from atomiq.defaults import (
 )
 from atomiq.suspension import is_suspended
 from atomiq.utils import import_worker_class
-from atomiq.worker import DequeueStrategy, SimpleWorker, Worker
+from atomiq.worker import DequeueStrategy, Worker
 
-EXECUTORS = {"fork": Worker, "inline": SimpleWorker}
-OWN_OPTIONS = ("lease", "max_abandoned", "abandoned", "grace", "kill_after")
+OWN_OPTIONS = (
+    "lease",
+    "max_abandoned",
+    "abandoned",
+    "grace",
+    "kill_after",
+    "executor",
+    "concurrency",
+    "max_jobs_per_child",
+    "max_memory_per_child",
+    "memory_limit",
+    "health_port",
+)
 
 
-@click.command(cls=Command)
+class WorkerCommand(Command):
+    """`-c 4` is the concurrency; `-c settings` is RQ's config module, whose name can't be a number."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, with_concurrency(args))
+
+
+def with_concurrency(args: Sequence[str]) -> list[str]:
+    """The arguments with `-c N` spelt out."""
+    done = list(args)
+    for at, word in enumerate(done):
+        if word == "--":
+            break
+        if word == "-c" and at + 1 < len(done) and done[at + 1].isdecimal():
+            done[at] = "--concurrency"
+        elif word.startswith("-c") and word[2:].isdecimal():
+            done[at] = f"--concurrency={word[2:]}"
+    return done
+
+
+@click.command(cls=WorkerCommand)
 @click.option("--burst", "-b", is_flag=True, help="End when all queues are empty.")
 @click.option("--logging_level", "--logging-level", help="Level of the log: DEBUG, INFO, WARNING, ERROR.")
 @click.option("--log-format", default=DEFAULT_LOGGING_FORMAT, show_default=True)
@@ -90,9 +123,35 @@ OWN_OPTIONS = ("lease", "max_abandoned", "abandoned", "grace", "kill_after")
 )
 @click.option(
     "--executor",
-    type=click.Choice(list(EXECUTORS)),
+    metavar="KIND",
     envvar=env("EXECUTOR")[:1],
-    help="fork (default): each job in a fresh child. inline: in the worker's own process.",
+    help="process (default): warm children. fork: a fresh child for each job. spawn, thread, async, inline; or several "
+    "with their concurrency: process:2,async:100.",
+)
+@click.option(
+    "--concurrency",
+    type=click.IntRange(min=1),
+    envvar="ATOMIQ_CONCURRENCY",
+    help="Jobs at a time; also -c N (-c with anything but a number is RQ's --config). Default: 1; thread 8, async 100.",
+)
+@click.option(
+    "--import",
+    "imports",
+    multiple=True,
+    metavar="MODULE",
+    help="Import this before the children are made, so that they start with it. Repeatable.",
+)
+@click.option("--max-jobs-per-child", type=click.IntRange(min=1), help="Replace a warm child after so many jobs.")
+@click.option("--max-memory-per-child", metavar="SIZE", help="Replace a warm child above so much memory, e.g. 512M.")
+@click.option(
+    "--memory-limit", metavar="SIZE", help="Kill a child that uses more in the middle of a job; the job fails."
+)
+@click.option("--reload", is_flag=True, help="Use changed code at once, as after SIGHUP: for development.")
+@click.option(
+    "--health-port",
+    metavar="ADDRESS",
+    envvar="ATOMIQ_HEALTH_PORT",
+    help="Answer probes at /live and /ready: 8080 (this machine), :8080 (from anywhere), unix:/path.",
 )
 @click.option(
     "--lease",
@@ -133,7 +192,7 @@ def worker(
     burst: bool,
     pid: str | None,
     dequeue_strategy: str,
-    executor: str | None,
+    imports: tuple[str, ...],
     **given: Any,
 ) -> None:
     """Run jobs of QUEUES (default: `default`), the first queue first, until told to stop.
@@ -143,7 +202,9 @@ def worker(
     """
     level = logging_level(given.pop("verbose"), given.pop("quiet"), given.pop("logging_level"))
     strategy = strategy_named(dequeue_strategy)
-    worker_class = class_of_worker(settings, executor)
+    worker_class = class_of_worker(settings)
+    for module in imports:
+        imported(module)
     handlers = [chosen(path, import_attribute, "--exception-handler") for path in given.pop("exception_handler")]
     config = settings.from_config
     if config.get("DICT_CONFIG"):
@@ -160,7 +221,8 @@ def worker(
     if is_suspended(connection):
         raise click.ClickException('atomiq is currently suspended, to resume job execution run "atomiq resume"')
     own = {name: given[name] for name in OWN_OPTIONS if given[name] is not None}
-    made = worker_class(
+    made = make_worker(
+        worker_class,
         [settings.make_queue(queue) for queue in names],
         name=name or config.get("NAME"),
         connection=connection,
@@ -174,6 +236,9 @@ def worker(
         disable_default_exception_handler=given["disable_default_exception_handler"],
         log_job_description=not given["disable_job_desc_logging"],
         serializer=settings.serializer_object,
+        imports=imports,
+        reloads=True,
+        watched=settings.path if given.pop("reload") else (),
         **own,
     )
     made.work(
@@ -186,6 +251,21 @@ def worker(
         with_scheduler=given["with_scheduler"],
         dequeue_strategy=strategy,
     )
+
+
+def make_worker(worker_class: Any, queues: list[Any], **options: Any) -> Any:
+    """The worker object.
+
+    Raises:
+        click.UsageError: what the options say together makes no sense.
+    """
+    own, given = getattr(worker_class, "executor", None), options.get("executor")
+    if own is not None and given is not None and given != own:
+        raise click.UsageError(f"--executor {given} and --worker-class {worker_class.__name__} don't go together")
+    try:
+        return worker_class(queues, **options)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
 
 
 def logging_level(verbose: bool, quiet: bool, level: str | None) -> str | None:
@@ -211,15 +291,20 @@ def strategy_named(name: str) -> DequeueStrategy:
         raise click.exceptions.Exit(1) from None
 
 
-def class_of_worker(settings: Settings, executor: str | None) -> Any:
-    """The worker class that --worker-class and --executor mean together.
+def class_of_worker(settings: Settings) -> Any:
+    """The worker class that --worker-class names."""
+    if settings.worker_class == DEFAULT_WORKER_CLASS:
+        return Worker
+    return chosen(settings.worker_class, import_worker_class, "--worker-class")
+
+
+def imported(module: str) -> None:
+    """Import a module that children are to start with.
 
     Raises:
-        click.UsageError: they contradict each other.
+        click.BadParameter: it can't be imported; the message has the reason.
     """
-    if settings.worker_class == DEFAULT_WORKER_CLASS:
-        return EXECUTORS[executor or "fork"]
-    found = chosen(settings.worker_class, import_worker_class, "--worker-class")
-    if executor is not None and not issubclass(found, EXECUTORS[executor]):
-        raise click.UsageError(f"--executor {executor} and --worker-class {settings.worker_class} don't go together")
-    return found
+    try:
+        importlib.import_module(module)
+    except Exception as error:
+        raise click.BadParameter(f"{module}: {type(error).__name__}: {error}", param_hint="--import") from error

@@ -6,7 +6,10 @@ They are plain functions; nothing in them knows of a queue but `merge` and `stum
 from __future__ import annotations
 
 import ast
+import contextlib
 import hashlib
+import io
+import tokenize
 import warnings
 from collections.abc import Iterable
 from pathlib import Path
@@ -19,7 +22,7 @@ SECOND_TIME: Final = "the second time it worked"
 
 
 def index_source(path: str) -> dict[str, Any]:
-    """Lines, words, functions, classes and SHA-256 of one source file."""
+    """Lines, words, functions, classes, different names and SHA-256 of one source file."""
     content = Path(path).read_bytes()
     text = content.decode("utf-8", "replace")
     with warnings.catch_warnings():
@@ -30,8 +33,19 @@ def index_source(path: str) -> dict[str, Any]:
         "words": len(text.split()),
         "functions": sum(isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) for node in nodes),
         "classes": sum(isinstance(node, ast.ClassDef) for node in nodes),
+        "names": len(different_names(content)),
         "sha256": hashlib.sha256(content).hexdigest(),
     }
+
+
+def different_names(content: bytes) -> set[str]:
+    """The names in a source file, as far as it can be read as tokens."""
+    found: set[str] = set()
+    with contextlib.suppress(tokenize.TokenError, SyntaxError):
+        found.update(
+            token.string for token in tokenize.tokenize(io.BytesIO(content).readline) if token.type == tokenize.NAME
+        )
+    return found
 
 
 def merge() -> dict[str, Any]:

@@ -22,7 +22,7 @@ from atomiq.registry import StartedJobRegistry
 KEEP: Final = 86400
 DELAY: Final = 4
 RETRY_AFTER: Final = 2
-LOOK_EVERY: Final = 0.05
+LOOK_EVERY: Final = 0.02
 AT_MOST: Final = 180.0
 KILL_AFTER: Final = 1 / 3
 """Share of the files that is indexed when the worker is killed."""

@@ -7,16 +7,21 @@ application started before are not copied into the child, as with RQ.
 from __future__ import annotations
 
 import contextlib
+import mmap
 import os
-import random
 import resource
 import signal
 import sys
+import time
 import traceback
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any, Final
 
+from atomiq.executors import hooks
+from atomiq.executors.black_box import BlackBox
 from atomiq.executors.death import Death
+from atomiq.executors.flush import flush_all
 from atomiq.executors.guard import LifeLine
 from atomiq.executors.report import FrameReader, Report, limit_frame, write_all
 
@@ -30,10 +35,12 @@ _LEFT_RAISING: Final = 1
 
 
 class Child:
-    """A forked child as its supervisor sees it."""
+    """A child as its supervisor sees it. `box`: keeps its last words, if it has one."""
 
-    def __init__(self, pid: int, reader: int) -> None:
+    def __init__(self, pid: int, reader: int, box: BlackBox | None = None) -> None:
         self.pid = pid
+        self.box = box
+        self.born = time.monotonic()
         self.frames = FrameReader(reader)
         self.pidfd = _open_pidfd(pid)
         self.death: Death | None = None
@@ -46,6 +53,12 @@ class Child:
 
     def messages(self) -> list[tuple[Any, ...]]:
         return list(self.frames.read())
+
+    def testify(self) -> None:
+        """Add to its death, which was unexpected, what its black box kept and how long it lived."""
+        if self.death is not None and self.box is not None:
+            ran_for = time.monotonic() - self.born
+            self.death = replace(self.death, words=self.box.last_words(), ran_for=ran_for)
 
     def look(self) -> Death | None:
         """Its death, once it is dead; doesn't wait."""
@@ -88,11 +101,33 @@ class ForkExecutor:
     def __init__(self, unshare: Callable[[], Iterable[int]] = tuple) -> None:
         self.life_line = LifeLine()
         self._unshare = unshare
+        self._boxes: list[BlackBox] = []
+        self._wish = mmap.mmap(-1, mmap.PAGESIZE)
 
-    def start(self, call: Call) -> Child:
-        """Fork a child that makes the call and reports over a pipe. Raises OSError when the machine has no room for
-        it."""
+    @property
+    def shuts_down(self) -> bool:
+        """In a child: the supervisor wants its call to end."""
+        return bool(self._wish[0])
+
+    def interrupt(self, child: Child) -> None:
+        """Have a child see that its call is to end: SIGTERM, which by itself means nothing of the kind."""
+        self._wish[0] = 1
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(child.pid, signal.SIGTERM)
+
+    def put_back(self, box: BlackBox) -> None:
+        """The child of this black box is buried; the next one may have it."""
+        box.clear()
+        self._boxes.append(box)
+
+    def start(self, call: Call, boxed: bool = False) -> Child:
+        """Fork a child that makes the call and reports over a pipe; `boxed`: with a black box, which `put_back` takes
+        back. Raises OSError when the machine has no room for it."""
         _flush()
+        hooks.before_fork()
+        box = None
+        if boxed:
+            box = self._boxes.pop() if self._boxes else BlackBox()
         reader, writer = os.pipe()
         try:
             pid = os.fork()
@@ -101,19 +136,23 @@ class ForkExecutor:
             os.close(writer)
             raise
         if pid == 0:
-            _child(call, writer, self.life_line, [reader, *self._unshare()])
+            _child(call, writer, self.life_line, [reader, *self._unshare()], box)
         os.close(writer)
         with contextlib.suppress(
             OSError
         ):  # the child does it too; whoever comes first, no kill can hit the wrong group
             os.setpgid(pid, pid)
-        return Child(pid, reader)
+        return Child(pid, reader, box)
 
     def close(self) -> None:
         self.life_line.close()
+        for box in self._boxes:
+            box.close()
+        self._boxes.clear()
+        self._wish.close()
 
 
-def _child(call: Call, writer: int, life_line: LifeLine, unshare: Iterable[int]) -> None:
+def _child(call: Call, writer: int, life_line: LifeLine, unshare: Iterable[int], box: BlackBox | None) -> None:
     code = _LEFT_RAISING
     me = os.getpid()
     pipe = os.fstat(writer)
@@ -126,6 +165,8 @@ def _child(call: Call, writer: int, life_line: LifeLine, unshare: Iterable[int])
 
     try:
         _settle_in(life_line, unshare)
+        if box is not None:
+            box.install()
         report = call(lambda seconds: say(limit_frame(seconds)))
         if os.getpid() == me:  # a fork made by the call that came back to us has nothing to report
             say(report.as_frame())
@@ -134,7 +175,7 @@ def _child(call: Call, writer: int, life_line: LifeLine, unshare: Iterable[int])
         traceback.print_exc()
     finally:
         with contextlib.suppress(BaseException):
-            _flush()
+            flush_all() if box is not None else _flush()
         os._exit(code)
 
 
@@ -151,7 +192,7 @@ def _settle_in(life_line: LifeLine, unshare: Iterable[int]) -> None:
     for fd in unshare:
         os.dup2(nowhere, fd, inheritable=False)
     os.close(nowhere)
-    random.seed()
+    hooks.after_fork_in_child()
 
 
 def _flush() -> None:

@@ -32,6 +32,13 @@ class LifeLine:
         self.reader, self.writer = os.pipe()
         self.owner = os.getpid()
 
+    @classmethod
+    def inherited(cls, reader: int, owner: int) -> LifeLine:
+        """The end that tells, in a process that was started as a fresh interpreter."""
+        line = cls.__new__(cls)
+        line.reader, line.writer, line.owner = reader, -1, owner
+        return line
+
     def close(self) -> None:
         for fd in (self.reader, self.writer):
             if fd >= 0:
@@ -40,7 +47,8 @@ class LifeLine:
 
     def let_go(self) -> None:
         """In a child: keep only the end that tells."""
-        os.close(self.writer)
+        if self.writer >= 0:
+            os.close(self.writer)
         self.writer = -1
 
     def die_with_owner(self) -> None:

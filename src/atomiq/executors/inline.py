@@ -6,6 +6,7 @@ keeper process (worker/keeper.py), so that a long call needs no help from the th
 
 from __future__ import annotations
 
+import contextvars
 import os
 
 from atomiq.executors.fork import Call
@@ -17,7 +18,7 @@ class InlineExecutor:
 
     def start(self, call: Call) -> Report:
         me = os.getpid()
-        report = call(lambda _seconds: None)
+        report = contextvars.copy_context().run(call, lambda _seconds: None)
         if os.getpid() != me:  # a fork made by the call came back to us; it must not go on as a second worker
             os._exit(0)
         return report

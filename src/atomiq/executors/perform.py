@@ -5,137 +5,148 @@ Nothing here writes the job's state: it ends in a Report, and the worker settles
 
 from __future__ import annotations
 
-import contextlib
+import asyncio
+import contextvars
+import functools
+import inspect
 import logging
 import sys
-import time
-import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Any, Final
+from types import CoroutineType
+from typing import Any, Protocol
 
-from atomiq._core.errors import DeserializationError
-from atomiq._core.settings import CALLBACK_TIMEOUT, DEFAULT_TIMEOUT, UNSERIALIZABLE_RETURN_VALUE_PAYLOAD
-from atomiq._core.states import JobStatus
+from atomiq.executors.coroutine import TaskGuard
 from atomiq.executors.fork import Announce
+from atomiq.executors.limits import Guard, MainThreadGuard
 from atomiq.executors.report import Report
-from atomiq.job import Job, Retry
-from atomiq.serializers import Serializer
-from atomiq.timeouts import BaseDeathPenalty, JobTimeoutException
+from atomiq.executors.story import ColdStop, ExcInfo, Narrator, exception_text, parts_of
+from atomiq.job import Job
+from atomiq.job.current import running
 
-ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
+__all__ = ["ColdStop", "ExcInfo", "Handler", "Hooks", "Performer", "describe_error", "exception_text", "run_handlers"]
+
 Handler = Callable[..., Any]
 """(job, exception type, exception, traceback); a false value other than None ends the chain."""
 
-LARGEST_RESULT: Final = 380 * 2**20
-"""Bytes; base64 of it still fits into the 512 MiB that a server takes as one argument."""
 
+class Hooks(Protocol):
+    """What is to be called around a job; the module `hooks` is one."""
 
-class ColdStop(SystemExit):
-    """The worker itself ends, at once: not the doing of the job that happens to run in its process."""
+    def start_job(self, job: Job) -> None: ...
+
+    def end_job(self, job: Job, error: BaseException | None) -> None: ...
+
+    async def astart_job(self, job: Job) -> None: ...
+
+    async def aend_job(self, job: Job, error: BaseException | None) -> None: ...
 
 
 @dataclass(slots=True)
-class Performer:
-    """Makes calls as one worker wants them made.
+class Performer(Narrator):
+    """Makes calls as one worker wants them made. `hooks`: called around a job; None as long as there are none."""
 
-    `default_result_ttl`: seconds, for jobs that name none. `handle_exception`: called after the failure callback with
-    the job and the three parts of the exception.
-    """
+    hooks: Hooks | None = None
 
-    serializer: Serializer
-    death_penalty_class: type[BaseDeathPenalty]
-    default_result_ttl: int
-    handle_exception: Callable[..., None]
-    worker_name: str
-    log: logging.Logger
+    def perform(self, job: Job, announce: Announce, guard: Guard | None = None) -> Report:
+        """Run the job's function and what belongs to it, in this thread; what turns out to be a coroutine gets an event
+        loop of its own. Raises nothing but ColdStop.
 
-    def perform(self, job: Job, announce: Announce) -> Report:
-        """Run the job's function and what belongs to it. Raises nothing but ColdStop."""
-        started = time.monotonic()
-        ended: float | None = None
-        retries = _retries_left(job)
+        Args:
+            announce: called before each later part with the seconds that it may take.
+            guard: limits and interrupts; by default one for the main thread that nobody can interrupt.
+        """
+        if guard is None:
+            guard = MainThreadGuard(self.death_penalty_class)
+        guard.begin(job.id)
+        hooks = self.hooks
+        make_call: Callable[[], Any] = job.perform
+        if type(job).perform is Job.perform:
+            make_call = functools.partial(_perform, job, guard)
+        if hooks is None:
+            story = self.story(job, announce, guard, make_call, None)
+        else:
+            story = self.story(job, announce, guard, _hooked(job, hooks, make_call), hooks.end_job)
+        seconds, function, arguments = next(story)
         try:
-            with self._limit(job):
-                value = job.perform()
-            ended = time.monotonic()
-            if isinstance(value, Retry):
-                return self._asked_again(job, value, started, ended)
-            result = self._dump(value)
-            self._call_success_callback(job, value, announce)
-            return Report(
-                "finished", started, ended, result, result_ttl=job.get_result_ttl(default_ttl=self.default_result_ttl)
-            )
-        except ColdStop:
-            raise
-        except BaseException:  # noqa: BLE001  SystemExit and KeyboardInterrupt of a job are the job's failures
-            ended = ended or time.monotonic()
-            text = self._after_failure(job, _exc_info(), announce)
-            gave_up = retries > 0 and _retries_left(job) == 0
-            retry = "never" if gave_up else "auto"
-            return Report("failed", started, ended, exc_string=text, retry=retry, failure_ttl=_failure_ttl(job))
+            while True:
+                try:
+                    answer = guard.call(seconds, _finished, guard, function, arguments)
+                except ColdStop:
+                    raise
+                except BaseException as error:  # noqa: BLE001  the story decides
+                    seconds, function, arguments = story.throw(error)
+                else:
+                    seconds, function, arguments = story.send(answer)
+        except StopIteration as said:
+            return said.value  # type: ignore[no-any-return]
+        finally:
+            guard.end()
 
-    def _limit(self, job: Job) -> contextlib.AbstractContextManager[Any]:
-        timeout = job.timeout or DEFAULT_TIMEOUT
-        if timeout < 0:
-            return contextlib.nullcontext()
-        return self.death_penalty_class(timeout, JobTimeoutException, job_id=job.id)
+    async def aperform(self, job: Job, announce: Announce, guard: TaskGuard, pool: Executor | None = None) -> Report:
+        """`perform` in a task. A coroutine function runs here with all that belongs to it; callbacks, hooks and
+        handlers that aren't coroutines hold up the loop. A plain function runs in the pool with all that belongs to it:
+        `announce` is called there, too.
 
-    def _asked_again(self, job: Job, retry: Retry, started: float, ended: float) -> Report:
-        """The function returned a Retry: it counts apart from the retries for exceptions."""
-        done = job.number_of_retries or 0
-        outcome: Any = "retried" if done < retry.max else "exhausted"
-        delay = Retry.get_interval(done, retry.intervals) * 1000
-        return Report(outcome, started, ended, self._dump(retry), retry=delay, failure_ttl=_failure_ttl(job))
-
-    def _dump(self, value: Any) -> bytes | None:
-        if value is None:
-            return None
+        The task is never to be cancelled from outside; `guard.interrupt` ends a job.
+        """
+        if not is_coroutine_job(job):
+            # Not asyncio.to_thread, which has a pool of its own; but the context goes along, as there.
+            performing = functools.partial(contextvars.copy_context().run, self.perform, job, announce, guard.aside)
+            return await asyncio.get_running_loop().run_in_executor(pool, performing)
+        hooks = self.hooks
+        guard.begin(job.id)
+        story = self.story(job, announce, guard, _ahooked(job, hooks), None if hooks is None else hooks.aend_job)
+        seconds, function, arguments = next(story)
         try:
-            result = bytes(self.serializer.dumps(value))
-        except Exception:  # noqa: BLE001  whatever the value's own code raises; the job is done all the same
-            self.log.warning("Worker %s: the result can't be serialized: %s", self.worker_name, type(value).__name__)
-            return bytes(self.serializer.dumps(UNSERIALIZABLE_RETURN_VALUE_PAYLOAD))
-        if len(result) > LARGEST_RESULT:
-            raise ValueError(f"the result has {len(result)} bytes; the server stores at most {LARGEST_RESULT}")
-        return result
+            while True:
+                try:
+                    answer = await guard.drive(seconds, _awaited(function, arguments))
+                except (ColdStop, GeneratorExit):
+                    raise
+                except BaseException as error:  # noqa: BLE001  the story decides
+                    seconds, function, arguments = story.throw(error)
+                else:
+                    seconds, function, arguments = story.send(answer)
+        except StopIteration as said:
+            return said.value  # type: ignore[no-any-return]
 
-    def _call_success_callback(self, job: Job, value: Any, announce: Announce) -> None:
-        if not job.success_callback_name:
-            return
-        announce(job.success_callback_timeout)
-        _show_status(job, JobStatus.FINISHED)
-        job.execute_success_callback(self.death_penalty_class, value)
 
-    def _after_failure(self, job: Job, exc_info: ExcInfo, announce: Announce) -> str:
-        """Failure callback, log line, exception handlers. Says the text to record."""
-        _show_status(job, JobStatus.FAILED)
-        if job.failure_callback_name:
-            try:
-                announce(job.failure_callback_timeout)
-                job.execute_failure_callback(self.death_penalty_class, *exc_info)
-            except ColdStop:
-                raise
-            except BaseException:  # noqa: BLE001  RQ records the exception of a raising failure callback
-                exc_info = _exc_info()
-        text = exception_text(exc_info)
-        self._log_failure(job, text)
-        announce(CALLBACK_TIMEOUT)
-        try:
-            self.handle_exception(job, *exc_info)
-        except Exception:
-            self.log.exception("Worker %s: job %s: an exception handler failed", self.worker_name, job.id)
-        return text
+def is_coroutine_job(job: Job) -> bool:
+    """Whether a job can share an event loop with others: its function is a coroutine function. It is imported."""
+    if type(job).perform is not Job.perform:
+        return False
+    try:
+        function = job.func
+    except BaseException:  # noqa: BLE001  the call fails with it again, and then it is recorded
+        return False
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__)
 
-    def _log_failure(self, job: Job, text: str) -> None:
-        extra: dict[str, Any] = {"queue": job.origin, "job_id": job.id}
-        try:
-            extra |= {"func": job.func_name, "arguments": job.args, "kwargs": job.kwargs}
-        except Exception:  # noqa: BLE001  the payload is what could not be loaded
-            extra |= {"func": "?", "arguments": (), "kwargs": {}}
-        message = "Worker %s: job %s: exception raised while executing (%s)\n%s"
-        self.log.error(message, self.worker_name, job.id, extra["func"], text, extra=extra)
+
+def _hooked(job: Job, hooks: Hooks, make_call: Callable[[], Any]) -> Callable[[], Any]:
+    def start_and_call() -> Any:
+        hooks.start_job(job)
+        return make_call()
+
+    return start_and_call
+
+
+def _perform(job: Job, guard: Guard) -> Any:
+    """`job.perform()`, with a coroutine that can be interrupted."""
+    with running(job):
+        answer = job.call_function()
+        return guard.run(answer) if type(answer) is CoroutineType else answer
+
+
+def _ahooked(job: Job, hooks: Hooks | None) -> Callable[[], Any]:
+    async def make_call() -> Any:
+        if hooks is not None:
+            await hooks.astart_job(job)
+        with running(job):
+            return await _awaited(job.call_function, ())
+
+    return make_call
 
 
 def run_handlers(handlers: Sequence[Handler], job: Job, exc_info: ExcInfo, log: logging.Logger) -> None:
@@ -152,42 +163,18 @@ def run_handlers(handlers: Sequence[Handler], job: Job, exc_info: ExcInfo, log: 
             return
 
 
-def exception_text(exc_info: ExcInfo) -> str:
-    """The traceback as text that can be stored whatever it holds."""
-    try:
-        text = "".join(traceback.format_exception(*exc_info))
-    except Exception:  # noqa: BLE001  an exception is user code too; what can't be shown must still be recorded
-        where = "".join(traceback.format_tb(exc_info[2]))
-        text = f"Traceback (most recent call last):\n{where}{exc_info[0].__name__}: <this exception can't be shown>\n"
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
-
-
 def describe_error() -> str:
     """The exception that is being handled, as text that can be stored."""
-    return exception_text(_exc_info())
+    error = sys.exc_info()[1]
+    assert error is not None
+    return exception_text(parts_of(error))
 
 
-def _exc_info() -> ExcInfo:
-    kind, exception, trace = sys.exc_info()
-    assert kind is not None
-    assert exception is not None
-    return kind, exception, trace
+def _finished(guard: Guard, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+    answer = function(*arguments)
+    return guard.run(answer) if type(answer) is CoroutineType else answer
 
 
-def _retries_left(job: Job) -> int:
-    try:
-        return job.retries_left or 0
-    except DeserializationError:
-        return 0
-
-
-def _failure_ttl(job: Job) -> int | None:
-    try:
-        return job.failure_ttl
-    except DeserializationError:
-        return None
-
-
-def _show_status(job: Job, status: JobStatus) -> None:
-    """Callbacks see in the job's memory what it is about to become, as with RQ; the server still says started."""
-    job._status = status  # noqa: SLF001  the name that RQ's users know it by
+async def _awaited(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+    answer = function(*arguments)
+    return await answer if isinstance(answer, Awaitable) else answer

@@ -18,18 +18,31 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-Outcome = Literal["finished", "failed", "retried", "exhausted", "stopped"]
+Outcome = Literal["finished", "failed", "retried", "exhausted", "stopped", "released"]
+
+STOPPED_TEXT: Final = "Job stopped by user, work-horse terminated."
+"""RQ's sentence, in the record of a stopped job."""
 
 _LENGTH: Final = struct.Struct("!I")
 _CHUNK: Final = 1 << 18
 _LONGEST: Final = 1 << 30
-_PARTS: Final = {"limit": 2, "report": 9}
-"""How many items a message of each kind has."""
+_PARTS: Final = {
+    "limit": (2, 3),
+    "report": (9,),
+    "ended": (10,),
+    "look": (1,),
+    "wake": (1,),
+    "pass": (8,),
+    "run": (8,),
+    "failed": (2,),
+}
+"""How many items a message of each kind has; those of stations are explained in stations/mail.py."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Report:
-    """How a call ended.
+    """How a call ended. 'released': interrupted, because the worker ends; the job is to be given back, the attempt not
+    counted. 'stopped': interrupted on a user's wish, its stopped callback has been called.
 
     `result`: what the serializer made of the returned value, None for None. `started`, `ended`: `time.monotonic()`,
     which all processes of a machine share. `retry`: 'auto' lets the job's own Retry decide; a number is a delay in ms.
@@ -49,20 +62,21 @@ class Report:
     def succeeded(self) -> bool:
         return self.outcome == "finished"
 
-    def as_frame(self) -> bytes:
-        return frame(
-            (
-                "report",
-                self.outcome,
-                self.started,
-                self.ended,
-                self.result,
-                self.exc_string,
-                self.retry,
-                self.result_ttl,
-                self.failure_ttl,
-            )
+    def parts(self) -> tuple[Any, ...]:
+        """Its fields, as `Report(*parts)` takes them."""
+        return (
+            self.outcome,
+            self.started,
+            self.ended,
+            self.result,
+            self.exc_string,
+            self.retry,
+            self.result_ttl,
+            self.failure_ttl,
         )
+
+    def as_frame(self) -> bytes:
+        return frame(("report", *self.parts()))
 
 
 def limit_frame(seconds: float | None) -> bytes:
@@ -97,6 +111,8 @@ class FrameReader:
                 data = os.read(self.fd, _CHUNK)
             except BlockingIOError:
                 break
+            except ConnectionResetError:  # the other end of a socket is gone, and has not read all that was for it
+                data = b""
             if not data:
                 self.ended = True
             self._buffer += data
@@ -122,7 +138,7 @@ def _message(body: bytes) -> tuple[Any, ...] | None:
         return None
     if not isinstance(message, tuple) or not message or not isinstance(message[0], str):
         return None
-    return message if _PARTS.get(message[0]) == len(message) else None
+    return message if len(message) in _PARTS.get(message[0], ()) else None
 
 
 def report_of(message: tuple[Any, ...]) -> Report:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, ClassVar, Self
+from functools import lru_cache
+from typing import Any, ClassVar, Final, Self
 
 from atomiq._core.cadence import interval_after
 from atomiq._core.callref import call_string, check_call, import_attribute, reference
 from atomiq._core.errors import DeserializationError, InvalidJobDependency, InvalidJobOperation, NoSuchJobError
 from atomiq._core.ids import new_call_token, validate_job_id
 from atomiq._core.keys import DEFAULT_PREFIX
-from atomiq._core.options import JobOptions, check_options
-from atomiq._core.record import OF_ONE_RUN, NewJob, Value, write_fields, write_new
+from atomiq._core.options import NO_OPTIONS, JobOptions, check_options
+from atomiq._core.record import NewJob, Value
 from atomiq._core.serial import resolve_serializer
 from atomiq._core.states import JobStatus
 from atomiq._core.timestamp import from_ms
+from atomiq._core.written import OF_ONE_RUN, write_fields, write_new, write_plain
 from atomiq.job.call import JobCall
 from atomiq.timeouts import JobTimeoutException
 
@@ -119,15 +121,17 @@ class BaseJob(JobCall):
         status: JobStatus,
     ) -> Self:
         """A job of checked options. Raises what `create` raises for the function and its arguments."""
-        stored_as = reference(func)
+        name, instance = reference(func)
         check_call(func, args, kwargs)
         job = cls(options.job_id, connection, serializer)
         mine = job.__dict__
-        mine["_call"] = (stored_as.name, stored_as.instance, args, kwargs)
+        mine["_call"] = (name, instance, args, kwargs)
         mine["created_at"] = datetime.now(UTC)
         mine["origin"] = origin
-        mine["description"] = options.description or call_string(stored_as.name, args, kwargs)
+        mine["description"] = options.description or call_string(name, args, kwargs)
         mine["_status"] = status
+        if options is NO_OPTIONS:
+            return job
         for name in ("timeout", "result_ttl", "ttl", "failure_ttl", "group_id"):
             value = getattr(options, name)
             if value is not None:
@@ -160,6 +164,8 @@ class BaseJob(JobCall):
             self.webhooks = options.webhooks
         if options.abandoned is not None:
             self.on_abandoned = options.abandoned
+        if options.executor is not None:
+            self.executor = options.executor
 
     def _take_dependencies(self, options: JobOptions) -> None:
         dependencies = options.dependencies
@@ -172,18 +178,25 @@ class BaseJob(JobCall):
     # -- to and from the server ---------------------------------------------------------------------------------------
 
     def to_new_job(self, *, at_front: bool = False, due_ms: int = 0, call: str | None = None) -> NewJob:
-        """The job as the enqueue command takes it. `due_ms` 0 means now; `call` names the enqueue call.
+        """The job as the enqueue command takes it. `due_ms` 0 means now; `call` names the enqueue call, by default
+        one of its own.
 
         Raises:
             UnserializableArguments: a ValueError; the arguments or meta can't be serialised.
         """
+        token = "" if self._id is None else call or new_call_token()
+        self.data  # noqa: B018 - serialises the call, if it is not yet
+        job_id = self.id
+        plain = None if due_ms else write_plain(self)
+        if plain is not None:
+            self.__dict__["_sent"] = plain
+            return NewJob(job_id, self.origin, plain, at_front=at_front, call=token)
         depends_on = self._dependency_ids or []
         if at_front and (due_ms or depends_on):
             self.enqueue_at_front = True
-        self.data  # noqa: B018 - serialises the call, if it is not yet
         fields = self.__dict__["_sent"] = write_new(self)
         return NewJob(
-            id=self.id,
+            id=job_id,
             queue=self.origin,
             fields=fields,
             depends_on=depends_on,
@@ -191,16 +204,18 @@ class BaseJob(JobCall):
             at_front=at_front or bool(self.enqueue_at_front),
             due_ms=due_ms,
             ttl=self.ttl,
-            call=call or new_call_token(),
+            call=token,
         )
 
     def mark_enqueued(self, word: str, enqueued_at_ms: int) -> None:
-        """Remember what the enqueue command said became of the job."""
+        """Remember what the enqueue command said became of the job; `already` says nothing new."""
         if word == "already":
-            word = str(self._status or JobStatus.QUEUED.value)
-        self._status = JobStatus(word)
+            self._status = self._status or JobStatus.QUEUED
+            return
+        mine = self.__dict__
+        mine["_status"] = _STATUS_OF[word]
         if word == "queued":
-            self.enqueued_at = from_ms(enqueued_at_ms)
+            mine["enqueued_at"] = _moment(enqueued_at_ms)
 
     def mark_expected(self, new: NewJob) -> None:
         """Assume what becomes of a job whose enqueue command is still in a pipeline."""
@@ -215,6 +230,11 @@ class BaseJob(JobCall):
     def remember_status(self, status: JobStatus) -> None:
         """Set the status last seen; nothing is written."""
         self._status = status
+
+    @property
+    def known_status(self) -> JobStatus:
+        """The status last seen; nobody is asked. Raises InvalidJobOperation when there is none."""
+        return self._memory_status()
 
     def restore(self, raw_data: Mapping[Any, Any]) -> None:
         """Take over a job hash as read from the server (RQ).
@@ -250,10 +270,11 @@ class BaseJob(JobCall):
         fields = self.to_dict(include_meta, include_result)
         known: Mapping[Any, Any] = self.raw or self.__dict__.get("_sent", {})
         seen = {_as_bytes(name): _as_bytes(value) for name, value in known.items()}
+        # A new job is not sent what is empty, and an absent field reads as an empty one.
         return {
             name: value
             for name, value in fields.items()
-            if name not in OF_ONE_RUN and seen.get(name.encode()) != _as_bytes(value)
+            if name not in OF_ONE_RUN and seen.get(name.encode(), b"" if seen else None) != _as_bytes(value)
         }
 
     def was_stored(self) -> bool:
@@ -364,6 +385,11 @@ class BaseJob(JobCall):
 
     def __str__(self) -> str:
         return f"<{self.__class__.__name__} {self.id}: {self.description}>"
+
+
+_STATUS_OF: Final = {status.value: status for status in JobStatus}
+_moment = lru_cache(maxsize=16)(from_ms)
+"""Jobs that were enqueued by one command share the time."""
 
 
 def _as_bytes(value: Any) -> bytes:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
+import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from types import CoroutineType, ModuleType
+from typing import Any, Final
 
 from atomiq._core.callref import call_string, import_attribute
 from atomiq._core.ids import new_job_id, validate_job_id
@@ -14,6 +15,28 @@ from atomiq._core.serial import dump_call, load_call
 from atomiq.job.current import running
 
 Call = tuple[str, Any, Sequence[Any], Mapping[str, Any]]
+
+_MOST_REMEMBERED: Final = 4096
+_found: Final[dict[str, tuple[str, ModuleType, str]]] = {}
+"""Where a function was found: name of its module, the module itself, name in it."""
+
+
+def function_named(name: str) -> Any:
+    """`import_attribute`, quick the second time. A module that was loaded anew or changed meanwhile counts as it is
+    now."""
+    place = _found.get(name)
+    if place is not None and sys.modules.get(place[0]) is place[1]:
+        function = getattr(place[1], place[2], None)
+        if function is not None:
+            return function
+    function = import_attribute(name)
+    module_name, _, attribute = name.rpartition(".")
+    module = sys.modules.get(module_name)
+    if module is not None and getattr(module, attribute, None) is function:
+        if len(_found) >= _MOST_REMEMBERED:
+            _found.clear()
+        _found[name] = (module_name, module, attribute)
+    return function
 
 
 class JobCall(JobRecord):
@@ -117,7 +140,7 @@ class JobCall(JobRecord):
     def func(self) -> Callable[..., Any]:
         """The function itself, imported. Raises InvalidFunction, a ValueError, when it can't be."""
         name, instance, _, _ = self._get_call()
-        found: Callable[..., Any] = getattr(instance, name) if instance is not None else import_attribute(name)
+        found: Callable[..., Any] = getattr(instance, name) if instance is not None else function_named(name)
         return found
 
     def get_call_string(self) -> str | None:
@@ -125,10 +148,14 @@ class JobCall(JobRecord):
         name, _, args, kwargs = self._get_call()
         return call_string(name, args, kwargs)
 
+    def call_function(self) -> Any:
+        """Call the function, and say what it returns: a coroutine is not awaited."""
+        return self.func(*self.args, **self.kwargs)
+
     def perform(self) -> Any:
         """Call the function here and now, as the current job; a coroutine is run in an event loop of its own (RQ)."""
         with running(self):
-            result = self.func(*self.args, **self.kwargs)
-            if inspect.iscoroutine(result):
+            result = self.call_function()
+            if type(result) is CoroutineType:
                 result = asyncio.run(result)
             return result

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
@@ -21,11 +19,16 @@ def get_current_job(connection: Any = None, job_class: Any = None) -> Any:
     return _current.get()
 
 
-@contextmanager
-def running(job: Any) -> Iterator[None]:
+class running:  # noqa: N801  used like a function
     """Make a job the current one for the time of a block."""
-    token = _current.set(job)
-    try:
-        yield
-    finally:
-        _current.reset(token)
+
+    __slots__ = ("_job", "_token")
+
+    def __init__(self, job: Any) -> None:
+        self._job = job
+
+    def __enter__(self) -> None:
+        self._token = _current.set(self._job)
+
+    def __exit__(self, *_: object) -> None:
+        _current.reset(self._token)

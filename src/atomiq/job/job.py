@@ -22,7 +22,7 @@ from atomiq._commands.views import (
 from atomiq._core.classes import lookup
 from atomiq._core.errors import InvalidJobOperation, NoSuchJobError
 from atomiq._core.ids import parse_job_id, validate_job_id
-from atomiq._core.serial import dump_meta
+from atomiq._core.serial import dump_meta, resolve_serializer
 from atomiq._core.states import JobStatus
 from atomiq._core.timestamp import utcformat
 from atomiq._wire.sync import Store
@@ -78,6 +78,13 @@ class Job(BaseJob):
     @classmethod
     def from_hash(cls, job_id: str, raw: Mapping[bytes, bytes], connection: Any, serializer: Any = None) -> Self:
         """A job from its hash, such as claim hands to a worker. Raises NoSuchJobError when it is no job's."""
+        if cls is Job and connection is not None and b"data" in raw and raw.get(b"created_at"):
+            validate_job_id(job_id)  # nothing else is left to be done: the short way for every job that a worker claims
+            job = cls.__new__(cls)
+            mine = job.__dict__
+            mine["_id"], mine["raw"], mine["connection"] = job_id, raw, connection
+            mine["serializer"] = resolve_serializer(serializer)
+            return job
         job = cls(job_id, connection=connection, serializer=serializer)
         job.restore(raw)
         return job

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import warnings
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, NoReturn
 
 from atomiq._core.callref import import_attribute
-from atomiq._core.errors import InvalidJobDependency, InvalidOption
+from atomiq._core.errors import InvalidOption
 from atomiq._core.ids import new_call_token, validate_queue_name
 from atomiq._core.keys import DEFAULT_PREFIX
 from atomiq._core.options import (
+    NO_OPTIONS,
+    NOTHING_GIVEN,
     JobOptions,
     as_callback,
     check_abandoned,
+    check_executor,
     check_options,
     check_unique,
     meant_option,
@@ -23,18 +25,18 @@ from atomiq._core.options import (
 )
 from atomiq._core.record import NewJob
 from atomiq._core.serial import resolve_serializer
-from atomiq._core.settings import BYTES_PER_ENQUEUE_COMMAND, DEFAULT_TIMEOUT, JOBS_PER_ENQUEUE_COMMAND
+from atomiq._core.settings import DEFAULT_TIMEOUT
 from atomiq._core.states import JobStatus
 from atomiq._core.timestamp import check_delay, check_due
 from atomiq._core.ttl import check_timeout
 from atomiq._core.values import EnqueueArgs, EnqueueData, call_args, call_kwargs
+from atomiq.queue.batch import Batch
 from atomiq.timeouts import UnixSignalDeathPenalty
 
 _OPTIONS_OF_ARGS = tuple(name for name in EnqueueArgs._fields if name not in
                          ("func", "args", "kwargs", "pipeline", "unique", "at_front"))  # fmt: skip
+_NO_OPTIONS_OF_DATA = tuple(False if name == "at_front" else None for name in EnqueueData._fields[3:])
 _OPTIONS_OF_DATA = tuple(name for name in EnqueueData._fields if name not in ("func", "args", "kwargs", "at_front"))
-_NOTHING_ASKED = JobOptions()
-_BYTES_BESIDE_DATA = 500
 
 
 class BaseQueue:
@@ -56,6 +58,7 @@ class BaseQueue:
         death_penalty_class: Any = UnixSignalDeathPenalty,
         *,
         abandoned: str | None = None,
+        executor: str | None = None,
         **kwargs: Any,
     ) -> None:
         if connection is None:
@@ -74,6 +77,7 @@ class BaseQueue:
         self.serializer = resolve_serializer(serializer)
         self.death_penalty_class = death_penalty_class
         self.abandoned = None if abandoned is None else check_abandoned(abandoned)
+        self.executor = None if executor is None else check_executor(executor)
 
     # -- upward, by name -----------------------------------------------------------------------------------------------
 
@@ -173,8 +177,10 @@ class BaseQueue:
         webhooks: Any = None,
         group_id: str | None = None,
         abandoned: str | None = None,
+        executor: str | None = None,
     ) -> Any:
-        """A checked job of this queue, not stored yet (RQ). `abandoned` is 'retry' or 'fail', the queue's if None.
+        """A checked job of this queue, not stored yet (RQ). `abandoned` is 'retry' or 'fail', `executor` how workers
+        that have it run the job ('thread', 'async' ...); the queue's if None.
 
         Raises:
             InvalidInput: a ValueError; the function, its arguments or an option can't be used, the message says why.
@@ -183,14 +189,16 @@ class BaseQueue:
             "timeout": timeout, "result_ttl": result_ttl, "ttl": ttl, "failure_ttl": failure_ttl,
             "description": description, "depends_on": depends_on, "job_id": job_id, "meta": meta, "retry": retry,
             "repeat": repeat, "on_success": on_success, "on_failure": on_failure, "on_stopped": on_stopped,
-            "webhooks": webhooks, "group_id": group_id, "abandoned": abandoned,
+            "webhooks": webhooks, "group_id": group_id, "abandoned": abandoned, "executor": executor,
         })  # fmt: skip
         return self._assemble(func, call_args(args), call_kwargs(kwargs), options, status)
 
     def _job_of_args(self, given: EnqueueArgs) -> Any:
-        asked = {name: value for name in _OPTIONS_OF_ARGS if (value := getattr(given, name)) is not None}
-        check_unique(given.unique, given.job_id, given.depends_on)
-        options = check_options(asked) if asked else _NOTHING_ASKED
+        options = NO_OPTIONS
+        if given[1:-3] != NOTHING_GIVEN or given.webhooks is not None:
+            asked = {name: value for name in _OPTIONS_OF_ARGS if (value := getattr(given, name)) is not None}
+            check_unique(given.unique, given.job_id, given.depends_on)
+            options = check_options(asked)
         return self._assemble(given.func, given.args, given.kwargs, options, JobStatus.QUEUED)
 
     def _job_of_data(self, data: EnqueueData, group_id: str | None) -> Any:
@@ -208,7 +216,12 @@ class BaseQueue:
         status: JobStatus,
     ) -> Any:
         job = self.job_class.assemble(func, args, kwargs, options, self.connection, self.serializer, self.name, status)
-        self._take_defaults(job)
+        if options.timeout is None:
+            job.timeout = self._default_timeout
+        if self.abandoned is not None and options.abandoned is None:
+            job.on_abandoned = self.abandoned
+        if self.executor is not None and options.executor is None:
+            job.executor = self.executor
         return job
 
     def _take_defaults(self, job: Any) -> None:
@@ -216,6 +229,8 @@ class BaseQueue:
             job.timeout = self._default_timeout
         if self.abandoned is not None and job.on_abandoned is None:
             job.on_abandoned = self.abandoned
+        if self.executor is not None and job.executor is None:
+            job.executor = self.executor
 
     def _adopt(self, job: Any, at_front: bool, due_ms: int, unique: bool) -> NewJob:
         """A job that somebody made, as one of this queue."""
@@ -226,32 +241,24 @@ class BaseQueue:
         made: NewJob = job.to_new_job(at_front=bool(at_front), due_ms=due_ms)
         return made
 
-    def _jobs_of_datas(self, job_datas: Iterable[EnqueueData], group_id: str | None) -> list[tuple[Any, NewJob]]:
-        """Every call checked and serialised, in an order in which no job comes before one it depends on."""
+    def _batch_of(self, job_datas: Iterable[EnqueueData], group_id: str | None) -> Batch:
+        """Every call checked and serialised. Raises what `enqueue_many` raises before anything is sent."""
         call = new_call_token()
-        pairs = []
+        jobs: list[Any] = []
+        news: list[NewJob | None] = []
         for data in job_datas:
-            if not hasattr(data, "on_success"):
+            if group_id is None and type(data) is EnqueueData and data[3:] == _NO_OPTIONS_OF_DATA:
+                job = self._assemble(data.func, data.args, data.kwargs, NO_OPTIONS, JobStatus.QUEUED)
+                job.data  # noqa: B018 - serialises the call
+                later = "meta" not in job.__dict__
+            elif hasattr(data, "on_success"):
+                job, later = self._job_of_data(data, group_id), False
+            else:
                 kind = type(data).__name__
                 raise InvalidOption(f"enqueue_many takes a list of what Queue.prepare_data makes, not {kind}: {data!r}")
-            job = self._job_of_data(data, group_id)
-            pairs.append((job, job.to_new_job(at_front=bool(data.at_front), call=call)))
-        return in_order_of_dependencies(pairs)
-
-    @staticmethod
-    def _returned_order(jobs: Iterable[Any]) -> list[Any]:
-        """RQ's: independent jobs, then dependents that wait, then dependents that may run already."""
-        independent: list[Any] = []
-        waiting: list[Any] = []
-        ready: list[Any] = []
-        for job in jobs:
-            if not job.has_dependencies:
-                independent.append(job)
-            elif job.get_status(refresh=False) is JobStatus.DEFERRED:
-                waiting.append(job)
-            else:
-                ready.append(job)
-        return independent + waiting + ready
+            jobs.append(job)
+            news.append(None if later else job.to_new_job(at_front=bool(data.at_front), call=call))
+        return Batch(jobs, news, call)
 
     @staticmethod
     def _due_at(moment: datetime) -> int:
@@ -294,56 +301,6 @@ class BaseQueue:
 
     def __str__(self) -> str:
         return f"<{self.__class__.__name__} {self.name}>"
-
-
-def in_commands(pairs: Sequence[tuple[Any, NewJob]]) -> Iterator[Sequence[tuple[Any, NewJob]]]:
-    """The same jobs in parts that one enqueue command may carry: bounded in number and, but for one job, in bytes."""
-    start = size = 0
-    for position, (_, new) in enumerate(pairs):
-        data = new.fields.get("data", b"")
-        more = _BYTES_BESIDE_DATA + (len(data) if isinstance(data, bytes) else 0)
-        if position > start and (
-            position - start == JOBS_PER_ENQUEUE_COMMAND or size + more > BYTES_PER_ENQUEUE_COMMAND
-        ):
-            yield pairs[start:position]
-            start, size = position, 0
-        size += more
-    if pairs:
-        yield pairs[start:]
-
-
-def in_order_of_dependencies(pairs: Sequence[tuple[Any, NewJob]]) -> list[tuple[Any, NewJob]]:
-    """The same jobs, none before one it depends on; otherwise in the given order.
-
-    Raises:
-        InvalidOption: a ValueError; two of them have the same id.
-        InvalidJobDependency: they depend on each other in a circle.
-    """
-    by_id = {new.id: (job, new) for job, new in pairs}
-    if len(by_id) < len(pairs):
-        raise InvalidOption("two jobs of one call have the same job_id")
-    if not any(new.depends_on for _, new in pairs):
-        return list(pairs)
-    open_parents: dict[str, int] = {}
-    children: dict[str, list[str]] = {}
-    for _, new in pairs:
-        parents = [parent for parent in new.depends_on if parent in by_id]
-        open_parents[new.id] = len(parents)
-        for parent in parents:
-            children.setdefault(parent, []).append(new.id)
-    ready = deque(new.id for _, new in pairs if not open_parents[new.id])
-    ordered = []
-    while ready:
-        job_id = ready.popleft()
-        ordered.append(by_id[job_id])
-        for child in children.get(job_id, ()):
-            open_parents[child] -= 1
-            if not open_parents[child]:
-                ready.append(child)
-    if len(ordered) < len(pairs):
-        circle = sorted(job_id for job_id, count in open_parents.items() if count)
-        raise InvalidJobDependency(f"jobs depend on each other in a circle: {', '.join(circle[:10])}")
-    return ordered
 
 
 def _not_a_queue(other: object) -> NoReturn:

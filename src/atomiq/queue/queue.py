@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any, Self
 
-from atomiq._commands.enqueue import MAX_BATCH, enqueue
+from atomiq._commands.base import Command
+from atomiq._commands.enqueue import MAX_BATCH, Enqueued, enqueue
 from atomiq._commands.queues import delete_queue, empty_queue, pause_queue, remove_from_queue
 from atomiq._commands.views import (
     QueueCounts,
@@ -24,7 +26,8 @@ from atomiq._core.record import NewJob
 from atomiq._core.values import EnqueueArgs, EnqueueData, call_args, call_kwargs
 from atomiq._wire.sync import Store
 from atomiq.job import Job
-from atomiq.queue.base import BaseQueue, in_commands
+from atomiq.queue.base import BaseQueue
+from atomiq.queue.batch import Batch
 from atomiq.queue.sync_run import run_in_this_thread
 from atomiq.timeouts import UnixSignalDeathPenalty
 
@@ -44,6 +47,7 @@ class Queue(BaseQueue):
         serializer: 'pickle', 'json', a dotted name, or an object with dumps and loads. Default pickle.
         death_penalty_class: how time limits of callbacks are set when is_async=False.
         abandoned: 'retry' or 'fail', what becomes of its jobs when their worker goes away. Default: the worker's rule.
+        executor: how workers that have it run its jobs: 'thread', 'async' ... Default: the worker's first executor.
 
     Raises:
         InvalidName, InvalidOption, InvalidTime: ValueErrors.
@@ -172,26 +176,34 @@ class Queue(BaseQueue):
         Raises:
             InvalidJobDependency: they depend on each other in a circle. Otherwise what `enqueue` raises.
         """
-        pairs = self._jobs_of_datas(job_datas, group_id)
+        batch = self._batch_of(job_datas, group_id)
         if not self._is_async:
-            return [self._send(job, new, None, False) for job, new in pairs]
-        for chunk in in_commands(pairs):
-            command = enqueue(self._store.keys, jobs=[new for _, new in chunk], group=group_id)
-            if pipeline is not None:
-                self._store.queue_in(pipeline, command)
-                for job, new in chunk:
+            return [self._send(job, new, None, False) for part in batch.parts() for job, new in zip(*part, strict=True)]
+        if pipeline is not None:
+            for jobs, news in batch.parts():
+                self._store.queue_in(pipeline, enqueue(self._store.keys, jobs=news, group=group_id))
+                for job, new in zip(jobs, news, strict=True):
                     job.mark_expected(new)
-                continue
-            answers = self._store.run(command)
-            for (job, _), done in zip(chunk, answers, strict=True):
+        else:
+            self._send_many(batch, group_id)
+        return batch.returned()
+
+    def _send_many(self, batch: Batch, group_id: str | None) -> None:
+        under_way: deque[list[Job]] = deque()
+
+        def commands() -> Iterator[Command[list[Enqueued]]]:
+            for jobs, news in batch.parts():
+                under_way.append(jobs)
+                yield enqueue(self._store.keys, jobs=news, group=group_id)
+
+        for answers in self._store.run_in_turn(commands()):
+            for job, done in zip(under_way.popleft(), answers, strict=True):
                 job.mark_enqueued(done.word, done.enqueued_at_ms)
-        return self._returned_order(job for job, _ in pairs)
 
     def _enqueue_args(self, given: EnqueueArgs, due_ms: int) -> Job:
         job = self._job_of_args(given)
-        return self._send(
-            job, job.to_new_job(at_front=bool(given.at_front), due_ms=due_ms), given.pipeline, given.unique
-        )
+        new = job.to_new_job(at_front=bool(given.at_front), due_ms=due_ms)
+        return self._send(job, new, given.pipeline, given.unique)
 
     def _send(self, job: Job, new: NewJob, pipeline: Any, unique: bool) -> Job:
         if not self._is_async and not new.due_ms and job.dependencies_are_met():

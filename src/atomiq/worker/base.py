@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 import socket
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from types import FrameType
-from typing import Any, ClassVar
+from typing import Any
 from uuid import uuid4
 
 from atomiq._commands.worker import worker_birth, worker_death
@@ -40,29 +41,23 @@ from atomiq.logutils import setup_loghandlers
 from atomiq.queue import Queue
 from atomiq.utils import is_nonstring_iterable
 from atomiq.worker.brain import Brain
-from atomiq.worker.desk import Desk
-from atomiq.worker.driver import Driver
-from atomiq.worker.horse import Horse
-from atomiq.worker.keeper import Keeper, KeeperLoop, Page
-from atomiq.worker.logs import JobLog
-from atomiq.worker.own_store import address_seen, close_store, own_store
-from atomiq.worker.rules import Rules
-from atomiq.worker.settle import Abandonment
+from atomiq.worker.drive import Driving
+from atomiq.worker.engine import Engine, default_executor
+from atomiq.worker.own_store import address_seen, close_store
+from atomiq.worker.rehearsal import rehearsing
+from atomiq.worker.reload import found
 from atomiq.worker.signals import Signals
 from atomiq.worker.status import DequeueStrategy, WorkerStatus
-from atomiq.worker.upkeep import Upkeep
 
 POLICIES = ("retry", "fail")
 
 
-class BaseWorker(Horse):
+class BaseWorker(Driving):
     """A worker (RQ). Use `Worker`, which runs each job in a forked child, or `SimpleWorker`, which runs jobs in its
     own process."""
 
     queue_class: Any = Queue
     job_class: type[Job] = Job
-    log_result_lifespan: ClassVar[bool] = True
-    log_job_description: bool = True
 
     def __init__(
         self,
@@ -88,6 +83,15 @@ class BaseWorker(Horse):
         abandoned: str = DEFAULT_ABANDONED,
         grace: float | None = None,
         kill_after: float = HARD_LIMIT_MARGIN,
+        executor: str | Mapping[str, int] | None = None,
+        concurrency: int | None = None,
+        max_jobs_per_child: int | None = None,
+        max_memory_per_child: int | str | None = None,
+        memory_limit: int | str | None = None,
+        imports: Sequence[str] = (),
+        health_port: str = "",
+        reloads: bool = False,
+        watched: Sequence[str] = (),
     ) -> None:
         """RQ's arguments, and:
 
@@ -100,6 +104,20 @@ class BaseWorker(Horse):
             grace: seconds that running jobs get at a warm shutdown; past it they are given back. None: as long as
                 they need. A SimpleWorker can't interrupt its job and always lets it finish.
             kill_after: seconds between the time limit of a job (an exception in it) and the kill of its child.
+            executor: how jobs are run: process (warm children, one job at a time each), fork (a fresh fork for each
+                job), spawn, thread, async, inline; or several with their concurrency, as {'process': 2, 'async': 100}
+                or 'process:2,async:100'. Default: what the class says.
+            concurrency: jobs at a time, for a single executor. Default: 1; thread 8, async 100.
+            max_jobs_per_child, max_memory_per_child: a warm child that has run so many jobs, or uses so many bytes
+                ('512M') after one, is replaced.
+            memory_limit: a child that uses more while a job runs is killed; the job fails with MemoryLimitExceeded.
+            imports: modules that spawned children import before they take work; forked ones have what is imported
+                before `work`.
+            reloads: at SIGHUP the whole process executes anew what it was started as, to use changed code; children
+                finish what they run. For a process that is nothing but this worker, as `atomiq worker` is.
+            watched: folders; a change of a Python file there is as good as SIGHUP.
+            health_port: where probes may ask (/live, /ready): '8080' on this machine only, ':8080' from anywhere,
+                'unix:/path'. Default: nowhere.
 
         `disable_default_exception_handler` and `job_monitoring_interval` are accepted and have no effect: a failed
         job is always where failed jobs are, and leases are extended every third of a lease.
@@ -125,6 +143,17 @@ class BaseWorker(Horse):
         self.abandoned = abandoned
         self.grace = grace
         self.kill_after = kill_after
+        self.imports = tuple(imports)
+        self.health_port = health_port
+        self.watched = tuple(watched)
+        self.reloads = reloads and hasattr(signal, "SIGHUP")
+        self.engine = Engine.of(
+            executor or self._default_executor(),
+            concurrency,
+            max_jobs_per_child,
+            max_memory_per_child,
+            memory_limit,
+        )
         self.default_result_ttl = default_result_ttl
         self.worker_ttl = worker_ttl or default_worker_ttl or DEFAULT_WORKER_TTL
         self.maintenance_interval = maintenance_interval
@@ -149,6 +178,12 @@ class BaseWorker(Horse):
         for queue in self.queues:
             if not isinstance(queue, self.queue_class):
                 raise TypeError(f"{queue} is not of type {self.queue_class} or string types")
+
+    def _default_executor(self) -> str:
+        """What the class says. One that changes what RQ's work horse does gets a work horse for each job."""
+        if self.executor is not None:
+            return self.executor
+        return "fork" if self._overrides_work_horse else default_executor()
 
     def _as_queue(self, queue: Any) -> Any:
         if not isinstance(queue, str):
@@ -189,16 +224,21 @@ class BaseWorker(Horse):
             ServerError: the server can't be reached at the start (later the worker waits for it), or is too old.
         """
         self._dequeue_strategy = DequeueStrategy(dequeue_strategy or DequeueStrategy.DEFAULT)
+        if rehearsing():
+            return False
         self._ordered_queues = list(self.queues)
         rules = self._rules(burst, max_jobs, max_idle_time)
         self._signals = Signals()
+        self._handed_on = found() if self.reloads else None
+        if self._handed_on is not None:
+            self.name, self._incarnation = self._handed_on.name, self._handed_on.incarnation
         try:
             # Before the birth: a signal that comes in between must not leave the name of a dead worker behind.
-            self._signals.install(self.request_stop)
+            self._signals.install(self.request_stop, reloads=self.reloads)
             self.bootstrap(logging_level, date_format, log_format)
             brain = Brain(rules, self._reordered, random.random)
             try:
-                self._drive(brain)
+                self._drive(brain, max_jobs)
             finally:
                 self.teardown()
         finally:
@@ -206,66 +246,7 @@ class BaseWorker(Horse):
             self._signals.close()
             self._signals = None
             self._close_own()
-        return brain.executed > 0
-
-    def _rules(self, burst: bool, max_jobs: int | None, max_idle_time: float | None) -> Rules:
-        return Rules(
-            tuple(dict.fromkeys(self.queue_names())),
-            lease=self.lease,
-            burst=burst,
-            max_jobs=max_jobs,
-            max_idle_time=max_idle_time,
-            grace=self.grace,
-            kill_after=self.kill_after,
-            upkeep_interval=self.maintenance_interval,
-            killable=self.forks,
-            extends=self.forks,
-            killed_handler=self._has_killed_handler,
-        )
-
-    def _drive(self, brain: Brain) -> None:
-        assert self._signals is not None
-        store, ttl = self._own_store(), self.worker_ttl + 60
-        names = list(dict.fromkeys(self.queue_names()))
-        upkeep = Upkeep(store, self.name, names, self.log, self.max_abandoned, self.abandoned, self._cleaned)
-        job_log = JobLog(self.log, self.name, self.log_job_description, self.log_result_lifespan)
-        abandonment = Abandonment(self.abandoned, self.max_abandoned)
-        desk = Desk(store, self.name, self.lease, ttl, abandonment, job_log, self.log)
-        keeper = None if self.forks else self._keeper(ttl)
-        try:
-            Driver(self, brain, store, self._signals, upkeep, desk, job_log, self.log, keeper).run()
-        finally:
-            if keeper is not None:
-                keeper.close()
-
-    def _keeper(self, ttl: int) -> Keeper:
-        page = Page()
-
-        def connect() -> Store:
-            return own_store(self.connection, self.name, self.lease)
-
-        keeper = Keeper(KeeperLoop(connect, page, self.name, self.lease, ttl, self.log), page)
-        keeper.start()
-        return keeper
-
-    def _cleaned(self) -> None:
-        self.last_cleaned_at = datetime.now(UTC)
-
-    # --- the order of the queues
-
-    def reorder_queues(self, reference_queue: Any) -> None:
-        """Change `_ordered_queues` after a job of `reference_queue` was taken, by the strategy (RQ)."""
-        if self._dequeue_strategy is DequeueStrategy.ROUND_ROBIN:
-            position = [queue.name for queue in self._ordered_queues].index(reference_queue.name)
-            self._ordered_queues = self._ordered_queues[position + 1 :] + self._ordered_queues[: position + 1]
-        elif self._dequeue_strategy is DequeueStrategy.RANDOM:
-            random.shuffle(self._ordered_queues)
-
-    def _reordered(self, order: Sequence[str], served: str) -> Sequence[str]:
-        queue = next((queue for queue in self.queues if queue.name == served), None)
-        if queue is not None:
-            self.reorder_queues(queue)
-        return [queue.name for queue in self._ordered_queues] or order
+        return brain.executed + brain.crew.done > 0
 
     # --- stopping
 
@@ -289,6 +270,7 @@ class BaseWorker(Horse):
         log_format: str = DEFAULT_LOGGING_FORMAT,
     ) -> None:
         """Set up logging where the application has none, and be born (RQ)."""
+        self._log_setup = (logging_level, date_format, log_format)
         setup_loghandlers(logging_level, date_format, log_format, name="atomiq.worker")
         setup_loghandlers(logging_level, date_format, log_format, name="atomiq.job")
         for name in script_names():  # all of them now: an upgrade may replace the files while we run
@@ -337,11 +319,6 @@ class BaseWorker(Horse):
             text = "Worker %s: could not take leave (%s); what it held is run again when its lease is over"
             self.log.warning(text, self.name, error)
         self.log.info("Worker %s: unsubscribing from channel %s", self.name, self.pubsub_channel_name)
-
-    def _own_store(self) -> Store:
-        if self._own is None:
-            self._own = own_store(self.connection, self.name, self.lease)
-        return self._own
 
     def _close_own(self) -> None:
         if self._own is not None:

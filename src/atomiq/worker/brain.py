@@ -6,47 +6,25 @@ The driver tells it what happened and does what it says. `now` is any clock that
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from functools import singledispatchmethod
 
 from atomiq.worker import moves as m
-from atomiq.worker.chores import Chores
-from atomiq.worker.rules import Rules
+from atomiq.worker.endings import Endings
 from atomiq.worker.runs import (
     DOUBLE_SIGNAL,
-    ECHO_OF_STOP,
+    ECHO_OF_SETTLEMENT,
     KILL_AFTER_INTERRUPT,
     LONGEST_BACK_OFF,
     NO_ROOM_PAUSE,
-    OUR_DOING,
+    STOP_PATIENCE,
     Intent,
-    Phase,
     Run,
 )
-from atomiq.worker.search import Reorder, Search
+from atomiq.worker.stationed import Stationed
 
 
-class Brain:
+class Brain(Stationed, Endings):
     """Decides for one worker."""
-
-    def __init__(self, rules: Rules, reorder: Reorder, jitter: Callable[[], float]) -> None:
-        """`jitter()`: a number in [0, 1), to spread the tries of many workers to reach their server again."""
-        self.rules = rules
-        self.phase: Phase = "working"
-        self.executed = 0
-        self.lost = 0
-        self.runs: dict[str, Run] = {}
-        self.asides: dict[tuple[m.AsideKind, str], float] = {}
-        self.connected = True
-        self._search = Search(rules, reorder)
-        self._chores = Chores(rules)
-        self._jitter = jitter
-        self._abandoned: list[str] = []
-        self._stop_asked_at = 0.0
-        self._failures = 0
-        self._retry_at: float | None = None
-        self._grace_at: float | None = None
-        self._moves: list[m.Move] = []
 
     # --- the two questions a driver asks
 
@@ -63,6 +41,8 @@ class Brain:
         """When to send a Tick if nothing happens before; None: never."""
         times = [self._grace_at, self._search.rest_until, *self.asides.values()]
         times += [run.doubt_until if run.over else run.kill_at for run in self.runs.values()]
+        times += [run.lost_at for run in self.runs.values() if not run.over]
+        times += self._crew_times()
         times += self._chores.times() if self.connected else [self._retry_at]
         return min((time for time in times if time is not None), default=None)
 
@@ -95,7 +75,7 @@ class Brain:
         if stopping:
             return
         if event.jobs:
-            self._search.took(now, event.jobs)
+            self._search.took(now, [job.queue for job in event.jobs])
         elif event.suspended:
             self._rest()
         else:
@@ -122,60 +102,19 @@ class Brain:
         if run is not None and not run.over and run.intent == "":
             run.kill_at = self._kill_time(now, event.seconds)
 
-    @_hear.register
-    def _call_ended(self, event: m.CallEnded, now: float) -> None:
-        run = self.runs.get(event.execution_id)
-        if run is None or run.over:
-            return
-        run.over = True
-        if run.intent == "lost":
-            del self.runs[event.execution_id]
-            self._do(m.Forget(event.execution_id))
-        elif event.reported:
-            run.verdict = "reported"
-        elif run.intent == "stop":
-            run.verdict = "stopped"
-            if run.job.stopped_callback is not None:
-                self._start_aside(now, "stopped", event.execution_id, run.job.stopped_callback)
-        elif event.terminated and run.intent == "":
-            run.doubt_until = now + ECHO_OF_STOP
-        elif run.intent != "release":
-            self._died(now, event.execution_id)
-
-    def _died(self, now: float, execution_id: str) -> None:
-        run = self.runs[execution_id]
-        run.verdict, run.doubt_until = OUR_DOING.get(run.intent, "died"), None
-        if self.rules.killed_handler:
-            self._start_aside(now, "killed", execution_id, self.rules.aside_limit)
-
-    def _resolve_doubts(self, now: float) -> None:
-        """Whoever stops a service may signal all its processes: then the job wasn't killed, it was to stop with us."""
-        for execution_id, run in self.runs.items():
-            if run.doubt_until is not None and self.phase == "stopping":
-                run.intent, run.doubt_until = "release", None
-            elif run.doubt_until is not None and now >= run.doubt_until:
-                self._died(now, execution_id)
+    _hear.register(m.CallEnded, Endings.call_ended)
+    _hear.register(m.AsideEnded, Endings.aside_ended)
+    _hear.register(m.Settled, Endings.settled)
+    _hear.register(m.Seen, Stationed.seen)
+    _hear.register(m.CrewState, Stationed.crew_changed)
+    _hear.register(m.HandedOver, Stationed.handed_over)
+    _hear.register(m.TooLarge, Stationed.too_large)
+    _hear.register(m.ReloadWanted, Stationed.reload_wanted)
 
     @_hear.register
-    def _aside_ended(self, event: m.AsideEnded, _now: float) -> None:
-        self.asides.pop((event.kind, event.name), None)
-        if event.kind != "abandoned" and event.name in self.runs:
-            self.runs[event.name].in_aside = False
-
-    @_hear.register
-    def _settled(self, event: m.Settled, now: float) -> None:
-        if event.more:
-            self._chores.free(now, more=True)
-        run = self.runs.pop(event.execution_id, None)
-        if run is None:
-            return
-        if run.verdict is not None:
-            self.executed += 1
-        if event.word == "not_yours":
-            self.lost += 1
-            self._log(logging.WARNING, f"job {run.job.job_id} was no longer ours when it ended: its outcome is dropped")
-        elif event.word == "gone":
-            self._log(logging.WARNING, f"job {run.job.job_id} was deleted while it ran: its outcome is dropped")
+    def _hopeless(self, event: m.Hopeless, _now: float) -> None:
+        self._log(logging.CRITICAL, event.reason)
+        self._quit(failed=event.reason)
 
     @_hear.register
     def _extended(self, event: m.Extended, now: float) -> None:
@@ -184,12 +123,25 @@ class Brain:
         for execution_id in event.lost:
             run = self.runs.get(execution_id)
             if run is not None and not run.over and run.intent != "lost":
-                self.lost += 1
-                self._log(logging.WARNING, f"job {run.job.job_id} is no longer ours, its lease was over: killed here")
-                self._kill(now, execution_id, "lost")
+                if not run.stationed:
+                    self._lose(now, execution_id)
+                elif run.lost_at is None:  # or its station has settled it a moment ago, and we haven't heard of it yet
+                    run.lost_at = now + ECHO_OF_SETTLEMENT
         for execution_id in event.stop:
             if execution_id in self.runs:
                 self._stop_job(now, execution_id)
+
+    def _lose(self, now: float, execution_id: str) -> None:
+        run = self.runs[execution_id]
+        self.lost += 1
+        run.lost_at = None
+        if run.job.shared:
+            run.intent, run.kill_at = "lost", None
+            self._warn(f"job {run.job.job_id} is no longer ours, its lease was over: it is asked to stop")
+            self._do(m.AskToStop(execution_id))
+        else:
+            self._warn(f"job {run.job.job_id} is no longer ours, its lease was over: killed here")
+            self._kill(now, execution_id, "lost")
 
     @_hear.register
     def _reaped(self, event: m.Reaped, now: float) -> None:
@@ -256,32 +208,24 @@ class Brain:
             self._retry_at = None
             self._do(m.Probe())
         if self.phase == "working":
-            self._look_for_work()
-        elif self.phase == "stopping" and not self._busy and not self._search.claiming:
+            self._look_for_work(now)  # or find that there is none, and begin to stop
+        if self.phase == "reloading" and self.connected and self._may_reload() and not self._search.claiming:
+            self._quit(reload=True)
+        elif self.phase == "stopping" and not self._busy and not self._search.claiming and not self.crew.members:
             self._quit()
 
-    def _send_what_ended(self) -> None:
-        back = [name for name, run in self.runs.items() if run.over and run.intent == "release" and not run.verdict]
-        back = [name for name in back if not self.runs[name].sent]
-        if back:
-            self._do(m.Release(tuple(back)))
-        for execution_id, run in self.runs.items():
-            if run.over and not run.sent and not run.in_aside and run.doubt_until is None:
-                run.sent = True
-                if run.verdict is not None:
-                    claim = self._search.claim(len(self.runs) - 1) if self.phase == "working" else None
-                    self._do(m.Settle(execution_id, run.verdict, claim))
-
-    def _look_for_work(self) -> None:
-        if self._search.used_up:
+    def _look_for_work(self, now: float) -> None:
+        if not self.rules.slots:
+            self._look_at_crew(now)
+        elif self._search.used_up:
             if not self._busy:
                 self._log(logging.INFO, f"finished executing {self.executed} jobs, quitting")
-                self._quit()
+                self._end()
         elif self.connected:
             if self._search.listening and self.rules.burst and not self._busy:
                 self._search.listening = False
                 self._do(m.StopListening())
-            claim = self._search.claim(len(self.runs))
+            claim = self._claim(self._taken())
             if claim is not None:
                 self._do(claim)
 
@@ -293,36 +237,38 @@ class Brain:
             return
         if self.rules.burst and not self._busy:
             self._log(logging.INFO, "done, quitting")
-            self._quit()
+            self._end()
             return
         idle = self._search.idle_for(now, len(self.runs))
         if self.rules.max_idle_time is not None and idle >= self.rules.max_idle_time and not self._busy:
             self._log(logging.INFO, f"idle for {idle:.0f} seconds, quitting")
-            self._quit()
+            self._end()
             return
-        self._do(self._search.listen(now, event.due_in, len(self.runs)))
+        self._do(m.Listen(self._search.order, self._search.listen(now, event.due_in, len(self.runs))))
 
     def _rest(self) -> None:
         if not self._search.suspended:
             self._log(logging.INFO, "suspended, run `atomiq resume` to resume")
         self._search.suspended = True
         if self.rules.burst and not self._busy:
-            self._quit()
+            self._end()
             return
         self._do(m.Beat(state="suspended"))
-        self._do(self._search.rest())
+        self._do(m.Listen(self._search.order, self._search.rest()))
 
     # --- limits, stops, kills
 
     def _enforce_limits(self, now: float) -> None:
         if self._grace_at is not None and now >= self._grace_at:
-            self._grace_at = None
-            for execution_id, run in self.runs.items():
-                if not run.over and run.intent == "":
-                    self._log(logging.WARNING, f"job {run.job.job_id} is interrupted and given back: the grace is over")
-                    run.intent, run.kill_at = "release", now + KILL_AFTER_INTERRUPT
-                    self._do(m.Interrupt(execution_id))
+            self._grace_at, self._grace_is_over = None, True
         for execution_id, run in self.runs.items():
+            if self._grace_is_over and not run.over and run.intent == "":
+                self._log(logging.WARNING, f"job {run.job.job_id} is interrupted and given back: the grace is over")
+                run.intent, run.kill_at = "release", now + KILL_AFTER_INTERRUPT
+                self._do(m.Interrupt(execution_id))
+        for execution_id, run in self.runs.items():
+            if run.lost_at is not None and not run.over and now >= run.lost_at:
+                self._lose(now, execution_id)
             if not run.over and run.kill_at is not None and now >= run.kill_at:
                 if run.intent == "":
                     self._log(logging.WARNING, f"job {run.job.job_id} overran its time limit and is killed")
@@ -332,11 +278,6 @@ class Brain:
             self._log(logging.WARNING, f"a callback ({kind}, {name}) overran its time limit and is killed")
             self._do(m.KillAside(kind, name))
 
-    def _kill(self, now: float, execution_id: str, intent: Intent) -> None:
-        run = self.runs[execution_id]
-        run.intent, run.kill_at = intent, now + KILL_AFTER_INTERRUPT
-        self._do(m.Kill(execution_id))
-
     def _stop_job(self, now: float, execution_id: str) -> None:
         run = self.runs[execution_id]
         if run.over or run.intent in ("stop", "lost"):
@@ -345,7 +286,11 @@ class Brain:
             self._log(logging.WARNING, f"job {run.job.job_id} can't be stopped: it runs in the worker's own process")
             return
         self._log(logging.INFO, f"job {run.job.job_id} is stopped on request")
-        self._kill(now, execution_id, "stop")
+        if run.job.shared and run.intent == "":
+            run.intent, run.kill_at = "stop", now + STOP_PATIENCE
+            self._do(m.AskToStop(execution_id))
+        else:
+            self._kill(now, execution_id, "stop")
 
     def _stop(self, now: float, cause: str, asked_at: float) -> None:
         if self.phase == "stopping":
@@ -356,44 +301,12 @@ class Brain:
         self.phase, self._stop_asked_at = "stopping", asked_at
         self._log(logging.INFO, f"warm shut down requested ({cause})")
         self._stop_listening()
-        if not self.runs:
+        if self._has_crew:
+            self._do(m.Drain())
+        if not self.runs and not self._has_crew:
             self._log(logging.INFO, "stopping on request")
             return
         if self.rules.grace is not None and self.rules.killable:
             self._grace_at = now + self.rules.grace
         if self.connected:
             self._do(m.Beat(stopping=True))
-
-    def _quit(self, cold: bool = False) -> None:
-        self._stop_listening()
-        self.phase = "over"
-        self._do(m.Quit(cold=cold))
-
-    def _stop_listening(self) -> None:
-        if self._search.listening:
-            self._search.listening = False
-            self._do(m.StopListening())
-
-    # --- bookkeeping
-
-    def _over(self) -> bool:
-        return self.phase == "over"
-
-    @property
-    def _busy(self) -> bool:
-        return bool(self.runs or self.asides)
-
-    def _kill_time(self, now: float, limit: float | None) -> float | None:
-        return None if limit is None or not self.rules.killable else now + limit + self.rules.kill_after
-
-    def _start_aside(self, now: float, kind: m.AsideKind, name: str, limit: float) -> None:
-        if kind != "abandoned":
-            self.runs[name].in_aside = True
-        self.asides[kind, name] = now + limit + self.rules.kill_after
-        self._do(m.StartAside(kind, name))
-
-    def _log(self, level: int, text: str) -> None:
-        self._do(m.Log(level, text))
-
-    def _do(self, move: m.Move) -> None:
-        self._moves.append(move)

@@ -41,7 +41,7 @@ class Children:
 
     def start(self, key: Hashable, call: Call) -> Child:
         """Fork a child. Raises OSError when the machine has no room for it."""
-        child = self._executor.start(call)
+        child = self._executor.start(call, boxed=True)
         entry = _Entry(key, child)
         self._running[key] = entry
         for fd in child.fds:
@@ -53,6 +53,19 @@ class Children:
         entry = self._running.get(key)
         if entry is not None:
             entry.child.kill(number)
+
+    def shuts_down(self) -> bool:
+        """In a child: its call is to end."""
+        return self._executor.shuts_down
+
+    def interrupt(self, key: Hashable) -> None:
+        """Have the call of a running child end."""
+        entry = self._running.get(key)
+        if entry is not None:
+            self._executor.interrupt(entry.child)
+
+    def pids(self) -> set[int]:
+        return {entry.child.pid for entry in (*self._running.values(), *self._leaving)}
 
     def fds(self) -> Iterator[int]:
         for entry in (*self._running.values(), *self._leaving):
@@ -89,8 +102,9 @@ class Children:
             entry.child.kill()
             entry.child.wait()
             self._unregister(entry.child)
-            entry.child.close()
+            self._close(entry.child)
         self._leaving.clear()
+        self._executor.close()
 
     def _look(self, entry: _Entry) -> None:
         if entry.reported:
@@ -103,6 +117,8 @@ class Children:
         if any(said):
             self._see_off(entry)
         elif death is not None:
+            entry.child.testify()
+            death = entry.child.death
             self._forget(entry)
             self._on_end(entry.key, None, death)
         elif entry.child.frames.ended:
@@ -126,12 +142,17 @@ class Children:
         if entry in self._leaving and entry.child.look() is not None:
             self._leaving.remove(entry)
             self._unregister(entry.child)
-            entry.child.close()
+            self._close(entry.child)
 
     def _forget(self, entry: _Entry) -> None:
         del self._running[entry.key]
         self._unregister(entry.child)
-        entry.child.close()
+        self._close(entry.child)
+
+    def _close(self, child: Child) -> None:
+        child.close()
+        if child.box is not None:
+            self._executor.put_back(child.box)
 
     def _unregister(self, child: Child) -> None:
         for fd in child.fds:

@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from atomiq.stations.rules import Rules
 from atomiq.worker import moves as m
-from atomiq.worker.rules import Rules
 
 SHORTEST_PAUSE: Final = 0.01
+IDLE_BEAT: Final = 5 / 6
+"""Of a lease, between two beats of a worker that holds nothing."""
 
 
 class Chores:
     """When to extend leases and beat, to look at others' leases, to clean registries, to free dependants.
 
-    Extending beats too, so one timer serves both: whatever is claimed between two beats is extended in time by the
-    next.
+    Extending beats too, so one timer serves both. A worker that holds nothing beats as seldom as its name allows: that
+    may be taken over when it has been silent for a lease.
     """
 
     def __init__(self, rules: Rules) -> None:
@@ -28,7 +30,7 @@ class Chores:
     def begin(self, now: float, cut_off_for: float) -> None:
         self._upkeep_at = now
         self._reap_at = now + cut_off_for
-        self._beat_at = now + self._rules.lease / 3
+        self._beat_at = now + self._rules.lease / 3  # a child may have taken something before we know of it
 
     def reaped(self, now: float, next_in: float | None) -> None:
         """The next look at leases: when the first is over, and in any case before long, as shorter ones may be
@@ -45,8 +47,11 @@ class Chores:
         self._beat_at = now
 
     def due(self, now: float, held: tuple[str, ...]) -> Iterator[m.Move]:
+        third = self._rules.lease / 3
+        if held:
+            self._beat_at = min(self._beat_at, now + third)
         if now >= self._beat_at:
-            self._beat_at = now + self._rules.lease / 3
+            self._beat_at = now + (third if held else self._rules.lease * IDLE_BEAT)
             if not held:
                 yield m.Beat()
             elif self._rules.extends:
@@ -55,7 +60,7 @@ class Chores:
             self._upkeep_at = now + self._rules.upkeep_interval
             yield m.Upkeep()
         if now >= self._reap_at:
-            self._reap_at = now + self._rules.lease / 3
+            self._reap_at = now + third
             yield m.Reap()
         if self._free_at is not None and now >= self._free_at:
             self._free_at = None

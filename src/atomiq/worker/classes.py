@@ -1,4 +1,4 @@
-"""The workers to be used."""
+"""The workers to be used: names for settings of one engine."""
 
 from __future__ import annotations
 
@@ -8,9 +8,17 @@ from atomiq.worker.base import BaseWorker
 
 
 class Worker(BaseWorker):
-    """Runs each job in a freshly forked child, under a supervisor that runs no user code (RQ's Worker)."""
+    """Runs jobs in warm child processes, one at a time in each, under a supervisor that runs no user code (RQ's Worker,
+    whose fork for each job is `Worker(..., executor="fork")` or ForkWorker).
 
-    forks: ClassVar[bool] = True
+    A subclass that overrides `main_work_horse` gets a fork for each job, as with RQ.
+    """
+
+
+class ForkWorker(BaseWorker):
+    """Runs each job in a freshly forked child: nothing that a job does outlives it."""
+
+    executor: ClassVar[str | None] = "fork"
 
 
 class SimpleWorker(BaseWorker):
@@ -21,4 +29,11 @@ class SimpleWorker(BaseWorker):
     command.
     """
 
-    forks: ClassVar[bool] = False
+    executor: ClassVar[str | None] = "inline"
+
+
+class SpawnWorker(BaseWorker):
+    """Runs jobs in warm child processes that are started as fresh interpreters, not forked (RQ's SpawnWorker): for code
+    that doesn't survive a fork."""
+
+    executor: ClassVar[str | None] = "spawn"

@@ -10,18 +10,24 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from atomiq._commands.claim import Claim, claim, extend, release
+from atomiq._commands.base import plain
+from atomiq._commands.claim import Claim, Claimed, claim, extend, release
 from atomiq._commands.settle import Settled, Settlement, settle, settle_and_claim
+from atomiq._commands.views import view_job
 from atomiq._commands.worker import worker_beat
 from atomiq._core.errors import ScriptError, ServerUnavailable
 from atomiq._core.ids import new_execution_id
 from atomiq._core.timestamp import format_ms
 from atomiq._wire.sync import Store
+from atomiq.executors.job_log import JobLog
+from atomiq.executors.outcome import bulk, unstorable
 from atomiq.worker import moves as m
-from atomiq.worker.logs import JobLog
-from atomiq.worker.settle import Abandonment, Holding, bulk, settlement, taken, unstorable
+from atomiq.worker.own_store import clock
+from atomiq.worker.settle import Abandonment, Holding, settlement, taken
 
 BULKY: Final = 1 << 20
+OFFSET_KEPT: Final = 600.0
+"""Seconds until an idle worker asks for the server's clock again."""
 MOST_CUT_OFFS: Final = 2
 """So often the connection may break while the same outcome of at least BULKY bytes is sent."""
 
@@ -49,6 +55,9 @@ class Desk:
         self._log = log
         self._unanswered: tuple[str, ...] = ()
         self._server_offset: float | None = None
+        self._offset_until = 0.0
+        self.answered_at = 0.0
+        """Monotonic time of the server's last answer to a claim or a sign of life; 0 before the first."""
 
     def server_time(self) -> float | None:
         """Now, in seconds of the server's clock; None until it has told."""
@@ -68,6 +77,7 @@ class Desk:
     def settle(self, move: m.Settle, kill_after: float) -> Iterator[m.Event]:
         """Tell how an execution ended; with the next claim in the same step, if one is wanted."""
         holding = self.holdings[move.execution_id]
+        self.know(holding)
         end = settlement(holding, move.verdict, self._name, kill_after, self._abandonment)
         try:
             settled, more = self._send(end, move.claim)
@@ -91,6 +101,14 @@ class Desk:
         if more is not None:
             yield self._claimed(more)
 
+    def know(self, holding: Holding) -> None:
+        """Read the hash of a job that somebody else has claimed for this worker, if it isn't known yet."""
+        claimed = holding.claimed
+        if not claimed.fields:
+            found = self._store.run(view_job(self._store.keys, job_id=claimed.job_id)) or {}
+            attempt = int(found.get(b"attempts") or 1)
+            holding.claimed = Claimed(claimed.queue, claimed.job_id, claimed.execution_id, attempt, found)
+
     def release(self, execution_ids: Sequence[str]) -> Iterator[m.Event]:
         held = [self.holdings[name].held for name in execution_ids]
         words = self._store.run(release(self._store.keys, worker=self._name, held=held))
@@ -100,7 +118,9 @@ class Desk:
             yield m.Settled(name, word)
 
     def extend(self, execution_ids: Sequence[str]) -> m.Extended:
-        held = [self.holdings[name] for name in execution_ids]
+        held = [self.holdings[name] for name in execution_ids if name in self.holdings]
+        if not held:  # stations have settled all of them a moment ago
+            return m.Extended()
         since = min(holding.claimed_at for holding in held)
         command = extend(
             self._store.keys,
@@ -111,16 +131,35 @@ class Desk:
             working_ms=round((time.monotonic() - since) * 1000),
         )
         answer = self._store.run(command)
+        self.answered_at = time.monotonic()
         self._server_offset = answer.now_ms / 1000 - time.monotonic()
         return m.Extended(tuple(answer.lost), tuple(answer.stop), answer.reborn)
 
     def beat(self, move: m.Beat) -> Iterator[m.Event]:
+        if not move.state and not move.stopping:
+            yield from self._touch()
+            return
         fields: dict[str, str] = {"state": move.state} if move.state else {}
         if move.stopping:
             fields["shutdown_requested_date"] = format_ms(round(time.time() * 1000))
         beat = worker_beat(self._store.keys, worker=self._name, ttl=self._worker_ttl, fields=fields)
-        if self._store.run(beat) == "gone":
+        word = self._store.run(beat)
+        self.answered_at = time.monotonic()
+        if word == "gone":
             yield m.Extended(reborn=True)
+
+    def _touch(self) -> Iterator[m.Event]:
+        """The beat of a worker that rests, day and night: two commands, where a script would make five of it."""
+        key = self._store.keys.worker(self._name)
+        if not self._store.run(plain("EXPIRE", (key, self._worker_ttl), int)):
+            yield m.Extended(reborn=True)
+            return
+        if self._server_offset is None or time.monotonic() > self._offset_until:
+            self._offset_until = time.monotonic() + OFFSET_KEPT
+            self._server_offset = clock(self._store) - time.monotonic()
+        now_ms = round((time.monotonic() + self._server_offset) * 1000)
+        self._store.run(plain("HSET", (key, "last_heartbeat", format_ms(now_ms), "beat", now_ms), int))
+        self.answered_at = time.monotonic()
 
     def _send(self, end: Settlement, ask: m.Claim | None) -> tuple[Settled, Claim | None]:
         if ask is None:
@@ -144,7 +183,7 @@ class Desk:
 
     def _claimed(self, answer: Claim) -> m.Claimed:
         self._unanswered = ()
-        now = time.monotonic()
+        now = self.answered_at = time.monotonic()
         self._server_offset = answer.now_ms / 1000 - now
         for claimed in answer.jobs:
             self.holdings[claimed.execution_id] = Holding(claimed, now, answer.now_ms)

@@ -10,49 +10,47 @@ import logging
 import signal
 import time
 from collections import deque
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from selectors import EVENT_READ, DefaultSelector
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from atomiq._commands.claim import Claimed
 from atomiq._core.errors import ServerOutOfMemory, ServerReadOnly, ServerUnavailable
 from atomiq._wire.sync import Store
 from atomiq.executors.death import Death
-from atomiq.executors.fork import Call, ForkExecutor
-from atomiq.executors.inline import InlineExecutor
-from atomiq.executors.perform import ColdStop
+from atomiq.executors.fork import ForkExecutor
+from atomiq.executors.job_log import JobLog
 from atomiq.executors.report import Report
+from atomiq.stations.budget import Budget
+from atomiq.stations.ledger import SHUT_DOWN, STOP
 from atomiq.worker import moves as m
 from atomiq.worker.brain import Brain
 from atomiq.worker.children import Children
+from atomiq.worker.crew import Crew
 from atomiq.worker.desk import Desk
 from atomiq.worker.ears import Ears
-from atomiq.worker.keeper import Keeper, Note
-from atomiq.worker.logs import JobLog
+from atomiq.worker.engine import Engine
+from atomiq.worker.file_watch import FileWatch
+from atomiq.worker.fork_slots import ForkSlots
+from atomiq.worker.give_back import GiveBack
+from atomiq.worker.health import Health, HealthPort
+from atomiq.worker.in_place import run_in_place
+from atomiq.worker.keeper import Keeper
+from atomiq.worker.memory_watch import MemoryWatch
+from atomiq.worker.orphans import Orphans
 from atomiq.worker.own_store import ping, uptime
+from atomiq.worker.parts import Host, Part, health_of
+from atomiq.worker.posts import Maker, Member
+from atomiq.worker.rehearsal import Rehearsal
 from atomiq.worker.remote import BadCommand, parse_command
-from atomiq.worker.settle import Holding, taken
 from atomiq.worker.signals import SHUTDOWN_SIGNALS, Signals
 from atomiq.worker.upkeep import Upkeep
+from atomiq.worker.watchdog import DEFAULT_LIMIT as WATCHDOG_LIMIT
+from atomiq.worker.watchdog import Watchdog
 
 AWAY: Final = (ServerUnavailable, ServerReadOnly, ServerOutOfMemory)
 """Not the worker's fault and likely to pass: it waits. (A primary that became a replica, a full server.)"""
 LONGEST_SELECT: Final = 10.0
-
-
-class Host(Protocol):
-    """What the loop needs from the worker object that it works for."""
-
-    name: str
-
-    def job_call(self, claimed: Claimed) -> Call:
-        """The call of a job, for a child or for here."""
-
-    def aside_call(self, kind: m.AsideKind, job: Claimed | str, death: Death | None) -> Call:
-        """A callback of a job, for a child. `job` is an id for 'abandoned'."""
-
-    def register_birth(self) -> None:
-        """Write the worker's hash."""
 
 
 class Driver:
@@ -61,6 +59,7 @@ class Driver:
     def __init__(
         self,
         host: Host,
+        engine: Engine,
         brain: Brain,
         store: Store,
         signals: Signals,
@@ -69,8 +68,15 @@ class Driver:
         job_log: JobLog,
         log: logging.Logger,
         keeper: Keeper | None = None,
+        makers: Sequence[Maker] = (),
+        budget: Budget | None = None,
+        health_port: str = "",
+        watched: Sequence[str] = (),
     ) -> None:
-        """`keeper`: given for a worker that runs its jobs in this process; None: jobs are run in children."""
+        """`keeper`: given for a worker that runs its jobs in this process; None: jobs are run in children. `makers`:
+        of stations, warm children that claim by themselves; `budget`: how many jobs these may take, None for any
+        number; `health_port`: where probes may ask, empty for nowhere; `watched`: folders whose changes are
+        a wish to reload."""
         self.host = host
         self.brain = brain
         self.store = store
@@ -80,15 +86,41 @@ class Driver:
         self._desk = desk
         self._job_log = job_log
         self._keeper = keeper
-        self._inline = InlineExecutor()
-        self._forks = ForkExecutor(self._unshare)
         self._selector = DefaultSelector()
-        self._children = Children(self._selector, self._forks, self._limited, self._child_ended)
+        self._children = Children(self._selector, ForkExecutor(self._unshare), self._limited, self._child_ended)
+        slots = engine.executors.get("fork", 1)
+        self._fork_slots = ForkSlots(self._children, slots, host.job_call, desk.holdings, self._tell)
+        self._crew = Crew(
+            self._selector,
+            makers,
+            GiveBack(store, host.name, log, brain.rules),
+            desk.holdings,
+            self._tell,
+            self._unshare,
+            host.name,
+            log,
+            budget,
+            brain.rules.lease,
+        )
+        memory = MemoryWatch(engine.memory_limit, desk.holdings, self._tell)
+        orphans = Orphans(lambda: self._children.pids() | self._crew.pids() | {self._rehearsal.pid or 0})
+        self._rehearsal = Rehearsal(host.name, lambda: self._tell(m.ReloadWanted()), log)
+        watch = FileWatch(watched, self._rehearsal.start)
+        self._parts: list[Part] = [self._children, self._crew, memory, orphans, watch, self._rehearsal]
+        if health_port:
+            self._parts.append(HealthPort(health_port, self._selector, self._health))
+        self._watchdog = Watchdog(max(WATCHDOG_LIMIT, brain.rules.lease), log)
         channel = store.keys.pubsub(host.name) if keeper is None else None
         self._ears = Ears(store, channel, self._selector, self._bell_answered, self._message)
         self._events: deque[m.Event] = deque()
+        self.failed = ""
+        self.left: tuple[Member, ...] | None = None
         self._over = False
         self._dropping = False
+
+    def adopt(self, members: Sequence[Member]) -> None:
+        """Look after children that an earlier program of this process has left."""
+        self._crew.adopt(members)
 
     # --- the loop
 
@@ -98,17 +130,21 @@ class Driver:
         try:
             up_for = uptime(self.store)
             self._ears.subscribe()
+            if self._keeper is None:
+                self._watchdog.start()
             lease = self.brain.rules.lease
             self._feed(m.Begin(0.0 if up_for is None else max(0.0, lease - up_for)))
             while not self._over:
                 self._turn()
         finally:
-            self._children.close()
-            self._forks.close()
+            self._watchdog.stop()
+            for part in reversed(self._parts):
+                part.close()
             self._ears.close()
             self._selector.close()
 
     def _turn(self) -> None:
+        self._watchdog.feed()
         for key, _ in self._selector.select(self._wait()):
             if self._over:
                 return
@@ -117,7 +153,8 @@ class Driver:
             except AWAY as error:
                 self._cut_off(error)
             self._work_off()
-        self._children.check()
+        for part in self._parts:
+            part.check()
         if self._ears.overdue():
             self._events.append(m.CutOff("the connection of the bell is dead"))
         due = self.brain.next_wake()
@@ -125,8 +162,12 @@ class Driver:
             self._feed(m.Tick())
 
     def _wait(self) -> float:
-        times = [time for time in (self.brain.next_wake(), self._children.wake_at()) if time is not None]
+        wanted = (self.brain.next_wake(), *(part.wake_at() for part in self._parts))
+        times = [time for time in wanted if time is not None]
         return max(0.0, min(min(times, default=LONGEST_SELECT) - time.monotonic(), LONGEST_SELECT))
+
+    def _tell(self, event: m.Event) -> None:
+        self._events.append(event)
 
     def _feed(self, event: m.Event) -> None:
         self._events.append(event)
@@ -137,6 +178,7 @@ class Driver:
             event = self._events.popleft()
             if isinstance(event, m.CutOff):
                 self._dropping = False
+            self._watchdog.feed()
             for move in self.brain.on(time.monotonic(), event):
                 if self._dropping and type(move) in _NEEDS_SERVER:
                     continue
@@ -153,7 +195,10 @@ class Driver:
 
     def _take_wishes(self) -> None:
         for name, at in self._signals.take():
-            self._events.append(m.Signalled(name, at))
+            if name == "SIGHUP":
+                self._rehearsal.start()
+            else:
+                self._events.append(m.Signalled(name, at))
 
     def _bell_answered(self, rung: bool) -> None:
         self._events.append(m.Rang() if rung else m.NotRung())
@@ -168,6 +213,7 @@ class Driver:
             self.log.info("Worker %s: received the command to shut down", self.host.name)
             self._events.append(m.Signalled("shutdown command", time.monotonic()))
         else:
+            self._crew.look()  # or the brain wouldn't know yet what stations have started a moment ago
             self._events.append(m.Told(command.name, command.job_id))
 
     def _limited(self, key: Hashable, seconds: float | None) -> None:
@@ -185,7 +231,9 @@ class Driver:
         holding = self._desk.holdings[execution_id]
         holding.report, holding.death, holding.ended = report, death, time.monotonic()
         terminated = death is not None and death.signal_number in SHUTDOWN_SIGNALS
-        self._events.append(m.CallEnded(execution_id, report is not None, terminated))
+        released = report is not None and report.outcome == "released"
+        self._events.append(m.CallEnded(execution_id, report is not None, terminated, released=released))
+        self._fork_slots.ended(execution_id)
 
     # --- moves: work
 
@@ -197,33 +245,17 @@ class Driver:
     def _start_job(self, move: m.StartJob) -> None:
         holding = self._desk.holdings[move.execution_id]
         self._job_log.started(holding.claimed)
-        call = self.host.job_call(holding.claimed)
-        if self._keeper is not None:
-            self._run_inline(self._keeper, holding, call)
+        if self._crew.hand(holding):
             return
-        try:
-            holding.child = self._children.start(move.execution_id, call)
-        except OSError as error:
-            self._events.append(m.NotStarted(move.execution_id, str(error)))
-
-    def _run_inline(self, keeper: Keeper, holding: Holding, call: Call) -> None:
-        claimed, limit = holding.claimed, taken(holding.claimed).limit
-        now = time.monotonic()
-        until = None if limit is None else now + limit + self.brain.rules.kill_after
-        keeper.start()
-        keeper.hold(Note(claimed.queue, claimed.job_id, claimed.execution_id, now, until))
-        self._signals.in_job = True
-        try:
-            holding.report = self._inline.start(call)
-        except ColdStop:
-            self.log.warning("Worker %s: job %s is broken off and given back", self.host.name, claimed.job_id)
-        finally:
-            self._signals.in_job = False
-            self._signals.reinstall()
-            keeper.drop()
-        self._take_wishes()
-        if holding.report is not None:
-            self._events.append(m.CallEnded(claimed.execution_id, reported=True))
+        if self._keeper is not None:
+            call = self.host.job_call(holding.claimed, lambda: False)
+            kill_after = self.brain.rules.kill_after
+            ended = run_in_place(self._keeper, self._signals, holding, call, kill_after, self.log)
+            self._take_wishes()
+            if ended:
+                self._events.append(m.CallEnded(move.execution_id, reported=True))
+        else:
+            self._fork_slots.start(move.execution_id)
 
     def _settle(self, move: m.Settle) -> None:
         events = list(self._desk.settle(move, self.brain.rules.kill_after))
@@ -237,16 +269,25 @@ class Driver:
         self._desk.holdings.pop(move.execution_id, None)
 
     def _kill(self, move: m.Kill) -> None:
-        self._children.kill(move.execution_id, signal.SIGKILL)
+        if not self._crew.kill(move.execution_id):
+            self._children.kill(move.execution_id, signal.SIGKILL)
 
     def _interrupt(self, move: m.Interrupt) -> None:
-        self._children.kill(move.execution_id, signal.SIGTERM)
+        if not self._crew.ask(move.execution_id, SHUT_DOWN):
+            self._children.interrupt(move.execution_id)
+
+    def _ask_to_stop(self, move: m.AskToStop) -> None:
+        self._crew.ask(move.execution_id, STOP)
+
+    def _drain(self, _move: m.Drain) -> None:
+        self._crew.drain()
 
     def _start_aside(self, move: m.StartAside) -> None:
         death = None
         job: Claimed | str = move.name
         if move.kind != "abandoned":
             holding = self._desk.holdings[move.name]
+            self._desk.know(holding)
             job, death = holding.claimed, holding.death
         try:
             self._children.start((move.kind, move.name), self.host.aside_call(move.kind, job, death))
@@ -281,9 +322,9 @@ class Driver:
         self.host.register_birth()
 
     def _reap(self, _move: m.Reap) -> None:
-        now = self._desk.server_time()
-        failed, first = self._upkeep.reap(now)
-        self._events.append(m.Reaped(tuple(failed), None if first is None or now is None else first - now))
+        failed, next_in = self._upkeep.reap(self._desk.server_time())
+        self._desk.answered_at = time.monotonic()
+        self._events.append(m.Reaped(tuple(failed), next_in))
 
     def _keep_up(self, _move: m.Upkeep) -> None:
         if self._upkeep.clean(self.brain.rules.upkeep_interval):
@@ -309,15 +350,23 @@ class Driver:
                 if holding.child is not None:
                     self.log.info("Worker %s: killed horse pid %s", self.host.name, holding.child.pid)
                 self._children.kill(name, signal.SIGKILL)
+        self.failed = move.failed
+        if move.reload:
+            self.left = self._crew.hand_on()
         self._over = True
+
+    def _health(self) -> Health:
+        return health_of(self.host.name, self.brain, self._desk, self._crew.condition(time.monotonic()))
 
     def _unshare(self) -> Iterator[int]:
         """File descriptors that would let a child disturb the loop, or keep its connections open after it has closed
         them."""
+        self._watchdog.forget()
         yield self._selector.fileno()
         yield from self._signals.fds
         yield from self._ears.fds()
-        yield from self._children.fds()
+        for part in self._parts:
+            yield from part.fds()
 
 
 _DO: Final[dict[type[m.Move], Callable[[Driver, Any], None]]] = {
@@ -330,6 +379,8 @@ _DO: Final[dict[type[m.Move], Callable[[Driver, Any], None]]] = {
     m.Forget: Driver._forget,  # noqa: SLF001
     m.Kill: Driver._kill,  # noqa: SLF001
     m.Interrupt: Driver._interrupt,  # noqa: SLF001
+    m.AskToStop: Driver._ask_to_stop,  # noqa: SLF001
+    m.Drain: Driver._drain,  # noqa: SLF001
     m.StartAside: Driver._start_aside,  # noqa: SLF001
     m.KillAside: Driver._kill_aside,  # noqa: SLF001
     m.Extend: Driver._extend,  # noqa: SLF001

@@ -3,11 +3,16 @@ selector."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from selectors import EVENT_READ, BaseSelector
+from typing import Final
 
 from atomiq._wire.sync import Store
 from atomiq._wire.wait import Bell, CommandChannel
+
+CHECK_EVERY: Final = 30.0
+"""Seconds between two signs of life that the channel is asked for."""
 
 
 class Ears:
@@ -30,6 +35,7 @@ class Ears:
         self._bell = Bell(store)
         self._channel: CommandChannel | None = None
         self._registered: dict[str, int] = {}
+        self._check_at = 0.0
 
     def subscribe(self) -> None:
         """Listen to the channel, if it is ours to listen to and we don't yet."""
@@ -50,7 +56,9 @@ class Ears:
 
     def check(self) -> None:
         """See now and then whether the channel still works."""
-        if self._channel is not None:
+        now = time.monotonic()
+        if self._channel is not None and now >= self._check_at:
+            self._check_at = now + CHECK_EVERY
             self._hear_channel()
             self._channel.check()
 

@@ -5,22 +5,39 @@ from __future__ import annotations
 import logging
 import os
 import random
+import signal
+import threading
 import time
 from collections.abc import Callable
+from functools import cached_property
+from types import FrameType
 from typing import Any, ClassVar
 
 from setproctitle import setproctitle
 
 from atomiq._commands.claim import Claimed
+from atomiq._core.errors import ShuttingDown
+from atomiq.executors import hooks
 from atomiq.executors.aside import call_abandoned, call_killed, call_stopped
 from atomiq.executors.death import Death
 from atomiq.executors.fork import Announce, Call
+from atomiq.executors.limits import Guard, MainThreadGuard
 from atomiq.executors.perform import ColdStop, Handler, Performer, describe_error, run_handlers
 from atomiq.executors.report import Report
 from atomiq.job import Job, JobStatus
 from atomiq.timeouts import BaseDeathPenalty, UnixSignalDeathPenalty
+from atomiq.worker.engine import Engine
 from atomiq.worker.moves import AsideKind
 from atomiq.worker.record import WorkerRecord
+
+
+class _Call(threading.local):
+    """What the thread that looks needs to make its call, and how that ended; threads of a station share their worker
+    object."""
+
+    announce: Announce | None = None
+    guard: Guard | None = None
+    report: Report | None = None
 
 
 class Horse(WorkerRecord):
@@ -29,14 +46,14 @@ class Horse(WorkerRecord):
 
     death_penalty_class: type[BaseDeathPenalty] = UnixSignalDeathPenalty
     queue_class: Any
-    forks: ClassVar[bool] = True
+    executor: ClassVar[str | None] = None
 
+    engine: Engine
     log: logging.Logger
     default_result_ttl: int
     _exc_handlers: list[Handler]
     _work_horse_killed_handler: Callable[..., Any] | None = None
-    _announce: Announce | None = None
-    _report: Report | None = None
+    _performer: Performer | None = None
     _is_horse: bool = False
 
     @property
@@ -46,19 +63,22 @@ class Horse(WorkerRecord):
 
     # --- what the loop asks for
 
-    def job_call(self, claimed: Claimed) -> Call:
-        """The call of a claimed job, to be made in a child, or here if the worker doesn't fork."""
+    def job_call(self, claimed: Claimed, shuts_down: Callable[[], bool]) -> Call:
+        """The call of a claimed job, to be made in a fork, or here if the worker is an inline one. `shuts_down`: asked
+        at SIGTERM, whether the supervisor wants the call to end."""
 
         def call(announce: Announce) -> Report:
             started = time.monotonic()
-            self._announce, self._report = announce, None
+            here = self._call
+            here.announce, here.report = announce, None
             try:
                 job = self._restore_job(claimed)
                 queue = self.queue_class(claimed.queue, connection=self.connection, serializer=self.serializer)
-                if self.forks:
+                if not self.engine.inline:
+                    self._heed(shuts_down)
                     os.environ["RQ_WORKER_ID"], os.environ["RQ_JOB_ID"] = self.name, job.id
                     self._is_horse = True
-                    self.main_work_horse(job, queue)
+                    self._work_as_horse(job, queue)
                 else:
                     self.perform_job(job, queue)
             except ColdStop:
@@ -69,6 +89,89 @@ class Horse(WorkerRecord):
             return self._made_report() or Report("failed", started, time.monotonic(), exc_string=text)
 
         return call
+
+    def _work_as_horse(self, job: Job, queue: Any) -> None:
+        try:
+            hooks.start_child()
+            self.main_work_horse(job, queue)
+        finally:
+            hooks.stop_child()
+
+    def _heed(self, shuts_down: Callable[[], bool]) -> None:
+        """In a fork: SIGTERM raises ShuttingDown where the supervisor means it, and kills as ever where it doesn't."""
+        guard = self._call.guard = MainThreadGuard(self.death_penalty_class)
+
+        def asked(number: int, _frame: FrameType | None) -> None:
+            if shuts_down():
+                guard.interrupt(ShuttingDown)
+            else:
+                signal.signal(number, signal.SIG_DFL)
+                os.kill(os.getpid(), number)
+
+        signal.signal(signal.SIGTERM, asked)
+
+    # --- what a station asks for
+
+    def restore_claimed(self, claimed: Claimed) -> Job:
+        """The job object of a claimed job."""
+        return self._restore_job(claimed)
+
+    @property
+    def hands_over(self) -> bool:
+        """The worker has several executors."""
+        return len(self.engine.executors) > 1
+
+    def is_for_another(self, executor: bytes | None) -> bool:
+        """Whether a job that names this one is not for the executor that claims."""
+        return self.engine.home(executor) != self.engine.claimant
+
+    def performer(self) -> Performer:
+        """Makes the calls of this worker, with the hooks that are registered by now."""
+        made = self._performer
+        if made is None:
+            made = self._performer = Performer(
+                self.serializer,
+                self.death_penalty_class,
+                self.default_result_ttl,
+                self.handle_exception,
+                self.name,
+                self.log,
+            )
+        made.hooks = hooks if hooks.job_hooks_wanted() else None
+        return made
+
+    def enter_station(self) -> None:
+        """In a new warm child, before it takes work."""
+        self._is_horse = True
+        assert self._call.report is None  # made here: cached_property takes no lock
+        os.environ["RQ_WORKER_ID"] = self.name
+        self.setup_work_horse_signals()
+        self.procline(f"waiting for {','.join(self.queue_names())}")
+
+    def perform_claimed(self, claimed: Claimed, announce: Announce, guard: Guard) -> Report:
+        """Make the call of a claimed job in a warm child, and everything around it."""
+        started = time.monotonic()
+        try:
+            job = self._restore_job(claimed)
+            if self.overrides_perform_job:
+                here = self._call
+                here.announce, here.guard, here.report = announce, guard, None
+                queue = self.queue_class(claimed.queue, connection=self.connection, serializer=self.serializer)
+                self.perform_job(job, queue)
+                text = f"{type(self).__name__}.perform_job did not perform the job"
+                return self._made_report() or Report("failed", started, time.monotonic(), exc_string=text)
+            return self.performer().perform(job, announce, guard)
+        except BaseException:  # noqa: BLE001  the job's hash, or a method of a subclass; neither may end the station
+            return Report("failed", started, time.monotonic(), exc_string=describe_error())
+
+    @property
+    def _overrides_work_horse(self) -> bool:
+        return type(self).main_work_horse is not Horse.main_work_horse
+
+    @property
+    def overrides_perform_job(self) -> bool:
+        """Whether a subclass wants to do something around each call."""
+        return type(self).perform_job is not Horse.perform_job
 
     def aside_call(self, kind: AsideKind, job: Claimed | str, death: Death | None) -> Call:
         """A callback of a job whose own process is gone."""
@@ -90,8 +193,12 @@ class Horse(WorkerRecord):
 
         return call
 
+    @cached_property
+    def _call(self) -> _Call:
+        return _Call()
+
     def _made_report(self) -> Report | None:
-        return self._report
+        return self._call.report
 
     def _restore_job(self, claimed: Claimed) -> Job:
         job = self.job_class.from_hash(claimed.job_id, claimed.fields, self.connection, self.serializer)
@@ -113,16 +220,10 @@ class Horse(WorkerRecord):
 
     def perform_job(self, job: Job, queue: Any) -> bool:
         """Make the call and what belongs to it; True if it succeeded (RQ). The worker settles the job afterwards."""
-        performer = Performer(
-            self.serializer,
-            self.death_penalty_class,
-            self.default_result_ttl,
-            self.handle_exception,
-            self.name,
-            self.log,
-        )
-        self._report = performer.perform(job, self._announce or (lambda _seconds: None))
-        return self._report.succeeded
+        here = self._call
+        announce = here.announce or (lambda _seconds: None)
+        here.report = report = self.performer().perform(job, announce, here.guard)
+        return report.succeeded
 
     def handle_exception(self, job: Job, *exc_info: Any) -> None:
         """Have the exception handlers called (RQ)."""

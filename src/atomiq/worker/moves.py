@@ -1,4 +1,4 @@
-"""What the brain is told (events) and what it wants done (moves). Data only; times are seconds.
+"""What the brain is told (events, from events.py) and what it wants done (moves). Data only; times are seconds.
 
 An execution is named by its id alone: the driver knows what belongs to it.
 """
@@ -8,172 +8,90 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-# --- events
-
-
-@dataclass(frozen=True, slots=True)
-class Begin:
-    """The worker is born. `cut_off_for`: how much longer nobody may judge leases (the server has just started)."""
-
-    cut_off_for: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Taken:
-    """A claimed job, as much of it as decisions need. `limit`: its soft time limit, None for no limit."""
-
-    execution_id: str
-    job_id: str
-    queue: str
-    limit: float | None = 180.0
-    stopped_callback: float | None = None
-    """Time limit of its stopped callback; None: it has none."""
-
-
-@dataclass(frozen=True, slots=True)
-class Claimed:
-    """The answer to a claim. `due_in`: seconds until a scheduled job is due; None: none waits."""
-
-    jobs: tuple[Taken, ...] = ()
-    more: bool = False
-    suspended: bool = False
-    due_in: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Rang:
-    """The bell rang."""
-
-
-@dataclass(frozen=True, slots=True)
-class NotRung:
-    """The wait for the bell is over without it."""
-
-
-@dataclass(frozen=True, slots=True)
-class NotStarted:
-    """The machine has no room for the child of a job; nothing of the job has happened."""
-
-    execution_id: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Limited:
-    """The call in a child may from now on take `seconds` (None: no limit)."""
-
-    execution_id: str
-    seconds: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class CallEnded:
-    """A call ended: with a report, or by the child's death. `terminated`: it died of SIGTERM or SIGINT."""
-
-    execution_id: str
-    reported: bool
-    terminated: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class AsideEnded:
-    """A callback that a child of its own ran is over, in whichever way."""
-
-    kind: AsideKind
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class Settled:
-    """The server's word on a settlement or release: ok, already, not_yours, gone. `more`: dependants wait to be
-    freed."""
-
-    execution_id: str
-    word: str
-    more: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Extended:
-    """The answer to an extension: executions that are no longer ours, and those that somebody wants stopped."""
-
-    lost: tuple[str, ...] = ()
-    stop: tuple[str, ...] = ()
-    reborn: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Reaped:
-    """Leases were looked at. `failed`: jobs abandoned for the last time; each gets its failure callback. `next_in`:
-    seconds until the first of the leases that run now is over, unless it is extended."""
-
-    failed: tuple[str, ...] = ()
-    next_in: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Freed:
-    """Dependants of large parents went on; `more`: others still wait."""
-
-    more: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Signalled:
-    """SIGINT, SIGTERM or their like, which came at `at`: in a busy process it may be told only later."""
-
-    name: str
-    at: float
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """A remote command: 'kill-horse', 'stop-job'."""
-
-    command: str
-    job_id: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class CutOff:
-    """The server can't be reached, or refuses writes."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Back:
-    """The server answers again."""
-
-
-@dataclass(frozen=True, slots=True)
-class Tick:
-    """Nothing happened but time."""
-
-
-Event = (
-    Begin
-    | Claimed
-    | Rang
-    | NotRung
-    | NotStarted
-    | Limited
-    | CallEnded
-    | AsideEnded
-    | Settled
-    | Extended
-    | Reaped
-    | Freed
-    | Signalled
-    | Told
-    | CutOff
-    | Back
-    | Tick
+from atomiq.worker.events import (
+    AsideEnded,
+    AsideKind,
+    Back,
+    Begin,
+    CallEnded,
+    Claimed,
+    CrewState,
+    CutOff,
+    Event,
+    Extended,
+    Freed,
+    HandedOver,
+    Hopeless,
+    Limited,
+    NotRung,
+    NotStarted,
+    Rang,
+    Reaped,
+    ReloadWanted,
+    Seen,
+    Settled,
+    Sighted,
+    Signalled,
+    Taken,
+    Tick,
+    Told,
+    TooLarge,
 )
 
-# --- moves
-
-AsideKind = Literal["stopped", "killed", "abandoned"]
+__all__ = [
+    "AsideEnded",
+    "AsideKind",
+    "AskToStop",
+    "Back",
+    "Beat",
+    "Begin",
+    "CallEnded",
+    "Claim",
+    "Claimed",
+    "CrewState",
+    "CutOff",
+    "Drain",
+    "Event",
+    "Extend",
+    "Extended",
+    "Forget",
+    "Free",
+    "Freed",
+    "HandedOver",
+    "Hangup",
+    "Hopeless",
+    "Interrupt",
+    "Kill",
+    "KillAside",
+    "Limited",
+    "Listen",
+    "Log",
+    "Move",
+    "NotRung",
+    "NotStarted",
+    "Probe",
+    "Quit",
+    "Rang",
+    "Reap",
+    "Reaped",
+    "Register",
+    "Release",
+    "ReloadWanted",
+    "Seen",
+    "Settle",
+    "Settled",
+    "Sighted",
+    "Signalled",
+    "StartAside",
+    "StartJob",
+    "StopListening",
+    "Taken",
+    "Tick",
+    "Told",
+    "TooLarge",
+    "Upkeep",
+    "Verdict",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +122,7 @@ class StartJob:
     execution_id: str
 
 
-Verdict = Literal["reported", "died", "killed", "overran", "stopped"]
+Verdict = Literal["reported", "died", "killed", "overran", "memory", "stopped"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +136,7 @@ class Settle:
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """Give executions back to the front of their queues."""
+    """Give executions back to the front of their queues. None: only show that the worker rests, if it does."""
 
     execution_ids: tuple[str, ...]
 
@@ -237,9 +155,21 @@ class Kill:
 
 @dataclass(frozen=True, slots=True)
 class Interrupt:
-    """Ask the child's processes to end (SIGTERM); a Kill follows if they don't."""
+    """Have ShuttingDown raised in a job; a Kill follows if it goes on."""
 
     execution_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class AskToStop:
+    """Have JobStopped raised in a job that shares its process."""
+
+    execution_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Drain:
+    """No station is to start another job; each ends when it has nothing to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,9 +239,12 @@ class Log:
 
 @dataclass(frozen=True, slots=True)
 class Quit:
-    """Leave the loop. `cold`: children are to be killed and what is held to be given back."""
+    """Leave the loop. `cold`: children are to be killed and what is held to be given back. `failed`: the worker can't
+    do its work. `reload`: children that live are left to the next program of this process."""
 
     cold: bool = False
+    failed: str = ""
+    reload: bool = False
 
 
 Move = (
@@ -324,6 +257,8 @@ Move = (
     | Forget
     | Kill
     | Interrupt
+    | AskToStop
+    | Drain
     | StartAside
     | KillAside
     | Extend

@@ -5,6 +5,7 @@ The loop has to hear of a broken connection at once, because it has children and
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from atomiq._commands.base import plain, text
@@ -58,6 +59,16 @@ def uptime(store: Store) -> float | None:
 def ping(store: Store) -> None:
     """Raises ServerUnavailable when there is nobody."""
     store.run(plain("PING", (), lambda reply: reply))
+
+
+def any_lease(store: Store, queues: Sequence[str]) -> bool:
+    """Whether anybody holds a job of one of these queues: one command, however many they are."""
+    return store.run(plain("EXISTS", [store.keys.wip(queue) for queue in queues], int)) > 0
+
+
+def clock(store: Store) -> float:
+    """Seconds of the server's clock."""
+    return store.run(plain("TIME", (), lambda reply: float(reply[0]) + float(reply[1]) / 1e6))
 
 
 def first_end(store: Store, queue: str) -> float | None:

@@ -7,15 +7,19 @@ from typing import Final, Literal
 
 from atomiq.worker import moves as m
 
-Phase = Literal["working", "stopping", "over"]
-Intent = Literal["", "stop", "kill", "overrun", "lost", "release"]
+Phase = Literal["working", "reloading", "stopping", "over"]
+Intent = Literal["", "stop", "kill", "overrun", "memory", "lost", "release"]
 
 DOUBLE_SIGNAL: Final = 1.0
 """Seconds in which a second signal is an echo of the first: a terminal signals a whole group, as RQ's pool does."""
 ECHO_OF_STOP: Final = 0.25
 """How long after a child's death by SIGTERM our own may still come."""
+ECHO_OF_SETTLEMENT: Final = 0.6
+"""How long a job that its station has settled may still look as if it ran: a bit more than two looks at the ledgers."""
 KILL_AFTER_INTERRUPT: Final = 1.0
-LONGEST_BACK_OFF: Final = 10.0
+LONGEST_BACK_OFF: Final = 5.0
+STOP_PATIENCE: Final = 2.0
+"""Seconds that a job which shares its process gets to end when it is asked to, before the process is killed."""
 NO_ROOM_PAUSE: Final = 1.0
 """How long nothing is claimed when the machine had no room for a child."""
 
@@ -23,7 +27,8 @@ NO_ROOM_PAUSE: Final = 1.0
 @dataclass(slots=True)
 class Run:
     """One execution that this worker holds. `over`: the call has ended, and the server is to be told, perhaps after a
-    callback (`in_aside`), or once it is clear why it ended (`doubt_until`); `sent`: it has been told."""
+    callback (`in_aside`), or once it is clear why it ended (`doubt_until`); `sent`: it has been told. `stationed`: a
+    station runs it, and settles it itself unless it dies. `lost_at`: when to believe that its lease is lost."""
 
     job: m.Taken
     kill_at: float | None
@@ -33,7 +38,9 @@ class Run:
     doubt_until: float | None = None
     in_aside: bool = False
     sent: bool = False
+    stationed: bool = False
+    lost_at: float | None = None
 
 
-OUR_DOING: Final[dict[str, m.Verdict]] = {"overrun": "overran", "kill": "killed"}
+OUR_DOING: Final[dict[str, m.Verdict]] = {"overrun": "overran", "kill": "killed", "memory": "memory"}
 """What a child's death means when we meant it; else it died, and for all we know it was no fault of the job."""

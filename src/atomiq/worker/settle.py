@@ -7,10 +7,12 @@ from typing import Final
 
 from atomiq._commands.claim import Claimed, Held
 from atomiq._commands.settle import Settlement
-from atomiq._core.settings import CALLBACK_TIMEOUT, DEFAULT_RESULT_TTL, DEFAULT_TIMEOUT
-from atomiq.executors.death import Death, death_text, overrun_text
+from atomiq._core.settings import DEFAULT_TIMEOUT
+from atomiq.executors.death import Death, death_text, memory_text, overrun_text
 from atomiq.executors.fork import Child
+from atomiq.executors.outcome import number, reported, stopped_callback_limit, time_limit
 from atomiq.executors.report import Report
+from atomiq.stations.ledger import Running
 from atomiq.worker.moves import Taken, Verdict
 
 
@@ -38,16 +40,22 @@ class Abandonment:
         return (number(claimed, b"abandoned") or 0) + 1
 
 
-LARGEST_NUMBER: Final = 10**12
-"""No time in seconds or count of a job is larger; 30,000 years."""
 STOPPED_TEXT: Final = "Job stopped by user, work-horse terminated."
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryUse:
+    """Bytes that a child may use, and that it was seen to use."""
+
+    limit: int
+    used: int
 
 
 @dataclass(slots=True)
 class Holding:
     """An execution, from its claim to its settlement. `claimed_at` is the monotonic time that belongs to `claimed_ms`
     of the server's clock; `retry` is what a failure that the child could not report allows; `cut_offs`: how often the
-    connection broke while its settlement was sent."""
+    connection broke while its settlement was sent; `in_company`: other jobs ran in the same child when it died."""
 
     claimed: Claimed
     claimed_at: float
@@ -58,6 +66,15 @@ class Holding:
     death: Death | None = None
     retry: str | int = "auto"
     cut_offs: int = 0
+    started_at: float | None = None
+    memory: MemoryUse | None = None
+    in_company: bool = False
+
+    @classmethod
+    def seen(cls, entry: Running) -> Holding:
+        """Of a job that a station runs; its hash is read when somebody needs it."""
+        claimed = Claimed(entry.queue, entry.job_id, entry.execution_id, 0, {})
+        return cls(claimed, entry.claimed_at, entry.claimed_ms, started_at=entry.since)
 
     @property
     def held(self) -> Held:
@@ -70,8 +87,9 @@ class Holding:
 
     @property
     def was_killed(self) -> bool:
-        """Whether a signal ended the child. One that left by itself (os._exit) has failed."""
-        return self.death is not None and self.death.signal_number is not None
+        """Whether something else may have ended the child: a signal, or another job in it. One that left by itself
+        (os._exit) has failed."""
+        return self.death is not None and (self.in_company or self.death.signal_number is not None)
 
     def server_ms(self, moment: float) -> int:
         """A monotonic time on the server's clock."""
@@ -79,12 +97,15 @@ class Holding:
 
 
 def taken(claimed: Claimed) -> Taken:
-    """A claimed job as the brain sees it. What it says must not break the worker, so nonsense counts as unsaid."""
-    limit = number(claimed, b"timeout") or DEFAULT_TIMEOUT
-    callback = None
-    if claimed.fields.get(b"stopped_callback_name"):
-        callback = float(number(claimed, b"stopped_callback_timeout") or CALLBACK_TIMEOUT)
-    return Taken(claimed.execution_id, claimed.job_id, claimed.queue, float(limit) if limit > 0 else None, callback)
+    """A claimed job as the brain sees it."""
+    return Taken(
+        claimed.execution_id,
+        claimed.job_id,
+        claimed.queue,
+        time_limit(claimed),
+        stopped_callback_limit(claimed),
+        claimed.fields.get(b"executor", b"").decode("utf-8", "replace"),
+    )
 
 
 def settlement(
@@ -93,15 +114,10 @@ def settlement(
     """The settlement of an execution that ended as `verdict` says."""
     claimed, report = holding.claimed, holding.report
     base = Settlement(claimed.job_id, claimed.queue, claimed.execution_id, worker, "failed")
-    base.started_ms = holding.claimed_ms
+    base.started_ms = holding.server_ms(holding.claimed_at if holding.started_at is None else holding.started_at)
     base.failure_ttl = number(claimed, b"failure_ttl")
     if verdict == "reported" and report is not None:
-        base.outcome, base.result, base.exc_string = report.outcome, report.result, report.exc_string
-        base.retry = report.retry
-        base.failure_ttl = None if report.failure_ttl is None else _bounded(report.failure_ttl)
-        base.result_ttl = _bounded(DEFAULT_RESULT_TTL if report.result_ttl is None else report.result_ttl)
-        base.started_ms, base.ended_ms = holding.server_ms(report.started), holding.server_ms(report.ended)
-        return base
+        return reported(claimed, report, worker, holding.server_ms)
     base.ended_ms = holding.server_ms(holding.claimed_at if holding.ended is None else holding.ended)
     base.retry = holding.retry
     if verdict == "stopped":
@@ -109,6 +125,8 @@ def settlement(
     elif verdict == "overran":
         base.exc_string = overrun_text(number(claimed, b"timeout") or DEFAULT_TIMEOUT, kill_after)
         base.exc_string += "\n" + _cause(holding)
+    elif verdict == "memory" and holding.memory is not None:
+        base.exc_string = memory_text(holding.memory.limit, holding.memory.used, claimed.job_id, holding.death)
     else:
         base.exc_string = _cause(holding)
         if verdict == "died" and holding.retry == "auto" and holding.was_killed:
@@ -126,41 +144,6 @@ def _abandon(end: Settlement, claimed: Claimed, abandonment: Abandonment) -> Non
             f"times in a row (max_abandoned is {abandonment.limit}); it is not run again. The last time:\n"
             f"{end.exc_string}"
         )
-
-
-def unstorable(refused: Settlement, reason: Exception) -> Settlement:
-    """The failure that takes the place of a settlement which the server can't take as it is."""
-    return Settlement(
-        refused.job_id,
-        refused.queue,
-        refused.execution_id,
-        refused.worker,
-        "failed",
-        exc_string=f"The job ended ({refused.outcome}), but its outcome could not be stored: {reason}",
-        failure_ttl=refused.failure_ttl,
-        started_ms=refused.started_ms,
-        ended_ms=refused.ended_ms,
-        retry="never",
-    )
-
-
-def bulk(end: Settlement) -> int:
-    """About how many bytes a settlement sends."""
-    return len(end.result or b"") + len(end.exc_string)
-
-
-def _bounded(ttl: int) -> int:
-    """A ttl longer than a server can count is for ever; sent as it is, the script would break off half way."""
-    return -1 if ttl > LARGEST_NUMBER else ttl
-
-
-def number(claimed: Claimed, field: bytes) -> int | None:
-    """A whole number of the job's hash; None when it isn't there or isn't one that makes sense."""
-    try:
-        value = int(claimed.fields[field])
-    except (KeyError, ValueError):
-        return None
-    return value if abs(value) <= LARGEST_NUMBER else None
 
 
 def _cause(holding: Holding) -> str:

@@ -44,12 +44,14 @@ class Signals:
     def fds(self) -> tuple[int, int]:
         return self._reader, self._writer
 
-    def install(self, handler: Callable[[int, FrameType | None], Any]) -> None:
-        """Let `handler` have SIGINT and SIGTERM. Outside the main thread, where Python can't do it, nothing happens."""
+    def install(self, handler: Callable[[int, FrameType | None], Any], reloads: bool = False) -> None:
+        """Let `handler` have SIGINT and SIGTERM, with `reloads` SIGHUP as well. Outside the main thread, where Python
+        can't do it, nothing happens."""
         if threading.current_thread() is not threading.main_thread():
             return
         self._previous_wakeup = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
-        self._previous = {number: signal.signal(number, handler) for number in SHUTDOWN_SIGNALS}
+        wanted = (*SHUTDOWN_SIGNALS, signal.SIGHUP) if reloads else SHUTDOWN_SIGNALS
+        self._previous = {number: signal.signal(number, handler) for number in wanted}
         self._handler = handler
         if signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN:  # inherited; the kernel would not say how children died
             self._previous[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -76,6 +78,8 @@ class Signals:
         self._wishes.append((name, at))
         with contextlib.suppress(OSError):
             os.write(self._writer, b"!")
+        if name == "SIGHUP":
+            return
         if self._first is None:
             self._first = at
         elif self.in_job and at - self._first >= DOUBLE_SIGNAL:

@@ -12,7 +12,7 @@ from atomiq._commands.settle import Freed, free, reap
 from atomiq._commands.worker import clean_workers, take_turn
 from atomiq._core.errors import ScriptError
 from atomiq._wire.sync import Store
-from atomiq.worker.own_store import first_end
+from atomiq.worker.own_store import any_lease, clock, first_end
 
 STEPS_AT_A_TIME = 20
 """A worker with a long way to clean goes on at its next turn."""
@@ -40,13 +40,16 @@ class Upkeep:
         self._on_clean = on_clean
 
     def reap(self, server_now: float | None) -> tuple[list[str], float | None]:
-        """Take expired leases back. Says the jobs that were abandoned for the last time, and when the first lease
-        that runs now is over (server's clock, seconds). `server_now`: None when it isn't known yet."""
+        """Take expired leases back. Says the jobs that were abandoned for the last time, and in how many seconds the
+        first lease that runs now is over. `server_now`: seconds of the server's clock, None when it isn't known."""
         failed: list[str] = []
         first: float | None = None
+        if not any_lease(self._store, self._queues):
+            return failed, None
+        server_now = clock(self._store) if server_now is None else server_now
         for queue in self._queues:
             end = first_end(self._store, queue)
-            if end is not None and (server_now is None or end <= server_now):
+            if end is not None and end <= server_now:
                 try:
                     failed += self._reap_queue(queue)
                 except ScriptError:  # one entry that nobody understands must not end worker after worker
@@ -55,7 +58,7 @@ class Upkeep:
                 end = first_end(self._store, queue)
             if end is not None:
                 first = end if first is None else min(first, end)
-        return failed, first
+        return failed, None if first is None else first - server_now
 
     def _reap_queue(self, queue: str) -> list[str]:
         failed: list[str] = []

@@ -8,120 +8,155 @@ local function worker_rests(worker)
   end
 end
 
+-- The job is this execution's now. What the caller has to see to: no ttl of the job may be left, and the worker's list of what it
+-- holds must have one.
 local function open_execution(queue, id, execution, worker, lease, attempt, now)
-  local now_seconds, now_iso = seconds(now), iso(now)
-  local kept = lease + 60000
-  local execution_key, executions_key, job_key = key_execution(id, execution), key_executions(id), key_job(id)
-  redis.call('HSET', execution_key, 'id', execution, 'created_at', now_seconds, 'last_heartbeat', now_seconds,
-    'worker_name', worker)
+  local opened, started, kept = moment(now), iso(now), lease + 60000
+  local execution_key, executions_key = key_execution(id, execution), key_executions(id)
+  redis.call('HSET', execution_key, 'id', execution, 'created_at', opened, 'last_heartbeat', opened, 'worker_name', worker)
   redis.call('PEXPIRE', execution_key, kept)
-  redis.call('ZADD', executions_key, seconds(now + kept), execution)
+  redis.call('ZADD', executions_key, end_of(kept / 1000, now), execution)
   redis.call('PEXPIRE', executions_key, kept)
-  redis.call('ZADD', key_wip(queue), seconds(now + lease), id .. ':' .. execution)
-  redis.call('HSET', job_key, 'status', 'started', 'started_at', now_iso, 'last_heartbeat', now_iso, 'worker_name', worker,
-    'attempts', attempt, 'origin', queue, 'execution', execution)
-  redis.call('PERSIST', job_key)
+  redis.call('ZADD', key_wip(queue), moment(now + lease), id .. ':' .. execution)
+  redis.call('HSET', key_job(id), 'status', 'started', 'started_at', started, 'last_heartbeat', started, 'worker_name', worker,
+    'attempts', attempt, 'execution', execution)
   redis.call('HSET', key_worker_executions(worker), execution, id)
-  redis.call('PEXPIRE', key_worker_executions(worker), kept)
 end
 
--- Why an id popped from a queue isn't taken: no hash or no data, or a status that says it is elsewhere.
-local TAKEABLE = { queued = true, created = true, scheduled = true, deferred = true }
-
--- Pop one runnable job; ids that stand for nothing are dropped, at most `budget` of them.
-local function pop_job(queue, budget, now)
-  local dropped = 0
-  while dropped < budget do
-    local id = redis.call('LPOP', key_queue(queue))
-    if not id then return nil, nil, 0, dropped end
-    local raw = redis.call('HGETALL', key_job(id))
-    local status, data, attempts, origin, waited
-    for i = 1, #raw, 2 do
-      local name = raw[i]
-      if name == 'status' then status = raw[i + 1]
-      elseif name == 'data' then data = true
-      elseif name == 'origin' then origin = raw[i + 1]
-      elseif name == 'dependency_ids' then waited = true
-      elseif name == 'attempts' then attempts = raw[i + 1] end
-    end
-    if data and TAKEABLE[status or 'created'] then
-      -- Pushed by hand into this queue while it waits elsewhere: now it is this queue's job, and no other's.
-      if status ~= 'queued' or (origin and origin ~= queue) then leave(id, status, origin or queue) end
-      -- What it still waited for when RQ's worker freed it.
-      if waited then redis.call('DEL', key_unmet(id)) end
-      return id, raw, (tonumber(attempts or '') or 0) + 1, dropped
-    end
-    if not data then forget(id, now) end
-    dropped = dropped + 1
+-- Is this id, popped from a queue, a job that may run? If not it is dropped: no hash or no data, or a status that says it is
+-- elsewhere. Pushed by hand into this queue while it waits elsewhere, now it is this queue's job, and no other's.
+local function take_odd(id, queue, status, data, origin, now)
+  if not data then
+    forget(id, now)
+    return false
   end
-  return nil, nil, 0, dropped
+  if status and status ~= 'queued' and status ~= 'created' and status ~= 'scheduled' and status ~= 'deferred' then return false end
+  leave(id, status, origin or queue)
+  redis.call('HSET', key_job(id), 'origin', queue)
+  return true
 end
 
--- A call that is carried out a second time (its reply was lost) gets the jobs that the first one took.
-local function claimed_before(worker, executions)
-  local ids = redis.call('HMGET', key_worker_executions(worker), unpack(executions))
-  local jobs = {}
-  for i, id in ipairs(ids) do
+-- A call that is carried out a second time (its reply was lost) gets the jobs that the first one took. `ids`: what the worker's list
+-- says of these executions.
+local function claimed_before(executions, ids, now)
+  local reply = { 'ok', now, 0, 0 }
+  for i, execution in ipairs(executions) do
+    local id = ids[i]
     if id then
       local job = fields_of(key_job(id), 'origin', 'attempts', 'execution')
-      if job.execution == executions[i] and redis.call('ZSCORE', key_wip(job.origin), id .. ':' .. executions[i]) then
-        jobs[#jobs + 1] = { job.origin, id, executions[i], tonumber(job.attempts or '1'), redis.call('HGETALL', key_job(id)) }
+      if job.execution == execution and redis.call('ZSCORE', key_wip(job.origin), id .. ':' .. execution) then
+        local said = redis.call('HGETALL', key_job(id))
+        local size = #said
+        said[size + 1], said[size + 2], said[size + 3], said[size + 4] = job.origin, id, execution, tonumber(job.attempts or '1')
+        reply[#reply + 1] = said
       end
     end
   end
-  return jobs
+  return #reply > 4 and reply
 end
 
 -- When the first scheduled job of these queues is due; a paused queue's jobs wait whatever the time is.
 local function earliest_due(queues, paused)
   local earliest = 0
   for i, queue in ipairs(queues) do
-    local due = paused[i] == 0 and next_due(queue) or 0
+    local due = paused and paused[i] == 1 and 0 or next_due(queue)
     if due > 0 and (earliest == 0 or due < earliest) then earliest = due end
   end
   return earliest
 end
 
--- Take up to #executions jobs from the first queues that have any. Says {word, now, next due, more, job...}.
-local function claim_jobs(worker, lease, executions, queues, pass_on, now)
-  local jobs = claimed_before(worker, executions)
-  if #jobs > 0 then return { 'ok', now, 0, 0, unpack(jobs) } end
-  if redis.call('EXISTS', key_suspended()) == 1 then
-    worker_rests(worker)
-    return { 'suspended', now, 0, 0 }
-  end
-  local paused = redis.call('SMISMEMBER', key_paused(), unpack(queues))
-  local promotions, budget, more = 100, 100, 0
-  for i, queue in ipairs(queues) do
-    if paused[i] == 0 and #jobs < #executions then
-      if promotions > 0 then
-        local _, looked = promote_due(queue, promotions, now)
-        promotions = promotions - looked
+-- A claim found nothing, or nothing may be claimed now.
+local function nothing(word, worker, full, now, due, more)
+  if full then worker_rests(worker) end
+  return { word, now, due, more }
+end
+
+-- Take up to #executions jobs from the first queues that have any. Says {word, now, next due, more, job...}; of a job its fields and
+-- their values but those that are empty (they may be many, and would cost both sides), then queue, id, execution, attempt: all in
+-- one list, as a list inside of another is what costs most in a reply.
+-- A call that is not full leaves to the next full one what can wait: due jobs, bells, what the worker's hash shows. `more` then
+-- says that the queues were not seen empty.
+-- `settled`: the execution that this very call has ended, if any. The call can't have been carried out before, then; and the worker's
+-- list must lose it only after it has the new ones, or the list would be made anew, without its ttl.
+-- `open`: it is known that no queue is paused, and that the workers are not suspended.
+-- Ids that stand for nothing are dropped, at most 100 a call (`budget`).
+local function claim_jobs(worker, lease, executions, queues, pass_on, full, now, settled, open)
+  local held = key_worker_executions(worker)
+  if full or not settled then
+    local ids = redis.call('HMGET', held, unpack(executions))
+    for i = 1, #executions do
+      local before = ids[i] and rare('claimed_before')(executions, ids, now)
+      if before then
+        if settled then redis.call('HDEL', held, settled) end
+        return before
       end
-      local before = #jobs
-      while #jobs < #executions do
-        local id, raw, attempt, dropped = pop_job(queue, budget, now)
-        budget = budget - dropped
-        if not id then break end
-        local execution = executions[#jobs + 1]
-        open_execution(queue, id, execution, worker, lease, attempt, now)
-        jobs[#jobs + 1] = { queue, id, execution, attempt, raw }
-      end
-      if #jobs == before and budget > 0 then
-        redis.call('DEL', key_bell(queue))
-      elseif redis.call('LLEN', key_queue(queue)) > 0 then
-        more = 1
-        ring(queue)
-      end
-      if #jobs > before and pass_on and next_due(queue) > 0 then ring(queue) end
     end
   end
-  if #jobs == 0 then
-    worker_rests(worker)
-    return { 'empty', now, earliest_due(queues, paused), more }
+  local paused
+  if not open then
+    if redis.call('EXISTS', key_suspended()) == 1 then
+      if settled then redis.call('HDEL', held, settled) end
+      return rare('nothing')('suspended', worker, full, now, 0, 0)
+    end
+    paused = redis.call('SMISMEMBER', key_paused(), unpack(queues))
   end
-  if redis.call('EXISTS', key_worker(worker)) == 1 then
-    redis.call('HSET', key_worker(worker), 'state', 'busy', 'current_job', jobs[#jobs][2], 'current_job_working_time', '0')
+  local reply, count, wanted, budget, promotions, last = { 'ok', now, 0, 0, nil, nil }, 0, #executions, 100, 100
+  for q = 1, #queues do
+    local queue, before = queues[q], count
+    if count < wanted and not (paused and paused[q] == 1) then
+      if full and promotions > 0 and redis.call('ZCOUNT', key_scheduled(queue), '-inf', moment(now)) > 0 then
+        local _, looked = rare('promote_due')(queue, promotions, now)
+        promotions = promotions - looked
+      end
+      while count < wanted and budget > 0 do
+        local id = redis.call('LPOP', key_queue(queue))
+        if not id then break end
+        local raw = redis.call('HGETALL', key_job(id))
+        local kept, used, attempts, waited, status, data, origin = 1, false, 0, false, nil, nil, nil
+        for i = 1, #raw, 2 do
+          local name, value = raw[i], raw[i + 1]
+          if value ~= '' then
+            raw[kept], raw[kept + 1] = name, value
+            kept = kept + 2
+            if name == 'status' then status = value
+            elseif name == 'data' then data = true
+            elseif name == 'origin' then origin = value
+            elseif name == 'dependency_ids' then waited = true
+            elseif name == 'attempts' then attempts, used = tonumber(value) or 0, true
+            elseif name == 'ttl' or name == 'worker_name' or name == 'last_heartbeat' or name == 'exc_info' then used = true end
+          end
+        end
+        if data and status == 'queued' and origin == queue or rare('take_odd')(id, queue, status, data, origin, now) then
+          -- What it still waited for when RQ's worker freed it.
+          if waited then redis.call('DEL', key_unmet(id)) end
+          -- One with a ttl, or one that had an end before: RQ enqueues it again, and its hash keeps the ttl of that end.
+          if used then redis.call('PERSIST', key_job(id)) end
+          count = count + 1
+          open_execution(queue, id, executions[count], worker, lease, attempts + 1, now)
+          raw[kept], raw[kept + 1], raw[kept + 2], raw[kept + 3], raw[kept + 4] = queue, id, executions[count], attempts + 1, nil
+          reply[count + 4], last = raw, id
+        else
+          budget = budget - 1
+        end
+      end
+      if not full then
+        if count == wanted or budget == 0 then reply[4] = 1 end
+      elseif count == before and budget > 0 then
+        redis.call('DEL', key_bell(queue))
+      elseif redis.call('LLEN', key_queue(queue)) > 0 then
+        reply[4] = 1
+        ring(queue)
+      end
+      if full and pass_on and count > before and rare('next_due')(queue) > 0 then ring(queue) end
+    end
   end
-  return { 'ok', now, 0, more, unpack(jobs) }
+  local lost = not settled or redis.call('HDEL', held, settled) == 0
+  if count == 0 then
+    return rare('nothing')('empty', worker, full, now, full and rare('earliest_due')(queues, paused) or 0, reply[4])
+  end
+  if full or lost then redis.call('PEXPIRE', held, lease + 60000) end
+  if full and redis.call('EXISTS', key_worker(worker)) == 1 then
+    redis.call('HSET', key_worker(worker), 'state', 'busy', 'current_job', last, 'current_job_working_time', '0')
+  end
+  return reply
 end

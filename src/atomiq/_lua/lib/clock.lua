@@ -1,32 +1,52 @@
 -- Time. Inside: integer milliseconds. At the border: RQ's formats.
 
--- `now` as an argument is for tests; 0 means the server's own clock, the only one that counts in production.
-local function clock(argument)
-  local given = tonumber(argument)
-  if given and given > 0 then return given end
-  local time = redis.call('TIME')
-  return tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
-end
-
 -- Unix seconds with three decimals. `tostring` would turn to scientific notation.
 local function seconds(ms)
-  return string.format('%.3f', ms / 1000)
+  return format('%.3f', ms / 1000)
 end
 
+-- The same in a third of the time, for a time that is none that a user chose: whole milliseconds, not too far from now.
+local function moment(ms)
+  return format('%d.%03d', ms / 1000, ms % 1000)
+end
+
+-- The last second that iso() was asked for, and its text without the fraction: most times of a call lie in one second.
+local iso_second
+local iso_text
+
 -- 2026-11-21T01:37:08.574000Z, RQ's spelling. The sandbox has no os.date; days to civil date after Howard Hinnant's algorithm.
+-- x - x % 1 is what math.floor says, without a call.
 local function iso(ms)
-  local days = math.floor(ms / 86400000)
-  local rest = ms - days * 86400000
-  local z = days + 719468
-  local era = math.floor(z / 146097)
-  local doe = z - era * 146097
-  local yoe = math.floor((doe - math.floor(doe / 1460) + math.floor(doe / 36524) - math.floor(doe / 146096)) / 365)
-  local doy = doe - (365 * yoe + math.floor(yoe / 4) - math.floor(yoe / 100))
-  local mp = math.floor((5 * doy + 2) / 153)
-  local day = doy - math.floor((153 * mp + 2) / 5) + 1
-  local month = mp < 10 and mp + 3 or mp - 9
-  local year = yoe + era * 400 + (month <= 2 and 1 or 0)
-  local second = math.floor(rest / 1000)
-  return string.format('%04d-%02d-%02dT%02d:%02d:%02d.%03d000Z', year, month, day,
-    math.floor(second / 3600), math.floor(second / 60) % 60, second % 60, rest % 1000)
+  local fraction = ms % 1000
+  local second = (ms - fraction) / 1000
+  if second ~= iso_second then
+    local rest = second % 86400
+    local z = (second - rest) / 86400 + 719468
+    local doe = z % 146097
+    local era = (z - doe) / 146097
+    local yoe = doe / 1460
+    yoe = (doe - (yoe - yoe % 1) + (doe - doe % 36524) / 36524 - (doe - doe % 146096) / 146096) / 365
+    yoe = yoe - yoe % 1
+    local doy = doe - (365 * yoe + (yoe - yoe % 4) / 4 - (yoe - yoe % 100) / 100)
+    local mp = (5 * doy + 2) / 153
+    mp = mp - mp % 1
+    local day = (153 * mp + 2) / 5
+    day = doy - (day - day % 1) + 1
+    local month = mp < 10 and mp + 3 or mp - 9
+    local year = yoe + era * 400 + (month <= 2 and 1 or 0)
+    local minute = (rest - rest % 60) / 60
+    iso_second = second
+    iso_text = format('%04d-%02d-%02dT%02d:%02d:%02d.', year, month, day, minute / 60, minute % 60, rest % 60)
+  end
+  return iso_text .. format('%03d000Z', fraction)
+end
+
+-- A time of which both texts are known already, from the last seconds: mostly they spare iso() the work.
+local function hint_iso(known_seconds, known_iso)
+  if known_iso ~= '' then iso_second, iso_text = known_seconds - known_seconds % 1, known_iso:sub(1, 20) end
+end
+
+-- When something that is kept for `ttl` seconds ends, as a score: whole seconds as RQ has it, as servers take long over fractions.
+local function end_of(ttl, now)
+  return (now - now % 1000) / 1000 + ttl
 end

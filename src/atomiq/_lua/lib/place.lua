@@ -12,7 +12,7 @@ end
 -- For `ttl` seconds; below zero for ever. What a hash says may be beyond what the server can count, and an error in the middle of a
 -- script would leave half of it done: a thousand years are enough.
 local function keep_for(key, ttl)
-  if ttl < 0 then redis.call('PERSIST', key) else redis.call('EXPIRE', key, math.min(ttl, 31536000000)) end
+  if ttl < 0 then redis.call('PERSIST', key) else redis.call('EXPIRE', key, ttl < 31536000000 and ttl or 31536000000) end
 end
 
 local function is_set(value)
@@ -97,6 +97,8 @@ local function put_canceled(id, queue, now)
   local kept = redis.call('HGET', key_job(id), 'failure_ttl')
   local ttl = tonumber(kept or '') or 31536000
   redis.call('HSET', key_job(id), 'status', 'canceled')
+  -- RQ may enqueue it again and leave it the ttl that it gets now. To whoever claims it then this is the sign of it.
+  redis.call('HSETNX', key_job(id), 'attempts', 0)
   redis.call('ZADD', key_canceled(queue), seconds(now), id)
   keep_for(key_job(id), ttl > 0 and ttl or -1)
 end

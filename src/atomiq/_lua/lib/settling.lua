@@ -1,37 +1,65 @@
 -- Ending an execution: what the job becomes, what is kept of it, who may go on because of it.
 
--- May this execution settle? Says nil for yes, else the refusal. `job`: its fields status, execution and settled. The last is
--- `verb:execution` of the last settlement; it tells a call that is carried out twice (already) from one that has lost its lease.
-local function refusal(queue, id, execution, verb, job)
-  if not job.status then return 'gone', 'gone' end
-  if job.status == 'started' and job.execution == execution and
-    redis.call('ZSCORE', key_wip(queue), id .. ':' .. execution) then return nil end
-  return job.settled == verb .. ':' .. execution and 'already' or 'not_yours', job.status
+-- Does this execution own the job? Then its lease is gone now: the last look is the first write, as what a ZREM removes was there.
+local function takes_lease(queue, id, execution, status, owner)
+  return status == 'started' and owner == execution and redis.call('ZREM', key_wip(queue), id .. ':' .. execution) == 1
 end
 
--- One entry of the result stream. `kind`: 1 successful, 2 failed, 4 retried, 5 retries used up.
-local function record(id, kind, worker, ttl, value, exception, execution, started, ended)
-  if ttl == 0 then return end
-  local entry = { 'type', kind, 'worker_name', worker }
-  local function add(name, text)
-    if text and text ~= '' then
-      entry[#entry + 1] = name
-      entry[#entry + 1] = text
+-- Why an execution may not settle. `settled` in the hash is `verb:execution` of the last settlement; it tells a call that is carried
+-- out twice (already) from one that has lost its lease. Says what finish_job says.
+local function refused(id, execution, verb, status)
+  if not status then return 'gone', 'gone', 0, 0 end
+  local repeated = redis.call('HGET', key_job(id), 'settled') == verb .. ':' .. execution
+  return repeated and 'already' or 'not_yours', status, 0, 0
+end
+
+-- One entry of the result stream. `kind`: 1 successful, 2 failed, 4 retried, 5 retries used up. `name`: what the value is. Times are
+-- in seconds, as text; what is empty is left out.
+local function record(id, kind, worker, ttl, name, value, execution, started, ended)
+  if ttl ~= 0 then
+    local entry = { 'type', kind, 'worker_name', worker }
+    for field, text in pairs({ [name] = value, execution_id = execution, execution_started_at = started, execution_ended_at = ended }) do
+      if text ~= '' then entry[#entry + 1], entry[#entry + 2] = field, text end
     end
+    redis.call('XADD', key_results(id), 'MAXLEN', '~', '10', '*', unpack(entry))
+    keep_for(key_results(id), ttl)
   end
-  add('exc_string', exception)
-  add('return_value', value)
-  add('execution_id', execution)
-  if started and started > 0 then add('execution_started_at', seconds(started)) end
-  if ended and ended > 0 then add('execution_ended_at', seconds(ended)) end
-  redis.call('XADD', key_results(id), 'MAXLEN', '~', 10, '*', unpack(entry))
+end
+
+-- The same for a job that ended well, and of which all is known.
+local function record_success(id, worker, ttl, value, execution, started, ended)
+  if value == '' then
+    redis.call('XADD', key_results(id), 'MAXLEN', '~', '10', '*', 'type', '1', 'worker_name', worker, 'execution_id', execution,
+      'execution_started_at', started, 'execution_ended_at', ended)
+  else
+    redis.call('XADD', key_results(id), 'MAXLEN', '~', '10', '*', 'type', '1', 'worker_name', worker, 'return_value', value,
+      'execution_id', execution, 'execution_started_at', started, 'execution_ended_at', ended)
+  end
   keep_for(key_results(id), ttl)
 end
 
-local function count_for_worker(worker, field, worked)
-  if redis.call('EXISTS', key_worker(worker)) == 0 then return end
-  redis.call('HINCRBY', key_worker(worker), field, 1)
-  if worked > 0 then redis.call('HINCRBYFLOAT', key_worker(worker), 'total_working_time', seconds(worked)) end
+local function count_for_worker(worker, field, started, ended)
+  if redis.call('EXISTS', key_worker(worker)) == 1 then
+    redis.call('HINCRBY', key_worker(worker), field, 1)
+    if started ~= '' and ended ~= '' and ended - started > 0 then
+      redis.call('HINCRBYFLOAT', key_worker(worker), 'total_working_time', format('%.3f', ended - started))
+    end
+  end
+end
+
+-- Settlements of calls that were not full, told by a full one: `finished failed worked`, the last in ms. `token` is an execution id that
+-- only this call names in this place, so that a repetition of it counts nothing twice.
+local function add_tally(worker, token, tally)
+  if redis.call('EXISTS', key_worker(worker)) == 0 or redis.call('HGET', key_worker(worker), 'tallied') == token then return end
+  local finished, failed, worked = tally:match('^(%d+) (%d+) (%d+)$')
+  redis.call('HINCRBY', key_worker(worker), 'successful_job_count', finished)
+  redis.call('HINCRBY', key_worker(worker), 'failed_job_count', failed)
+  redis.call('HINCRBYFLOAT', key_worker(worker), 'total_working_time', seconds(worked))
+  redis.call('HSET', key_worker(worker), 'tallied', token)
+end
+
+local function count_tally(worker, token, tally)
+  if tally ~= '0 0 0' then rare('add_tally')(worker, token, tally) end
 end
 
 -- The n-th interval (from 0) of a JSON list or number; the last one repeats. In ms.
@@ -76,78 +104,85 @@ local function bury(id, queue, status, ttl, now)
     local canceled, left = erase(id, false, queue, now)
     return 'gone', freed + canceled, left
   end
-  redis.call('ZADD', key_failed(queue), ttl < 0 and -1 or seconds(now + ttl * 1000), id)
+  redis.call('ZADD', key_failed(queue), ttl < 0 and -1 or end_of(ttl, now), id)
   keep_for(key_job(id), ttl)
   keep_for(key_dependencies(id), ttl)
   return status, freed, more
 end
 
--- The job ended well. Says {word, status, freed, more}.
-local function finish_job(s, now)
-  local id, queue = s.id, s.queue
-  local job_key = key_job(id)
-  local job = fields_of(job_key, 'status', 'execution', 'settled', 'abandoned', 'repeats_left', 'group_id')
-  local word, status = refusal(queue, id, s.execution, 'finish', job)
-  if word then return { word, status, 0, 0 } end
-  close_execution(queue, id, s.execution, s.worker)
-  count_for_worker(s.worker, 'successful_job_count', s.ended - s.started)
-  local delay, ttl = use_repeat(id, job.repeats_left), s.result_ttl
-  if ttl == 0 and not delay then
-    if is_set(job.group_id) then redis.call('SREM', key_group(job.group_id), id) end
-    redis.call('DEL', job_key, key_dependencies(id), key_results(id))
-    local freed, more = end_dependants(id, 'finished', now)
-    return { 'ok', 'gone', freed, more }
-  end
-  redis.call('HSET', job_key, 'status', 'finished', 'ended_at', iso(s.ended > 0 and s.ended or now), 'execution', '', 'settled',
-    'finish:' .. s.execution)
-  if job.abandoned then redis.call('HDEL', job_key, 'abandoned') end
-  record(id, 1, s.worker, ttl, s.result, '', s.execution, s.started, s.ended)
-  local freed, more = end_dependants(id, 'finished', now)
-  if delay then return { 'ok', again(id, queue, delay, false, now), freed, more } end
-  redis.call('ZADD', key_finished(queue), ttl < 0 and '+inf' or seconds(now + ttl * 1000), id)
-  keep_for(job_key, ttl)
-  keep_for(key_dependencies(id), ttl)
-  return { 'ok', 'finished', freed, more }
+-- Nothing is kept of a job that ended well.
+local function drop(id, now)
+  local group = redis.call('HGET', key_job(id), 'group_id')
+  if is_set(group) then redis.call('SREM', key_group(group), id) end
+  redis.call('DEL', key_job(id), key_dependencies(id), key_results(id))
+  return end_dependants(id, 'finished', now)
 end
 
--- The job did not end well, or asked to be run again. Says {word, status, freed, more}.
-local function fail_job(s, now)
-  local id, queue = s.id, s.queue
-  local job = fields_of(key_job(id), 'status', 'execution', 'settled', 'abandoned', 'enqueue_at_front_on_retry',
-    'number_of_retries')
-  local word, status = refusal(queue, id, s.execution, 'fail', job)
-  if word then return { word, status, 0, 0 } end
-  close_execution(queue, id, s.execution, s.worker)
-  count_for_worker(s.worker, 'failed_job_count', s.ended - s.started)
-  redis.call('HSET', key_job(id), 'ended_at', iso(s.ended > 0 and s.ended or now), 'execution', '', 'settled',
-    'fail:' .. s.execution)
-  if s.outcome == 'abandoned' then
-    redis.call('HSET', key_job(id), 'abandoned', (tonumber(job.abandoned or '') or 0) + 1)
-    return { 'ok', again(id, queue, 0, true, now), 0, 0 }
+-- The job ended well. Says word, status, how many dependants went on, 1 if more will. Times are in seconds and in RQ's form, as
+-- text, empty if not known. `alone`: the job has no dependants and no dependencies. The worker's list of what it holds is the caller's
+-- to see to.
+local function finish_job(queue, id, execution, worker, value, ttl, started, started_at, ended, ended_at, full, alone, now)
+  local job_key = key_job(id)
+  local job = redis.call('HMGET', job_key, 'status', 'execution', 'repeats_left', 'abandoned')
+  if not takes_lease(queue, id, execution, job[1], job[2]) then return rare('refused')(id, execution, 'finish', job[1]) end
+  redis.call('DEL', key_execution(id, execution), key_executions(id))
+  if full then count_for_worker(worker, 'successful_job_count', started, ended) end
+  local delay = job[3] and rare('use_repeat')(id, job[3])
+  if ttl == 0 and not delay then return 'ok', 'gone', rare('drop')(id, now) end
+  if started_at == '' then started_at = redis.call('HGET', job_key, 'started_at') or '' end
+  redis.call('HSET', job_key, 'status', 'finished', 'started_at', started_at, 'ended_at', ended_at ~= '' and ended_at or iso(now),
+    'execution', '', 'settled', 'finish:' .. execution)
+  if job[4] then redis.call('HDEL', job_key, 'abandoned') end
+  if ttl ~= 0 and started ~= '' and ended ~= '' then
+    record_success(id, worker, ttl, value, execution, started, ended)
+  else
+    rare('record')(id, '1', worker, ttl, 'return_value', value, execution, started, ended)
   end
-  if job.abandoned then redis.call('HDEL', key_job(id), 'abandoned') end
+  local freed, more = 0, 0
+  if not alone then freed, more = rare('end_dependants')(id, 'finished', now) end
+  if delay then return 'ok', rare('again')(id, queue, delay, false, now), freed, more end
+  redis.call('ZADD', key_finished(queue), ttl < 0 and '+inf' or end_of(ttl, now), id)
+  keep_for(job_key, ttl)
+  if not alone then keep_for(key_dependencies(id), ttl) end
+  return 'ok', 'finished', freed, more
+end
+
+-- The job did not end well, or asked to be run again. Says what finish_job says.
+local function fail_job(s, now)
+  local id, queue, job_key = s.id, s.queue, key_job(s.id)
+  local job = fields_of(job_key, 'status', 'execution', 'abandoned', 'enqueue_at_front_on_retry', 'number_of_retries')
+  if not takes_lease(queue, id, s.execution, job.status, job.execution) then return refused(id, s.execution, 'fail', job.status) end
+  redis.call('DEL', key_execution(id, s.execution), key_executions(id))
+  if s.full then count_for_worker(s.worker, 'failed_job_count', s.started, s.ended) end
+  redis.call('HSET', job_key, 'ended_at', s.ended_at ~= '' and s.ended_at or iso(now), 'execution', '', 'settled', 'fail:' .. s.execution)
+  if s.started_at ~= '' then redis.call('HSET', job_key, 'started_at', s.started_at) end
+  if s.outcome == 'abandoned' then
+    redis.call('HSET', job_key, 'abandoned', (tonumber(job.abandoned or '') or 0) + 1)
+    if s.value ~= '' then redis.call('HSET', job_key, 'last_death', s.value) end
+    return 'ok', again(id, queue, 0, true, now), 0, 0
+  end
+  if job.abandoned then redis.call('HDEL', job_key, 'abandoned') end
   if s.outcome == 'retried' then
-    redis.call('HSET', key_job(id), 'number_of_retries', (tonumber(job.number_of_retries or '') or 0) + 1)
-    record(id, 4, s.worker, s.failure_ttl, s.result, '', s.execution, s.started, s.ended)
-    return { 'ok', again(id, queue, tonumber(s.retry) or 0, false, now), 0, 0 }
+    redis.call('HSET', job_key, 'number_of_retries', (tonumber(job.number_of_retries or '') or 0) + 1)
+    record(id, '4', s.worker, s.ttl, 'return_value', s.value, s.execution, s.started, s.ended)
+    return 'ok', again(id, queue, tonumber(s.retry) or 0, false, now), 0, 0
   end
   if s.outcome == 'failed' and s.retry ~= 'never' then
     local delay = s.retry == 'auto' and use_retry(id) or tonumber(s.retry)
-    if delay then
-      return { 'ok', again(id, queue, delay, is_set(job.enqueue_at_front_on_retry), now), 0, 0 }
-    end
+    if delay then return 'ok', again(id, queue, delay, is_set(job.enqueue_at_front_on_retry), now), 0, 0 end
   end
-  local kind = s.outcome == 'exhausted' and 5 or 2
-  record(id, kind, s.worker, s.failure_ttl, s.result, s.exception, s.execution, s.started, s.ended)
-  local state, freed, more = bury(id, queue, s.outcome == 'stopped' and 'stopped' or 'failed', s.failure_ttl, now)
-  return { 'ok', state, freed, more }
+  if s.outcome == 'exhausted' then
+    record(id, '5', s.worker, s.ttl, 'return_value', s.value, s.execution, s.started, s.ended)
+  else
+    record(id, '2', s.worker, s.ttl, 'exc_string', s.value, s.execution, s.started, s.ended)
+  end
+  return 'ok', bury(id, queue, s.outcome == 'stopped' and 'stopped' or 'failed', s.ttl, now)
 end
 
 -- Back to the front of its queue, as if it had never been taken.
 local function release_job(queue, id, execution, worker, now)
-  local job = fields_of(key_job(id), 'status', 'execution', 'settled', 'attempts', 'ttl')
-  local word = refusal(queue, id, execution, 'release', job)
-  if word then return word end
+  local job = fields_of(key_job(id), 'status', 'execution', 'attempts', 'ttl')
+  if not takes_lease(queue, id, execution, job.status, job.execution) then return (refused(id, execution, 'release', job.status)) end
   close_execution(queue, id, execution, worker)
   redis.call('HSET', key_job(id), 'attempts', (tonumber(job.attempts or '') or 1) - 1, 'execution', '', 'settled',
     'release:' .. execution, 'started_at', '', 'worker_name', '')
@@ -155,4 +190,12 @@ local function release_job(queue, id, execution, worker, now)
   local ttl = tonumber(job.ttl or '')
   if ttl and ttl > 0 then keep_for(key_job(id), ttl) end
   return 'ok'
+end
+
+-- The same for a job of which only the execution is known. The worker's list of what it holds names the job.
+local function give_back_job(id, execution, worker, now)
+  if not id then return 'unknown' end
+  local queue = redis.call('HGET', key_job(id), 'origin')
+  if queue and release_job(queue, id, execution, worker, now) == 'ok' then return 'ok' end
+  return 'not_yours'
 end

@@ -1,12 +1,14 @@
-"""The brain's search for work: which queues to ask in which order, when to wait for the bell and for how long."""
+"""The search for work: which queues to ask in which order, when to wait for the bell and for how long.
+
+The supervisor's brain and every station have one each. No I/O; `now` is any clock that only moves forward, in seconds.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from atomiq.worker import moves as m
-from atomiq.worker.rules import Rules
+from atomiq.stations.rules import Rules
 
 Reorder = Callable[[Sequence[str], str], Sequence[str]]
 """(queues, the queue a job was just taken from) -> the queues in the order to ask them next."""
@@ -30,19 +32,19 @@ class Search:
         self._quick_until = float("-inf")
         self._waits_plainly = False
         self._was_not_rung = False
-        self._watched_schedule = False
+        self.watched_schedule = False
 
-    def claim(self, running: int) -> m.Claim | None:
-        """The claim to make beside `running` jobs, if there is room for one and none is on its way."""
+    def claim(self, running: int) -> int:
+        """How many jobs to ask for beside `running` ones; 0 if there is no room, or an answer is still on its way."""
         if self.claiming or self.listening or self.rest_until is not None:
-            return None
+            return 0
         count = self._rules.slots - running
         if self._rules.max_jobs is not None:
             count = min(count, self._rules.max_jobs - self.started)
         if count <= 0:
-            return None
+            return 0
         self.claiming = True
-        return m.Claim(self.order, count, self._watched_schedule)
+        return count
 
     def not_started(self, rest_until: float) -> None:
         """A job that was taken could not be started: nothing more is taken for a while."""
@@ -59,15 +61,16 @@ class Search:
         """max_jobs have been started."""
         return self._rules.max_jobs is not None and self.started >= self._rules.max_jobs
 
-    def took(self, now: float, jobs: Sequence[m.Taken]) -> None:
+    def took(self, now: float, queues: Sequence[str]) -> None:
+        """Jobs were taken, from these queues."""
         if self._was_not_rung:  # the bell was silent although there was work: RQ's producers don't ring
             self._quick_until = now + self._rules.quick_period
-        self._was_not_rung = self._watched_schedule = False
+        self._was_not_rung = self.watched_schedule = False
         self._idle_since = None
         self.suspended = False
-        for job in jobs:
+        for queue in queues:
             self.started += 1
-            self.order = tuple(self._reorder(self.order, job.queue))
+            self.order = tuple(self._reorder(self.order, queue))
 
     def rang(self) -> None:
         self.listening = False
@@ -85,8 +88,9 @@ class Search:
             self._idle_since = now
         return 0.0 if self._idle_since is None else now - self._idle_since
 
-    def listen(self, now: float, due_in: float | None, running: int) -> m.Listen:
-        """Wait for the bell until a scheduled job is due, the allowed idleness ends, or the safety check."""
+    def listen(self, now: float, due_in: float | None, running: int) -> float:
+        """Seconds to wait for the bell: until a scheduled job is due, the allowed idleness ends, or the safety
+        check."""
         self._was_not_rung = False
         wait = plain = self._rules.quick_check if now < self._quick_until else self._rules.safety_check
         if due_in is not None:
@@ -94,12 +98,12 @@ class Search:
         if self._rules.max_idle_time is not None and self._idle_since is not None:
             wait = min(wait, self._rules.max_idle_time - self.idle_for(now, running))
         self._waits_plainly = wait == plain
-        self._watched_schedule = due_in is not None
+        self.watched_schedule = due_in is not None
         self.listening = True
-        return m.Listen(self.order, max(wait, SHORTEST_WAIT))
+        return max(wait, SHORTEST_WAIT)
 
-    def rest(self) -> m.Listen:
-        """Suspended: look again before long."""
+    def rest(self) -> float:
+        """Suspended: seconds until it is looked again."""
         self._was_not_rung = self._waits_plainly = False
         self.listening = True
-        return m.Listen(self.order, self._rules.suspended_check)
+        return self._rules.suspended_check

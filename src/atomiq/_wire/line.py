@@ -1,0 +1,204 @@
+"""A line: one connection on which many commands are under way at once. Answers come in the order of the commands.
+
+A command stays on the line until its answer has come. When the connection breaks, `resume` opens another one and sends
+everything that is still unanswered again: every command sent here has to be safe to repeat.
+"""
+
+from __future__ import annotations
+
+import select
+import ssl
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final
+
+import hiredis
+import redis.exceptions as redis_errors
+
+from atomiq._commands.base import Command
+from atomiq._core.errors import ServerOutOfMemory, ServerReadOnly, ServerUnavailable
+from atomiq._wire.siblings import address_of, single_connection
+from atomiq._wire.sync import Store
+from atomiq._wire.translate import translated
+
+_CHUNK: Final = 1 << 16
+_WOULD_BLOCK: Final = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+
+Answer = tuple["Command[Any]", Any, Any]
+"""(the command, what was sent along with it, its decoded reply or the error it met)."""
+
+Revise = Callable[["Command[Any]", Any], "tuple[Command[Any], Any]"]
+
+
+class Line:
+    """For one store. `patience`: seconds after which a silent server counts as unreachable.
+
+    Errors of the server that will pass (unreachable, read-only, full) are raised from any method and leave the
+    commands on the line; errors of one command are its answer.
+    """
+
+    def __init__(self, store: Store, patience: float) -> None:
+        self._store = store
+        self._patience = patience
+        self._where = address_of(store.connection)
+        self._connection: Any = None
+        self._socket: Any = None
+        self._reader = _reader()
+        self._under_way: deque[tuple[Command[Any], Any, float]] = deque()
+
+    def __len__(self) -> int:
+        """How many commands are under way."""
+        return len(self._under_way)
+
+    @property
+    def open(self) -> bool:
+        return self._socket is not None
+
+    def fileno(self) -> int:
+        """Becomes readable when there are answers. Only while the line is open."""
+        return int(self._socket.fileno())
+
+    def send(self, command: Command[Any], context: Any = None) -> None:
+        """Put a command on the line. If the line is broken it waits there for `resume`."""
+        self._under_way.append((command, context, time.monotonic()))
+        if self._socket is not None:
+            self._push(_packed(command))
+
+    def take(self) -> list[Answer]:
+        """The answers that have arrived; doesn't wait."""
+        if self._socket is None:
+            return []
+        self._fill()
+        return self._answers()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until there is something to take. False when the time is over first."""
+        return self._ready(select.POLLIN, seconds)
+
+    def overdue(self) -> bool:
+        """The oldest command waits for longer than the server can need: the connection is dead and nobody told us."""
+        return bool(self._under_way) and time.monotonic() - self._under_way[0][2] > self._patience
+
+    def resume(self, revise: Revise | None = None) -> None:
+        """Connect, and send what is unanswered once more; `revise` may put other commands in the place of these."""
+        self.close()
+        if revise is not None:
+            self._under_way = deque((*revise(command, context), at) for command, context, at in self._under_way)
+        try:
+            self._connection = single_connection(self._store.connection, socket_timeout=self._patience)
+            self._connection.connect()
+        except redis_errors.RedisError as error:
+            self.close()
+            raise translated(error, "CONNECT", self._where) from error
+        self._socket = self._connection._sock  # noqa: SLF001  redis-py offers no other way
+        self._socket.setblocking(False)
+        self._reader = _reader()
+        now = time.monotonic()
+        self._under_way = deque((command, context, now) for command, context, _ in self._under_way)
+        for command, _, _ in list(self._under_way):
+            self._push(_packed(command))
+
+    def close(self) -> None:
+        """Close the connection; what is under way stays."""
+        if self._connection is not None:
+            self._connection.disconnect()
+        self._connection = self._socket = None
+
+    def _push(self, data: bytes) -> None:
+        deadline = 0.0
+        view = memoryview(data)
+        while True:
+            try:
+                sent = self._socket.send(view)
+            except _WOULD_BLOCK:
+                deadline = deadline or time.monotonic() + self._patience
+                if not self._ready(select.POLLOUT, deadline - time.monotonic()):
+                    raise self._broken("it takes no more data") from None
+                continue
+            except OSError as error:
+                raise self._broken(str(error)) from error
+            if sent == len(view):
+                return
+            view = view[sent:]
+
+    def _fill(self) -> None:
+        while True:
+            try:
+                data = self._socket.recv(_CHUNK)
+            except _WOULD_BLOCK:
+                return
+            except OSError as error:
+                raise self._broken(str(error)) from error
+            if not data:
+                raise self._broken("the connection was closed")
+            self._reader.feed(data)
+            if len(data) < _CHUNK and not isinstance(self._socket, ssl.SSLSocket):
+                return
+
+    def _answers(self) -> list[Answer]:
+        answers: list[Answer] = []
+        while self._under_way:
+            try:
+                reply = self._reader.gets()
+            except redis_errors.RedisError as nonsense:
+                raise self._broken(str(nonsense)) from nonsense
+            if reply is False:
+                break
+            command, context, _ = self._under_way[0]
+            if isinstance(reply, _ErrorReply):
+                answers.extend(self._refused(command, context, reply))
+                continue
+            self._under_way.popleft()
+            try:
+                answers.append((command, context, command.decode(reply)))
+            except Exception as error:  # noqa: BLE001  what a decoder raises is the command's answer
+                answers.append((command, context, error))
+        return answers
+
+    def _refused(self, command: Command[Any], context: Any, reply: _ErrorReply) -> list[Answer]:
+        refusal = translated(redis_errors.ResponseError(str(reply)), command.name, self._where)
+        if isinstance(refusal, ServerUnavailable | ServerReadOnly | ServerOutOfMemory):
+            self.close()
+            raise refusal
+        self._under_way.popleft()
+        if reply.code != "NOSCRIPT":
+            return [(command, context, refusal)]
+        self._under_way.append((command, context, time.monotonic()))
+        self._push(_packed(command, whole=True))
+        return []
+
+    def _ready(self, event: int, seconds: float) -> bool:
+        if isinstance(self._socket, ssl.SSLSocket) and event == select.POLLIN and self._socket.pending():
+            return True
+        poll = select.poll()
+        poll.register(self._socket, event)
+        return bool(poll.poll(max(0.0, seconds) * 1000))
+
+    def _broken(self, reason: str) -> Exception:
+        self.close()
+        return translated(redis_errors.ConnectionError(reason), "EVALSHA", self._where)
+
+
+class _ErrorReply(Exception):
+    """An error that the server said."""
+
+    @property
+    def code(self) -> str:
+        return str(self).partition(" ")[0]
+
+
+def _reader() -> Any:
+    return hiredis.Reader(protocolError=redis_errors.InvalidResponse, replyError=_ErrorReply)
+
+
+def _packed(command: Command[Any], whole: bool = False) -> bytes:
+    """A command as it goes over the wire; `whole`: with the script's text, for a server that doesn't know it."""
+    script = command.script
+    pack: Any = hiredis.pack_command  # its annotation asks for a tuple of one element
+    if script is None:
+        packed: bytes = pack((command.name, *command.args))
+    else:
+        name, which = ("EVAL", script.body) if whole else ("EVALSHA", script.sha)
+        packed = pack((name, which, len(command.keys), *command.keys, *command.args))
+    return packed

@@ -1,0 +1,131 @@
+"""Commands as bytes, and a short way to the server for them.
+
+redis-py's `execute_command` looks at each argument and keeps books on each call, which costs more than all the rest of
+an enqueue. What it does for its caller's sake happens here as there: connections come from the client's own pool, which
+tests them, and the client's own Retry decides about a lost one.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Final, TypeVar
+
+import hiredis
+import redis
+import redis.client
+import redis.exceptions as redis_errors
+
+from atomiq._commands.base import Command
+
+R = TypeVar("R")
+
+_ASKS_FOR_A_NAME: Final = (
+    inspect.signature(redis.ConnectionPool.get_connection).parameters["command_name"].default is inspect.Parameter.empty
+)
+"""get_connection of redis-py before 5.3."""
+
+
+def packed(command: Command[Any], whole: bool = False) -> bytes:
+    """A command as it goes over the wire; `whole`: with the script's text, for a server that doesn't know it.
+
+    Raises:
+        DataError: redis-py's; an argument is neither text, bytes nor a number.
+    """
+    script = command.script
+    words: tuple[Any, ...]
+    if script is None:
+        words = (command.name, *command.args)
+    else:
+        name, which = ("EVAL", script.body) if whole else ("EVALSHA", script.sha)
+        words = (name, which, len(command.keys), *command.keys, *command.args)
+    pack: Callable[[Any], bytes] = hiredis.pack_command  # its annotation asks for a tuple of one element
+    try:
+        return pack(words)
+    except TypeError:
+        # A user's serializer may give any kind of bytes.
+        words = tuple(bytes(word) if isinstance(word, bytearray | memoryview) else word for word in words)
+    try:
+        return pack(words)
+    except TypeError as error:
+        raise redis_errors.DataError(str(error)) from error
+
+
+def is_ordinary(client: Any) -> bool:
+    """Whether nothing would be gone round that this client's commands should pass through.
+
+    Such as: `execute_command` of a subclass or of a tracing library, a client-side cache, one connection for all.
+    """
+    code = getattr(getattr(client.execute_command, "__func__", None), "__code__", None)
+    return (
+        code is not None
+        and code.co_filename == redis.client.__file__
+        and client.connection is None
+        and getattr(client.connection_pool, "cache", None) is None
+    )
+
+
+def ask(pool: Any, command: Command[Any]) -> Any:
+    """The reply to a script call. Raises redis-py's errors."""
+    connection = _taken_from(pool)
+    try:
+        return _answer(connection, command, sent=False)
+    finally:
+        pool.release(connection)
+
+
+def ask_in_turn(pool: Any, commands: Iterable[Command[R]]) -> Iterator[R]:
+    """The decoded replies to script calls, each sent when the one before it has succeeded.
+
+    While the server works on one, the next is taken from `commands` and packed, and the reply to the one before is with
+    whoever iterates. Raises redis-py's errors and those of the decoders; the first one is the end.
+    """
+    connection = _taken_from(pool)
+    under_way: Command[R] | None = None
+    try:
+        for command in commands:
+            data = packed(command)
+            if under_way is None:
+                under_way = _sent(connection, command, data)
+                continue
+            before, under_way = under_way, None
+            reply = before.decode(_answer(connection, before, sent=True))
+            under_way = _sent(connection, command, data)
+            yield reply
+        if under_way is not None:
+            before, under_way = under_way, None
+            yield before.decode(_answer(connection, before, sent=True))
+    finally:
+        if under_way is not None:
+            connection.disconnect()  # nobody will read its reply
+        pool.release(connection)
+
+
+def _taken_from(pool: Any) -> Any:
+    return pool.get_connection("EVALSHA") if _ASKS_FOR_A_NAME else pool.get_connection()
+
+
+def _sent(connection: Any, command: Command[R], data: bytes) -> Command[R]:
+    """Send; whether it got lost is seen when the reply is read, where it can be sent again."""
+    try:
+        connection.send_packed_command((data,))
+    except (redis_errors.ConnectionError, redis_errors.TimeoutError):
+        connection.disconnect()
+    return command
+
+
+def _answer(connection: Any, command: Command[Any], sent: bool) -> Any:
+    """The reply to a command that was `sent` already, or not yet; sent again when the connection got lost."""
+
+    def attempt() -> Any:
+        nonlocal sent
+        if not sent:
+            connection.send_packed_command((packed(command),))
+        sent = False
+        try:
+            return connection.read_response()
+        except redis_errors.NoScriptError:
+            connection.send_packed_command((packed(command, whole=True),))
+            return connection.read_response()
+
+    return connection.retry.call_with_retry(attempt, lambda _: connection.disconnect())

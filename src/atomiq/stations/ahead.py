@@ -1,0 +1,37 @@
+"""How many jobs a station holds beyond those it runs, so that it never waits for the network between two short jobs."""
+
+from __future__ import annotations
+
+from typing import Final
+
+MOST_AHEAD: Final = 32
+WORTH: Final = 0.008
+"""Seconds of work that may be held in advance; a job longer than this has nothing waiting behind it."""
+QUICK: Final = 0.005
+"""Seconds. While jobs are shorter, what the server can do less often is done less often."""
+_MEMORY: Final = 0.2
+
+
+class ReadAhead:
+    """Learns from how long jobs take: shorter ones are believed slowly, longer ones at once."""
+
+    def __init__(self) -> None:
+        self._typical: float | None = None
+
+    def took(self, seconds: float) -> None:
+        """A job was busy for so long, settlement included."""
+        if self._typical is None or seconds > self._typical:
+            self._typical = seconds
+        else:
+            self._typical += (seconds - self._typical) * _MEMORY
+
+    @property
+    def target(self) -> int:
+        """How many to hold. None before anything is known."""
+        if self._typical is None:
+            return 0
+        return min(MOST_AHEAD, int(WORTH / max(self._typical, 1e-6)))
+
+    @property
+    def quick(self) -> bool:
+        return self._typical is not None and self._typical < QUICK

@@ -1,0 +1,312 @@
+"""What a station holds, in memory that it shares with its supervisor: told without a message, readable after a SIGKILL.
+
+A station numbers the jobs it asks for. Its execution ids are made from these numbers, so both sides can name a job that
+was asked for before anybody knows which job it is. Of these numbers
+
+    ... started | asked for, not started ... asked
+
+the station raises `asked` before it sends a claim, and `started` as it starts (or gives up) a job. The supervisor may
+`cut`: everything asked for and not started by then is its own to give back, and the station starts none of it any more.
+Starting and cutting exclude each other by a lock that the kernel frees when its owner dies, so a job is never both.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import marshal
+import mmap
+import os
+import struct
+import tempfile
+from typing import Final, NamedTuple
+
+HEAD: Final = 4096
+SLOT: Final = 4096
+_SLOT_HEAD: Final = struct.Struct("QIIdd")
+"""version (odd while it is written), state, length, since, limit (-1 for none)."""
+_TAKEN, _WISH, _WISHED, _ENTRY = 32, 40, 48, 64
+"""In a slot: the number of its job, what is wished, of which number it is wished; the entry."""
+_LONGEST_ENTRY: Final = SLOT - _ENTRY
+_NO_LIMIT: Final = -1.0
+_OWN, _GUEST = 1, 2
+"""States of a slot that isn't empty: a job of the station's own, or one that was handed to it."""
+_LOOKS: Final = 100
+"""So often an entry is read that is changed meanwhile."""
+
+# Offsets of the head's 64-bit numbers: who writes them is said at the properties.
+_ASKED, _STARTED, _CUT, _READ, _DONE, _LOST, _MAIL = range(0, 56, 8)
+_SINCE, _STATE, _WATCHED, _DRAIN, _ANSWERED, _HOLD = range(56, 104, 8)
+_REAL: Final = struct.Struct("d")
+
+STARTING, IDLE, BUSY, RESTING, AWAY = range(5)
+"""What a station is doing: coming up, waiting for work, working, resting because all work is suspended, cut off from
+the server."""
+
+NOTHING, STOP, SHUT_DOWN = range(3)
+"""What the supervisor wishes of a running job."""
+
+
+class Running(NamedTuple):
+    """A job that a station runs. `since`: monotonic seconds; `limit`: seconds for what it does now, None without;
+    `stopped_callback`: seconds for that callback, None if there is none."""
+
+    number: int
+    since: float
+    queue: str
+    job_id: str
+    execution_id: str
+    limit: float | None
+    stopped_callback: float | None
+    claimed_ms: int
+    claimed_at: float
+
+
+class Ledger:
+    """The page of one station. Made by the supervisor; the station uses the same object, or another of the same
+    file."""
+
+    def __init__(self, slots: int, file: int | None = None) -> None:
+        """`file`: descriptor of an existing page, for a process that didn't inherit the memory."""
+        self.slots = slots
+        size = HEAD + slots * SLOT
+        if file is None:
+            with tempfile.TemporaryFile(prefix="atomiq-") as made:
+                made.truncate(size)
+                file = os.dup(made.fileno())
+        self.file = file
+        self._memory = mmap.mmap(file, size)
+        self._words = memoryview(self._memory).cast("Q")  # one word is read and written at once, and quickly
+
+    def clear(self) -> None:
+        """For the next station. Nobody else uses the page."""
+        self._memory[:] = bytes(len(self._memory))
+
+    def close(self) -> None:
+        self._words.release()
+        self._memory.close()
+        os.close(self.file)
+
+    # --- numbers
+
+    def _get(self, at: int) -> int:
+        return self._words[at >> 3]
+
+    def _set(self, at: int, value: int) -> None:
+        self._words[at >> 3] = value
+
+    @property
+    def asked(self) -> int:
+        return self._get(_ASKED)
+
+    @property
+    def started(self) -> int:
+        return self._get(_STARTED)
+
+    @property
+    def cut(self) -> int:
+        return self._get(_CUT)
+
+    @property
+    def read(self) -> int:
+        """Up to here the station has heard what became of its claims."""
+        return self._get(_READ)
+
+    @property
+    def done(self) -> int:
+        """Jobs that the station has settled."""
+        return self._get(_DONE)
+
+    @property
+    def lost(self) -> int:
+        """Settlements that came too late."""
+        return self._get(_LOST)
+
+    @property
+    def state(self) -> int:
+        return self._get(_STATE)
+
+    @property
+    def state_since(self) -> float:
+        """Monotonic seconds."""
+        return float(_REAL.unpack_from(self._memory, _SINCE)[0])
+
+    @property
+    def answered(self) -> float:
+        """Monotonic seconds: when the server last answered the station; 0 before the first time."""
+        return float(_REAL.unpack_from(self._memory, _ANSWERED)[0])
+
+    @property
+    def mail(self) -> int:
+        """How many messages the supervisor has sent to the station."""
+        return self._get(_MAIL)
+
+    @property
+    def watched(self) -> bool:
+        """The supervisor looks at this page often."""
+        return bool(self._get(_WATCHED))
+
+    @property
+    def draining(self) -> bool:
+        """The station is to end as soon as nothing runs."""
+        return bool(self._get(_DRAIN))
+
+    @property
+    def on_hold(self) -> bool:
+        """The station is not to claim: what it has handed over is waiting still."""
+        return bool(self._get(_HOLD))
+
+    # --- the station's side
+
+    def ask(self, count: int) -> range:
+        """The next `count` numbers."""
+        first = self._get(_ASKED) + 1
+        self._set(_ASKED, first + count - 1)
+        return range(first, first + count)
+
+    def heard(self, number: int) -> None:
+        self._set(_READ, number)
+
+    def skip(self, number: int) -> None:
+        """Nothing will be started under this number (there was no job, or it was given back)."""
+        self._lock()
+        try:
+            if number > self._get(_STARTED):
+                self._set(_STARTED, number)
+        finally:
+            self._unlock()
+
+    def start(self, slot: int, entry: Running) -> bool:
+        """Start a job; False if the supervisor has taken it back."""
+        body = marshal.dumps((*entry[2:5], *entry[6:]))
+        if len(body) > _LONGEST_ENTRY:
+            raise ValueError("the names of queue and job are too long to be noted")
+        at = HEAD + slot * SLOT
+        words, memory = self._words, self._memory
+        self._lock()
+        try:
+            if entry.number <= words[_CUT >> 3]:
+                return False
+            words[(at + _TAKEN) >> 3] = entry.number  # first: until it counts as started, the entry isn't read
+            memory[at + _WISH] = NOTHING
+            memory[at + _ENTRY : at + _ENTRY + len(body)] = body
+            self._write_head(at, len(body), entry, _OWN)
+            words[_STARTED >> 3] = max(entry.number, words[_STARTED >> 3])
+        finally:
+            self._unlock()
+        return True
+
+    def host(self, slot: int, entry: Running) -> None:
+        """Start a job that another station has claimed: its number is none of ours."""
+        body = marshal.dumps((*entry[2:5], *entry[6:]))
+        if len(body) > _LONGEST_ENTRY:
+            raise ValueError("the names of queue and job are too long to be noted")
+        at = HEAD + slot * SLOT
+        self._set(at + _TAKEN, entry.number)
+        self._memory[at + _WISH] = NOTHING
+        self._memory[at + _ENTRY : at + _ENTRY + len(body)] = body
+        self._write_head(at, len(body), entry, _GUEST)
+
+    def limit(self, slot: int, entry: Running) -> None:
+        """The job does something else now, with another limit and from another time on."""
+        at = HEAD + slot * SLOT
+        _, state, length, _, _ = _SLOT_HEAD.unpack_from(self._memory, at)
+        self._write_head(at, length, entry, state)
+
+    def _write_head(self, at: int, length: int, entry: Running, state: int) -> None:
+        words, word = self._words, at >> 3
+        odd = words[word] | 1
+        words[word] = odd
+        limit = _NO_LIMIT if entry.limit is None else entry.limit
+        _SLOT_HEAD.pack_into(self._memory, at, odd, state, length, entry.since, limit)
+        words[word] = odd + 1
+
+    def end(self, slot: int) -> None:
+        """The job has ended, and its settlement is on its way."""
+        self._memory[HEAD + slot * SLOT + 8] = 0
+
+    def wish(self, slot: int) -> int:
+        """What the supervisor wishes of the job in this slot; nothing, if it was meant for an earlier one."""
+        at = HEAD + slot * SLOT
+        return self._memory[at + _WISH] if self._get(at + _WISHED) == self._get(at + _TAKEN) else NOTHING
+
+    def settled(self, lost: bool = False) -> None:
+        self._set(_DONE, self._get(_DONE) + 1)
+        if lost:
+            self._set(_LOST, self._get(_LOST) + 1)
+
+    def hear(self, now: float) -> None:
+        """The server has answered."""
+        _REAL.pack_into(self._memory, _ANSWERED, now)
+
+    def be(self, state: int, now: float) -> None:
+        _REAL.pack_into(self._memory, _SINCE, now)
+        self._set(_STATE, state)
+
+    # --- the supervisor's side
+
+    def running(self) -> list[tuple[int, Running]]:
+        """What runs, with its slot. A job that is just being entered counts as not started."""
+        entries = ((slot, self.entry(slot)) for slot in range(self.slots))
+        return [(slot, entry) for slot, entry in entries if entry is not None]
+
+    def entry(self, slot: int) -> Running | None:
+        """What runs in a slot."""
+        at = HEAD + slot * SLOT
+        for _ in range(_LOOKS):
+            number = self._get(at + _TAKEN)
+            version, state, length, since, limit = _SLOT_HEAD.unpack_from(self._memory, at)
+            if not state or (state == _OWN and number > self._get(_STARTED)):
+                return None
+            body = self._memory[at + _ENTRY : at + _ENTRY + length]
+            if self._get(at) == version and not version & 1:
+                break
+        # A version that stays odd: the station died in the middle of telling a new limit; all the rest is whole.
+        if self._get(at + _TAKEN) != number:
+            return None
+        queue, job_id, execution, *rest = marshal.loads(body)  # noqa: S302  written by our own station
+        return Running(number, since, queue, job_id, execution, None if limit == _NO_LIMIT else limit, *rest)
+
+    def take_back(self) -> range:
+        """Cut: the numbers that are asked for and will not be started any more."""
+        self._lock()
+        try:
+            first, last = max(self._get(_STARTED), self._get(_CUT)) + 1, self._get(_ASKED)
+            if last >= first:
+                self._set(_CUT, last)
+        finally:
+            self._unlock()
+        return range(first, last + 1)
+
+    def want(self, slot: int, wish: int, number: int = 0) -> None:
+        """Wish something of the job with this number, as long as it is in this slot."""
+        at = HEAD + slot * SLOT
+        self._set(at + _WISHED, number)
+        self._memory[at + _WISH] = wish
+
+    def mailed(self) -> None:
+        self._set(_MAIL, self._get(_MAIL) + 1)
+
+    def watch(self, watched: bool) -> None:
+        self._set(_WATCHED, int(watched))
+
+    def hold(self, hold: bool) -> None:
+        self._set(_HOLD, int(hold))
+
+    def drain(self) -> None:
+        self._set(_DRAIN, 1)
+
+    def _lock(self) -> None:
+        fcntl.lockf(self.file, fcntl.LOCK_EX)
+
+    def _unlock(self) -> None:
+        fcntl.lockf(self.file, fcntl.LOCK_UN)
+
+
+def execution_id(token: str, number: int) -> str:
+    """The execution id of a number. `token`: 16 hexadecimal digits that no other station has."""
+    return f"{token}{number:016x}"
+
+
+def number_of(execution: str) -> int:
+    """The number in an execution id of this making."""
+    return int(execution[16:], 16)

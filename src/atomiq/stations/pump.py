@@ -1,0 +1,397 @@
+"""What all stations have in common: jobs in, outcomes out, over one line, without ever waiting for an answer that isn't
+needed yet.
+
+The owner calls every method from one thread. It runs what `held` offers, says `start` before and `settle` after, and
+when it has nothing to run it calls `go_on` and waits for `line` or `bell`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+from atomiq._commands.base import Command
+from atomiq._commands.claim import NO_TALLY, Held, Tally, claim, release
+from atomiq._commands.settle import Settled, Settlement, settle, settle_and_claim
+from atomiq._core.errors import ServerOutOfMemory, ServerReadOnly, ServerUnavailable
+from atomiq._wire.line import Line
+from atomiq._wire.sync import Store
+from atomiq.executors.outcome import bulk, reported, time_limit, unstorable
+from atomiq.executors.report import Report
+from atomiq.stations.ahead import ReadAhead
+from atomiq.stations.ledger import AWAY, BUSY, IDLE, RESTING, Ledger, execution_id, number_of
+from atomiq.stations.lookout import Lookout
+from atomiq.stations.task import Asking, Identity, Outcome, Task
+
+SERVER_AWAY: Final = (ServerUnavailable, ServerReadOnly, ServerOutOfMemory)
+LONGEST_BACK_OFF: Final = 5.0
+FULL_EVERY: Final = 0.05
+"""Seconds. While jobs are short, what every claim would do for others is done so often."""
+ON_HOLD: Final = 0.05
+"""Seconds until a station that is on hold looks whether it still is."""
+BULKY: Final = 1 << 20
+MOST_CUT_OFFS: Final = 2
+"""So often the connection may break while the same outcome of at least BULKY bytes is under way."""
+
+
+class Pump:
+    """Claims and settles for one station of `slots` jobs at a time."""
+
+    def __init__(self, identity: Identity, store: Store, ledger: Ledger, slots: int) -> None:
+        self.line = Line(store, identity.patience)
+        self.lookout = Lookout(store, identity.rules, identity.reorder)
+        self.ledger = ledger
+        self.held: deque[Task] = deque()
+        self.leaving = False
+        self.failed: Exception | None = None
+        """Why the station can't go on."""
+        self.busy = 0
+        self._identity = identity
+        self._store = store
+        self._slots = slots
+        self._ahead = ReadAhead()
+        self._asked = 0
+        self._full_at = float("-inf")
+        self._tally: list[int] = [0, 0, 0]
+        self._uncounted: Settlement | None = None
+        self._seems_busy = False
+        """No full claim has followed the last settlement: it would show that the worker rests."""
+        self._retry_at: float | None = 0.0
+        self._failures = 0
+
+    # --- a job's way through the station
+
+    def start(self, slot: int, task: Task) -> bool:
+        """Note that a held job starts now. False: it was given back meanwhile, or can't be noted."""
+        task.started_at = time.monotonic()
+        claimed = task.claimed
+        if not self.ledger.start(slot, task.entry(task.started_at, time_limit(claimed))):
+            back = [task]  # all of them in one step, or their order would change
+            while self.held and self.held[0].number <= self.ledger.cut:
+                back.append(self.held.popleft())
+            self._give_back(back)
+            return False
+        self.busy += 1
+        self._identity.job_log.started(claimed)
+        return True
+
+    def announce(self, slot: int, task: Task, seconds: float | None) -> None:
+        """From now on the job in this slot may take so long."""
+        self.ledger.limit(slot, task.entry(time.monotonic(), seconds))
+
+    def settle(self, slot: int, task: Task, report: Report) -> None:
+        """Send how a job ended, and ask for others with it. Doesn't wait."""
+        self.busy -= 1
+        now = time.monotonic()
+        self._ahead.took(now - task.started_at)
+        if report.outcome == "released":
+            self._give_back([task])
+        else:
+            end = reported(task.claimed, report, self._identity.worker, task.server_ms)
+            self._send_outcome(Outcome(task, end, report.ended - report.started, True), now)
+        self.ledger.end(slot)  # not before: until then the supervisor settles what a sudden death leaves open
+
+    def _send_outcome(self, outcome: Outcome, now: float) -> None:
+        keys, end = self._store.keys, outcome.end
+        count = self._wanted()
+        if count == 0:
+            self._seems_busy = True
+            command: Command[Any] = settle(keys, settlement=end, tally=self._take_tally())
+        else:
+            outcome.full, outcome.asked = self._is_full(now), count
+            self._seems_busy = not outcome.full
+            command = settle_and_claim(
+                keys,
+                settlement=end,
+                queues=self.lookout.queues,
+                worker=self._identity.worker,
+                executions=self._numbers(count),
+                lease_ms=self._identity.lease_ms,
+                full=outcome.full,
+                tally=self._take_tally() if outcome.full else NO_TALLY,
+            )
+        self._send(command, outcome)
+
+    def release_held(self) -> None:
+        """Give back what isn't started, once no more of it is on its way: in one step, or its order would change."""
+        if self.held and not self._asked:
+            self._give_back(list(self.held))
+            self.held.clear()
+
+    def _give_back(self, tasks: Sequence[Task]) -> None:
+        self._unspend(len(tasks))
+        held = [Held(task.claimed.queue, task.claimed.job_id, task.claimed.execution_id) for task in tasks]
+        self._send(release(self._store.keys, worker=self._identity.worker, held=held), None)
+
+    def _send(self, command: Command[Any], context: Any) -> None:
+        try:
+            self.line.send(command, context)
+        except SERVER_AWAY as error:  # the command stays on the line
+            self.cut_off(error, time.monotonic())
+
+    # --- asking
+
+    @property
+    def idle(self) -> bool:
+        """Nothing runs, nothing is held, and nothing is on its way."""
+        return not (self.busy or self.held or len(self.line))
+
+    def _wanted(self) -> int:
+        return 0 if self.lookout.waiting else self._room()
+
+    def _room(self) -> int:
+        if self.leaving or self._silenced:
+            return 0
+        count = self._slots - self.busy - len(self.held) - self._asked
+        count = min(count, 1) if self._identity.one_by_one else count + self._ahead.target
+        budget = self._identity.budget
+        if count <= 0 or budget is None:
+            return max(count, 0)
+        return budget.take(count)
+
+    @property
+    def _silenced(self) -> bool:
+        """Nothing is to be asked for, for now or for good."""
+        return not self._identity.claims or self.ledger.draining or self.ledger.on_hold
+
+    def _unspend(self, count: int) -> None:
+        if self._identity.budget is not None and count > 0:
+            self._identity.budget.put_back(count)
+
+    def _numbers(self, count: int) -> list[str]:
+        self._asked += count
+        token = self._identity.token
+        return [execution_id(token, number) for number in self.ledger.ask(count)]
+
+    def _is_full(self, now: float) -> bool:
+        if self._ahead.quick and now - self._full_at < FULL_EVERY:
+            return False
+        self._full_at = now
+        return True
+
+    def _take_tally(self) -> Tally:
+        tally, self._tally = self._tally, [0, 0, 0]
+        return Tally(*tally) if any(tally) else NO_TALLY
+
+    def tell_tally(self) -> bool:
+        """At the end: say what no full call has told yet, if there is anything, by repeating a settlement."""
+        if not any(self._tally) or self._uncounted is None:
+            return False
+        repeated = replace(self._uncounted, result=None, exc_string="")
+        self._send(settle(self._store.keys, settlement=repeated, tally=self._take_tally()), None)
+        return True
+
+    def go_on(self, now: float) -> float | None:
+        """When something can be done for the station to have work: do it. Says until when to wait at most."""
+        if not self.line.open:
+            return self._reconnect(now)
+        lookout, soon = self.lookout, now + self._identity.patience
+        if self.line.overdue() or lookout.dead(now):
+            self.cut_off(ServerUnavailable("the connection is dead"), now)
+            return self._retry_at
+        lookout.wake_up(now)
+        if lookout.look_is_due(now):
+            self._send(lookout.look(now), "look")
+        elif lookout.bell.listening and self._seems_busy and self.idle:
+            self._claim(now, self._room())
+        if self._asked or lookout.bell.listening or self.leaving:
+            return lookout.until(soon)
+        if self._silenced:
+            if self.ledger.on_hold:  # not idle: there may be more in the queues
+                return now + ON_HOLD
+            if self.idle:
+                self._be(IDLE, now)
+            return soon
+        if lookout.rest_until is not None:
+            return lookout.rest_until
+        if self.busy + len(self.held) >= self._slots:
+            return soon
+        if lookout.nothing and not (self._seems_busy and self.idle):
+            self._listen(now)
+        else:
+            count = self._wanted()
+            self.leaving = count == 0  # nothing runs, there is room, and yet none may be asked for: the budget is spent
+            self._claim(now, count)
+        return lookout.until(soon)
+
+    def _claim(self, now: float, count: int) -> None:
+        if count == 0:
+            return
+        self._full_at, self._seems_busy = now, False
+        command = claim(
+            self._store.keys,
+            queues=self.lookout.queues,
+            worker=self._identity.worker,
+            executions=self._numbers(count),
+            lease_ms=self._identity.lease_ms,
+            pass_on=self.lookout.watches_schedule,
+            tally=self._take_tally(),
+        )
+        self._send(command, Asking(count, True))
+
+    # --- answers
+
+    def take(self, now: float) -> bool:
+        """Deal with the answers that have arrived. Says whether there were any."""
+        try:
+            answers = self.line.take()
+        except SERVER_AWAY as error:
+            self.cut_off(error, now)
+            return True
+        if answers:
+            self.ledger.hear(now)
+        for _, context, value in answers:
+            if isinstance(context, Outcome):
+                self._answered(context, value, now)
+            elif isinstance(context, Asking):
+                self._asked -= context.asked
+                self._claimed(value, context.asked, context.full, now)
+            elif context == "look":
+                self._looked_around(value, now)
+            elif isinstance(value, Exception):
+                self._identity.log.error("Worker %s: %s", self._identity.worker, value)
+        if self.lookout.waiting and self.idle:  # the wait for work began while a job ran
+            self._be(IDLE if self.lookout.bell.listening else RESTING, now)
+        return bool(answers)
+
+    def _answered(self, outcome: Outcome, value: Any, now: float) -> None:
+        self._asked -= outcome.asked
+        if isinstance(value, Exception):
+            self._unstorable(outcome, value)
+            return
+        settled, more = value if outcome.asked else (value, None)
+        self._note(outcome, settled)
+        if more is not None:
+            self._claimed(more, outcome.asked, outcome.full, now)
+
+    def _note(self, outcome: Outcome, settled: Settled) -> None:
+        word, job_id, worker = settled.word, outcome.end.job_id, self._identity.worker
+        if word in ("not_yours", "gone"):
+            why = "was no longer ours when it ended" if word == "not_yours" else "was deleted while it ran"
+            self._identity.log.warning("Worker %s: job %s %s: its outcome is dropped", worker, job_id, why)
+        elif not outcome.full:
+            self._tally[0 if outcome.end.outcome == "finished" else 1] += 1
+            self._tally[2] += max(0, outcome.end.ended_ms - outcome.end.started_ms)
+            self._uncounted = outcome.end
+        self.ledger.settled(lost=word == "not_yours")
+        self._identity.job_log.settled(outcome.task.claimed, outcome.end, settled, outcome.took)
+
+    def _unstorable(self, outcome: Outcome, error: Exception) -> None:
+        text = "Worker %s: job %s: its outcome can't be stored: %s"
+        self._identity.log.error(text, self._identity.worker, outcome.end.job_id, error)
+        if outcome.replaced:
+            return
+        end = unstorable(outcome.end, error)
+        command = settle(self._store.keys, settlement=end)
+        self._send(command, Outcome(outcome.task, end, outcome.took, True, replaced=True))
+
+    def _claimed(self, answer: Any, asked: int, full: bool, now: float) -> None:
+        self.ledger.heard(self.ledger.read + asked)
+        if isinstance(answer, Exception):
+            self._identity.log.error("Worker %s: no work can be claimed: %s", self._identity.worker, answer)
+            self.failed, self.leaving = answer, True
+            return
+        self._failures = 0
+        jobs = answer.jobs
+        self._unspend(asked - len(jobs))
+        if jobs:
+            self._be(BUSY, now)
+            self.lookout.took(now, [claimed.queue for claimed in jobs])
+            for claimed in jobs:
+                self.held.append(Task(claimed, number_of(claimed.execution_id), now, answer.now_ms))
+        elif answer.suspended:
+            self._rest(now)
+        elif full and not answer.more:
+            due_in = max(0.0, (answer.next_due_ms - answer.now_ms) / 1000) if answer.next_due_ms else None
+            self.lookout.found_nothing(now, due_in, self.busy)
+            if self.lookout.bell.listening:
+                self._void()
+
+    # --- waiting for work
+
+    def _listen(self, now: float) -> None:
+        self._void()
+        try:
+            self.lookout.listen(now, self.busy)
+        except SERVER_AWAY as error:
+            self.cut_off(error, now)
+            return
+        self._be(BUSY if self.busy else IDLE, now)
+
+    def _rest(self, now: float) -> None:
+        self._void()
+        self.lookout.rest(now)
+        self._be(BUSY if self.busy else RESTING, now)
+
+    def rang(self) -> None:
+        """The bell's connection has an answer."""
+        try:
+            self.lookout.heard()
+        except SERVER_AWAY as error:
+            self.cut_off(error, time.monotonic())
+
+    def _looked_around(self, value: Any, now: float) -> None:
+        self.lookout.looking_since = None
+        if not self.lookout.bell.listening or self._asked:
+            return
+        if isinstance(value, Exception) or not value:
+            self.lookout.found_nothing(now, None, self.busy)
+        else:
+            self._claim(now, self._room())  # and go on to listen: perhaps there is nothing for us
+
+    def _void(self) -> None:
+        """Nothing is under way: no number that was asked for stands for a job any more."""
+        if not self.held and self.ledger.asked > self.ledger.started:
+            self.ledger.heard(self.ledger.asked)
+            self.ledger.skip(self.ledger.asked)
+
+    def _be(self, state: int, now: float) -> None:
+        if self.ledger.state != state:
+            self.ledger.be(state, now)
+            if state in (IDLE, RESTING):
+                self._identity.on_idle()
+
+    # --- the server goes and comes back
+
+    def cut_off(self, error: Exception, now: float) -> None:
+        """The server can't be reached: what is under way is sent again when it is back."""
+        self.line.close()
+        self.lookout.lost_touch()
+        delay = min(LONGEST_BACK_OFF, 0.25 * 2.0**self._failures)
+        self._failures += 1
+        self._retry_at = now + delay
+        self._be(AWAY, now)
+        text = "Worker %s: the server can't be reached (%s); next try in %.1f s"
+        self._identity.log.error(text, self._identity.worker, error, delay)
+
+    def _reconnect(self, now: float) -> float | None:
+        if self._retry_at is not None and now < self._retry_at:
+            return self._retry_at
+        try:
+            self.line.resume(self._revised)
+        except SERVER_AWAY as error:
+            self.cut_off(error, now)
+            return self._retry_at
+        self._be(BUSY, now)
+        return now
+
+    def _revised(self, command: Command[Any], context: Any) -> tuple[Command[Any], Any]:
+        """A server that answers everybody but breaks off one large outcome won't ever take it."""
+        if isinstance(context, Outcome) and bulk(context.end) >= BULKY:
+            context.cut_offs += 1
+            if context.cut_offs >= MOST_CUT_OFFS and not context.replaced:
+                error = ServerUnavailable(f"the connection broke {context.cut_offs} times while it was sent")
+                end = unstorable(context.end, error)
+                fresh = Outcome(context.task, end, context.took, True, replaced=True)
+                self._asked -= context.asked
+                return settle(self._store.keys, settlement=end), fresh
+        return command, context
+
+    def fds(self) -> list[int]:
+        """What to wait for."""
+        found = [self.line.fileno()] if self.line.open else []
+        bell = self.lookout.bell
+        return [*found, bell.fileno()] if bell.listening else found

@@ -1,0 +1,87 @@
+"""A job in a station, what is under way because of it, and whom the station works for."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from atomiq._commands.claim import Claimed
+from atomiq._commands.settle import Settlement
+from atomiq.executors.job_log import JobLog
+from atomiq.executors.outcome import stopped_callback_limit
+from atomiq.stations.budget import Budget
+from atomiq.stations.ledger import Running
+from atomiq.stations.rules import Rules
+from atomiq.stations.search import Reorder
+
+
+@dataclass(slots=True)
+class Task:
+    """An execution in a station. `claimed_at`: the monotonic time of `claimed_ms` on the server's clock."""
+
+    claimed: Claimed
+    number: int
+    claimed_at: float
+    claimed_ms: int
+    started_at: float = 0.0
+
+    def server_ms(self, moment: float) -> int:
+        return self.claimed_ms + round((moment - self.claimed_at) * 1000)
+
+    def entry(self, since: float, limit: float | None) -> Running:
+        """What the ledger is told; `limit`: seconds from `since` on, None without."""
+        claimed = self.claimed
+        return Running(
+            self.number,
+            since,
+            claimed.queue,
+            claimed.job_id,
+            claimed.execution_id,
+            limit,
+            stopped_callback_limit(claimed),
+            self.claimed_ms,
+            self.claimed_at,
+        )
+
+
+@dataclass(slots=True)
+class Outcome:
+    """A settlement under way."""
+
+    task: Task
+    end: Settlement
+    took: float
+    full: bool
+    asked: int = 0
+    cut_offs: int = 0
+    replaced: bool = False
+
+
+@dataclass(slots=True)
+class Asking:
+    """A plain claim under way."""
+
+    asked: int
+    full: bool
+
+
+@dataclass(slots=True)
+class Identity:
+    """Who a station works for. `lease_ms`: what its claims last; `token`: 16 hexadecimal digits of its own."""
+
+    worker: str
+    token: str
+    lease_ms: int
+    rules: Rules
+    reorder: Reorder
+    log: logging.Logger
+    job_log: JobLog
+    patience: float = 10.0
+    one_by_one: bool = False
+    """Ask for one job at a time: the order of the queues depends on which of them it came from."""
+    claims: bool = True
+    """False: the station runs only what is handed to it."""
+    budget: Budget | None = None
+    """How many jobs all stations together may still take; None: any number."""
+    on_idle: Callable[[], object] = lambda: None

@@ -1,0 +1,101 @@
+"""Where a health port listens: addresses as text, and sockets for them."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import socket
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+LOOPBACK: Final = "127.0.0.1"
+MOST_CONNECTIONS: Final = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where to listen. `host`: empty for all interfaces; `path`: of a unix socket instead."""
+
+    host: str = ""
+    port: int = 0
+    path: str = ""
+
+    def __str__(self) -> str:
+        if self.path:
+            return f"unix:{self.path}"
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def parse_address(text: str) -> Address:
+    """`8080` (this machine only), `:8080` (all interfaces), `host:8080`, `[::1]:8080` or `unix:/path`. Port 0: any.
+
+    Raises:
+        ValueError: none of these.
+    """
+    if text.startswith("unix:") and len(text) > len("unix:"):
+        return Address(path=text.removeprefix("unix:"))
+    host, colon, port = text.rpartition(":")
+    if not colon:
+        host = LOOPBACK
+    elif host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+    elif ":" in host:
+        port = ""
+    if not (port.isascii() and port.isdecimal() and int(port) <= 65535):
+        raise ValueError(f"{text!r} is no address: give 8080, :8080, host:8080, [::1]:8080 or unix:/path")
+    return Address(host, int(port))
+
+
+def open_listener(address: Address) -> socket.socket:
+    """A socket that listens and doesn't block.
+
+    Raises:
+        OSError: says which address and why.
+    """
+    try:
+        listener = _unix_listener(address.path) if address.path else _tcp_listener(address)
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise OSError(error.errno, f"the health port {address} can't be opened: {why}") from error
+    listener.setblocking(False)
+    return listener
+
+
+def _tcp_listener(address: Address) -> socket.socket:
+    if not address.host and socket.has_dualstack_ipv6():
+        with contextlib.suppress(OSError):  # a machine without IPv6; a port that is taken is taken for IPv4 too
+            return socket.create_server(("", address.port), family=socket.AF_INET6, dualstack_ipv6=True)
+    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    return socket.create_server((address.host, address.port), family=family)
+
+
+def _unix_listener(path: str) -> socket.socket:
+    listener = socket.socket(socket.AF_UNIX)
+    try:
+        try:
+            listener.bind(path)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE or not _left_behind(path):
+                raise
+            Path(path).unlink()
+            listener.bind(path)
+        listener.listen(MOST_CONNECTIONS)
+    except BaseException:
+        listener.close()
+        raise
+    return listener
+
+
+def _left_behind(path: str) -> bool:
+    """Whether it is a socket on which nobody listens any more."""
+    if not stat.S_ISSOCK(os.lstat(path).st_mode):
+        return False
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(path)
+        except ConnectionRefusedError:
+            return True
+    return False

@@ -1,0 +1,90 @@
+"""The brain's books: what is held, what was asked for, and the words to ask with."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from atomiq.stations.rules import Rules
+from atomiq.stations.search import Reorder, Search
+from atomiq.worker import moves as m
+from atomiq.worker.chores import Chores
+from atomiq.worker.runs import KILL_AFTER_INTERRUPT, Intent, Phase, Run
+
+
+class Books:
+    """State of one worker's brain, and the small steps that all its parts make."""
+
+    def __init__(self, rules: Rules, reorder: Reorder, jitter: Callable[[], float]) -> None:
+        """`jitter()`: a number in [0, 1), to spread the tries of many workers to reach their server again."""
+        self.rules = rules
+        self.phase: Phase = "working"
+        self.executed = 0
+        self.lost = 0
+        self.runs: dict[str, Run] = {}
+        self.asides: dict[tuple[m.AsideKind, str], float] = {}
+        self.connected = True
+        self.crew = m.CrewState()
+        self._search = Search(rules, reorder)
+        self._chores = Chores(rules)
+        self._jitter = jitter
+        self._abandoned: list[str] = []
+        self._stop_asked_at = 0.0
+        self._failures = 0
+        self._retry_at: float | None = None
+        self._grace_at: float | None = None
+        self._grace_is_over = False
+        self._moves: list[m.Move] = []
+
+    def _over(self) -> bool:
+        return self.phase == "over"
+
+    @property
+    def _busy(self) -> bool:
+        return bool(self.runs or self.asides)
+
+    def _taken(self, but: str = "") -> int:
+        """How many of our own slots are taken, this execution not counted. What runs in stations takes none of them, as
+        long as these have room."""
+        others = [run.job.executor in self.rules.others for name, run in self.runs.items() if name != but]
+        return len(others) - min(sum(others), self.rules.room)
+
+    def _kill_time(self, now: float, limit: float | None) -> float | None:
+        return None if limit is None or not self.rules.killable else now + limit + self.rules.kill_after
+
+    def _kill(self, now: float, execution_id: str, intent: Intent) -> None:
+        run = self.runs[execution_id]
+        run.intent, run.kill_at = intent, now + KILL_AFTER_INTERRUPT
+        self._do(m.Kill(execution_id))
+
+    def _start_aside(self, now: float, kind: m.AsideKind, name: str, limit: float) -> None:
+        if kind != "abandoned":
+            self.runs[name].in_aside = True
+        self.asides[kind, name] = now + limit + self.rules.kill_after
+        self._do(m.StartAside(kind, name))
+
+    def _claim(self, running: int) -> m.Claim | None:
+        count = self._search.claim(running)
+        return m.Claim(self._search.order, count, self._search.watched_schedule) if count else None
+
+    def _quit(self, cold: bool = False, failed: str = "", reload: bool = False) -> None:
+        self._stop_listening()
+        self.phase = "over"
+        self._do(m.Quit(cold=cold, failed=failed, reload=reload))
+
+    def _stop_listening(self) -> None:
+        if self._search.listening:
+            self._search.listening = False
+            self._do(m.StopListening())
+
+    def _log(self, level: int, text: str) -> None:
+        self._do(m.Log(level, text))
+
+    def _warn(self, text: str) -> None:
+        self._log(logging.WARNING, text)
+
+    def _info(self, text: str) -> None:
+        self._log(logging.INFO, text)
+
+    def _do(self, move: m.Move) -> None:
+        self._moves.append(move)

@@ -1,0 +1,229 @@
+"""A worker's engine: the loop, its parts, and the stations, put together for one run of `work`."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any, ClassVar
+
+from atomiq._core.errors import WorkerFailed
+from atomiq._core.settings import DEFAULT_LOGGING_DATE_FORMAT, DEFAULT_LOGGING_FORMAT
+from atomiq._wire.sync import Store
+from atomiq.executors import hooks
+from atomiq.executors.job_log import JobLog
+from atomiq.stations.budget import Budget
+from atomiq.stations.rules import Rules
+from atomiq.stations.task import Identity
+from atomiq.worker.brain import Brain
+from atomiq.worker.desk import Desk
+from atomiq.worker.driver import Driver
+from atomiq.worker.engine import Engine
+from atomiq.worker.horse import Horse
+from atomiq.worker.keeper import Keeper, KeeperLoop, Page
+from atomiq.worker.making import ForkedStations, Plan
+from atomiq.worker.own_store import own_store
+from atomiq.worker.reload import HandedOn, adopt, execute, left
+from atomiq.worker.settle import Abandonment
+from atomiq.worker.signals import Signals
+from atomiq.worker.spawned import LogSetup, SpawnedStations, recipe_of
+from atomiq.worker.status import DequeueStrategy
+from atomiq.worker.upkeep import Upkeep
+
+
+class Driving(Horse):
+    """The part of a worker that builds its engine."""
+
+    log_result_lifespan: ClassVar[bool] = True
+    log_job_description: bool = True
+
+    engine: Engine
+    queues: list[Any]
+    lease: float
+    grace: float | None
+    kill_after: float
+    worker_ttl: int
+    max_abandoned: int
+    abandoned: str
+    maintenance_interval: int
+    last_cleaned_at: datetime | None
+    _ordered_queues: list[Any]
+    _dequeue_strategy: DequeueStrategy
+    _signals: Signals | None
+    _incarnation: str
+    _handed_on: HandedOn | None = None
+    _own: Store | None = None
+    _log_setup: LogSetup = ("INFO", DEFAULT_LOGGING_DATE_FORMAT, DEFAULT_LOGGING_FORMAT)
+    imports: tuple[str, ...] = ()
+    """Modules that spawned children import before they take work."""
+    health_port: str = ""
+    watched: tuple[str, ...] = ()
+
+    def register_birth(self) -> None:
+        """Write the worker's hash (RQ)."""
+        raise NotImplementedError
+
+    def _rules(self, burst: bool, max_jobs: int | None, max_idle_time: float | None) -> Rules:
+        engine = self.engine
+        return Rules(
+            tuple(dict.fromkeys(self.queue_names())),
+            lease=self.lease,
+            slots=1 if engine.inline else engine.forks,
+            stations=sum(wanted for _, _, wanted in engine.stations()),
+            others=frozenset(kind for kind, _, _ in engine.stations()),
+            room=sum(slots * wanted for _, slots, wanted in engine.stations()),
+            burst=burst,
+            max_jobs=max_jobs,
+            max_idle_time=max_idle_time,
+            grace=self.grace,
+            kill_after=self.kill_after,
+            upkeep_interval=self.maintenance_interval,
+            killable=not engine.inline,
+            extends=not engine.inline,
+            killed_handler=self._has_killed_handler,
+        )
+
+    def _drive(self, brain: Brain, max_jobs: int | None) -> None:
+        assert self._signals is not None
+        store, ttl = self._own_store(), self.worker_ttl + 60
+        names = list(dict.fromkeys(self.queue_names()))
+        upkeep = Upkeep(store, self.name, names, self.log, self.max_abandoned, self.abandoned, self._cleaned)
+        abandonment = Abandonment(self.abandoned, self.max_abandoned)
+        desk = Desk(store, self.name, self.lease, ttl, abandonment, self._job_log(), self.log)
+        keeper = self._keeper(ttl) if self.engine.inline else None
+        budget = None if max_jobs is None or not self.engine.stations() else Budget(max_jobs)
+        makers = self._makers(Plan(self.engine.recycling, budget, brain.rules.burst or bool(brain.rules.max_idle_time)))
+        try:
+            driver = Driver(
+                self,
+                self.engine,
+                brain,
+                store,
+                self._signals,
+                upkeep,
+                desk,
+                self._job_log(),
+                self.log,
+                keeper,
+                makers,
+                budget,
+                self.health_port,
+                self.watched,
+            )
+            if self._handed_on is not None:
+                driver.adopt([adopt(one) for one in self._handed_on.members])
+            self._run_driver(driver)
+            if driver.left is not None:
+                lines = tuple(line for maker in makers for line in maker.lines())
+                execute(HandedOn(self.name, self._incarnation, 0, tuple(map(left, driver.left)), lines))
+        finally:
+            if keeper is not None:
+                keeper.close()
+            for maker in makers:
+                maker.close()
+        if driver.failed:
+            raise WorkerFailed(f"worker {self.name} can't work: {driver.failed}")
+
+    def _run_driver(self, driver: Driver) -> None:
+        if not self.engine.inline:
+            driver.run()
+            return
+        hooks.start_child(inline=True)
+        try:
+            driver.run()
+        finally:
+            hooks.stop_child()
+
+    def _makers(self, plan: Plan) -> list[ForkedStations | SpawnedStations]:
+        made: list[ForkedStations | SpawnedStations] = []
+        for kind, slots, wanted in self.engine.stations():
+            if kind == "spawn":
+                recipe = recipe_of(self, self._carried_options(), self.imports, self._log_setup, self._dequeue_strategy)
+                made.append(SpawnedStations(recipe, wanted, plan))
+            else:
+                made.append(ForkedStations(self, kind, slots, wanted, plan))
+        return made
+
+    def _carried_options(self) -> dict[str, Any]:
+        """Arguments with which a spawned child makes a worker object like this one."""
+        return {
+            "queues": self.queue_names(),
+            "name": self.name,
+            "default_result_ttl": self.default_result_ttl,
+            "worker_ttl": self.worker_ttl,
+            "job_class": self.job_class,
+            "queue_class": self.queue_class,
+            "log_job_description": self.log_job_description,
+            "exception_handlers": self._exc_handlers,
+            "serializer": self.serializer,
+            "lease": self.lease,
+            "executor": self.engine.executors,
+        }
+
+    def _job_log(self) -> JobLog:
+        return JobLog(self.log, self.name, self.log_job_description, self.log_result_lifespan)
+
+    def _keeper(self, ttl: int) -> Keeper:
+        page = Page()
+
+        def connect() -> Store:
+            return own_store(self.connection, self.name, self.lease)
+
+        keeper = Keeper(KeeperLoop(connect, page, self.name, self.lease, ttl, self.log), page)
+        keeper.start()
+        return keeper
+
+    def _cleaned(self) -> None:
+        self.last_cleaned_at = datetime.now(UTC)
+
+    def _own_store(self) -> Store:
+        if self._own is None:
+            self._own = own_store(self.connection, self.name, self.lease)
+        return self._own
+
+    # --- what stations are told
+
+    def station_identity(self, kind: str, slots: int, token: str) -> Identity:
+        """Whom a station's claims are for. Only those of one executor claim."""
+        return Identity(
+            claims=kind == self.engine.claimant,
+            worker=self.name,
+            token=token,
+            lease_ms=round(self.lease * 1000),
+            rules=Rules(tuple(dict.fromkeys(self.queue_names())), lease=self.lease, slots=slots),
+            reorder=self._reordered,
+            one_by_one=self._reorders,
+            log=self.log,
+            job_log=self._job_log(),
+        )
+
+    def station_store(self) -> Store:
+        """The store whose server a station connects to."""
+        return self._own_store()
+
+    # --- the order of the queues
+
+    def work_by(self, strategy: DequeueStrategy) -> None:
+        """In a child that was started as a fresh interpreter: the strategy of the worker's `work`."""
+        self._dequeue_strategy = strategy
+
+    def reorder_queues(self, reference_queue: Any) -> None:
+        """Change `_ordered_queues` after a job of `reference_queue` was taken, by the strategy (RQ)."""
+        if self._dequeue_strategy is DequeueStrategy.ROUND_ROBIN:
+            position = [queue.name for queue in self._ordered_queues].index(reference_queue.name)
+            self._ordered_queues = self._ordered_queues[position + 1 :] + self._ordered_queues[: position + 1]
+        elif self._dequeue_strategy is DequeueStrategy.RANDOM:
+            random.shuffle(self._ordered_queues)
+
+    @property
+    def _reorders(self) -> bool:
+        overridden = type(self).reorder_queues is not Driving.reorder_queues
+        return overridden or self._dequeue_strategy is not DequeueStrategy.DEFAULT
+
+    def _reordered(self, order: Sequence[str], served: str) -> Sequence[str]:
+        if not self._reorders:
+            return order
+        queue = next((queue for queue in self.queues if queue.name == served), None)
+        if queue is not None:
+            self.reorder_queues(queue)
+        return [queue.name for queue in self._ordered_queues] or order

@@ -1,0 +1,59 @@
+"""How many jobs run in forks of their own at a time, and which of them wait for their turn."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+from atomiq._commands.claim import Claimed
+from atomiq.executors.fork import Call
+from atomiq.executors.outcome import time_limit
+from atomiq.worker import moves as m
+from atomiq.worker.children import Children
+from atomiq.worker.settle import Holding
+
+
+class ForkSlots:
+    """For one worker. `call`: makes the call of a claimed job, which asks at SIGTERM whether it is to end."""
+
+    def __init__(
+        self,
+        children: Children,
+        slots: int,
+        call: Callable[[Claimed, Callable[[], bool]], Call],
+        holdings: dict[str, Holding],
+        tell: Callable[[m.Event], None],
+    ) -> None:
+        self._children = children
+        self._slots = slots
+        self._call = call
+        self._holdings = holdings
+        self._tell = tell
+        self._running: set[str] = set()
+        self._waiting: deque[str] = deque()
+
+    def start(self, execution_id: str) -> None:
+        """Start the child of a job, as soon as there is room for it."""
+        self._waiting.append(execution_id)
+        self._go_on()
+
+    def ended(self, execution_id: str) -> None:
+        """Its child has reported, or is dead."""
+        self._running.discard(execution_id)
+        self._go_on()
+
+    def _go_on(self) -> None:
+        while self._waiting and len(self._running) < self._slots:
+            execution_id = self._waiting.popleft()
+            holding = self._holdings.get(execution_id)
+            if holding is None:
+                continue
+            try:
+                holding.child = self._children.start(
+                    execution_id, self._call(holding.claimed, self._children.shuts_down)
+                )
+            except OSError as error:
+                self._tell(m.NotStarted(execution_id, str(error)))
+                continue
+            self._running.add(execution_id)
+            self._tell(m.Limited(execution_id, time_limit(holding.claimed)))

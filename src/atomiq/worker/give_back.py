@@ -1,0 +1,126 @@
+"""Jobs that stations asked for and will not start: back to the front of their queues, known by nothing but a number.
+
+A number may stand for a job, for none, or for a claim that the server has not seen yet. It is asked about until the
+server has given a job back, or the station has heard that there was none.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import Final
+
+from atomiq._commands.base import plain
+from atomiq._commands.claim import give_back
+from atomiq._core.errors import ServerOutOfMemory, ServerReadOnly, ServerUnavailable
+from atomiq._wire.sync import Store
+from atomiq.stations.ledger import Ledger, execution_id
+from atomiq.stations.rules import Rules
+from atomiq.worker.posts import Member
+
+WATCH: Final = 0.01
+"""Seconds between two looks at a station in which jobs wait behind one that runs."""
+QUIET: Final = 0.25
+"""Seconds without such jobs after which it is looked at less often."""
+STUCK: Final = 0.01
+"""Seconds that a job may run before what waits behind it is given back."""
+FIRST_PAUSE: Final = 0.02
+LIKELY_TRIES: Final = 5
+"""0.6 s."""
+MOST_TRIES: Final = 8
+"""With doubling pauses some 5 s: after that nothing can be on its way any more; the lease is the last resort."""
+
+
+@dataclass(slots=True)
+class _Batch:
+    ledger: Ledger | None
+    token: str
+    numbers: list[int]
+    heard: int = 0
+    due: float = 0.0
+    tries: int = 0
+
+
+class GiveBack:
+    """For one worker. Never raises: what can't be told now is told later."""
+
+    def __init__(self, store: Store, name: str, log: logging.Logger, rules: Rules) -> None:
+        self._store = store
+        self._rules = rules
+        self._name = name
+        self._log = log
+        self._open: list[_Batch] = []
+
+    def watch(self, member: Member, now: float) -> float:
+        """Give back what waits behind a job that takes its time. Says in how many seconds to look again."""
+        ledger = member.ledger
+        if ledger.asked <= ledger.started:
+            if not member.quiet_since:
+                member.quiet_since = now
+            if now - member.quiet_since > QUIET:
+                ledger.watch(False)
+                if ledger.asked <= ledger.started:
+                    return QUIET
+                ledger.watch(True)  # it has just started a job and asked for others, and took us to be looking
+            return WATCH
+        member.quiet_since = 0.0
+        running = ledger.running()
+        if len(running) == ledger.slots and all(now - entry.since > STUCK for _, entry in running):
+            self.take_back(member)
+        return WATCH
+
+    def take_back(self, member: Member) -> None:
+        """What the station has not started yet it will not start any more."""
+        numbers = member.ledger.take_back()
+        if numbers:
+            self._open.append(_Batch(member.ledger, member.token, list(numbers)))
+
+    def found_more(self) -> bool:
+        """For a worker that ends when there is nothing to do: has something come back to its queues, of which its
+        stations may not have heard yet?"""
+        if not self._rules.burst:
+            return False
+        keys = [self._store.keys.queue(queue) for queue in self._rules.queues]
+        try:
+            return bool(self._store.run(plain("EXISTS", keys, int)))
+        except (ServerUnavailable, ServerReadOnly, ServerOutOfMemory):
+            return True
+
+    def done_with(self, ledger: Ledger) -> None:
+        """The station is dead: its ledger says nothing new any more."""
+        for batch in self._open:
+            if batch.ledger is ledger:
+                batch.heard, batch.ledger = ledger.read, None
+
+    @property
+    def busy(self) -> bool:
+        """Something may well turn up yet; what turns up later still is given back when the worker takes leave."""
+        return any(batch.tries < LIKELY_TRIES for batch in self._open)
+
+    def due_at(self) -> float | None:
+        return min((batch.due for batch in self._open), default=None)
+
+    def go_on(self, now: float) -> None:
+        """Ask about what is due."""
+        for batch in [batch for batch in self._open if now >= batch.due]:
+            self._try(batch, now)
+            if not batch.numbers or batch.tries >= MOST_TRIES:
+                self._open.remove(batch)
+
+    def _try(self, batch: _Batch, now: float) -> None:
+        batch.tries += 1
+        batch.due = now + FIRST_PAUSE * 2 ** (batch.tries - 1)
+        heard = batch.heard if batch.ledger is None else batch.ledger.read
+        names = [execution_id(batch.token, number) for number in batch.numbers]
+        try:
+            words = self._store.run(give_back(self._store.keys, worker=self._name, executions=names))
+        except (ServerUnavailable, ServerReadOnly, ServerOutOfMemory) as error:
+            self._log.warning("Worker %s: jobs can't be given back now (%s)", self._name, error)
+            batch.tries -= 1
+            batch.due = now + 1.0
+            return
+        given = sum(word == "ok" for word in words)
+        if given:
+            self._log.debug("Worker %s: %s jobs given back before they were started", self._name, given)
+        pairs = zip(batch.numbers, words, strict=True)
+        batch.numbers = [number for number, word in pairs if word == "unknown" and number > heard]

@@ -1,0 +1,87 @@
+"""Stations as their supervisor sees them, the places they have, and who makes them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from atomiq.executors.black_box import BlackBox
+from atomiq.executors.fork import Child
+from atomiq.stations.ledger import Ledger, Running
+from atomiq.stations.mail import Mailbox
+from atomiq.worker import moves as m
+
+
+@dataclass(slots=True)
+class Member:
+    """A station as its supervisor sees it."""
+
+    kind: str
+    child: Child
+    ledger: Ledger
+    mailbox: Mailbox
+    token: str
+    born: float
+    box: BlackBox
+    seen: dict[str, int] = field(default_factory=dict)
+    guests: set[str] = field(default_factory=set)
+    targets: set[str] = field(default_factory=set)
+    """Executions for whose sake the station was killed."""
+    quiet_since: float = 0.0
+    reason: str = ""
+    """Why it says that it ends."""
+
+    def mail(self, *message: Any) -> None:
+        """Say something to the station; it is noticed between two jobs."""
+        self.mailbox.say(*message)
+        self.ledger.mailed()
+
+
+class Maker(Protocol):
+    """Makes the stations of one kind. `slots`: jobs at a time in each; `wanted`: how many stations."""
+
+    kind: str
+    slots: int
+    wanted: int
+
+    def make(self, unshare: Callable[[], Iterator[int]]) -> Member:
+        """A new child. Raises OSError when the machine has no room for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """How the crew is: children that live, that should; seconds since there was none; the longest that one without a
+    job has been without an answer of the server, None if there is none such."""
+
+    alive: int
+    wanted: int
+    childless_for: float
+    unclaimed_for: float | None
+
+
+@dataclass(slots=True)
+class Post:
+    """A place for a station, which one after the other has. Without a maker it isn't filled again."""
+
+    maker: Maker | None
+    member: Member | None = None
+    start_at: float = 0.0
+    failures: int = 0
+
+
+def sighted_in(member: Member, entry: Running) -> m.Sighted:
+    """An entry of a station's ledger, as the brain is told of it."""
+    shared = member.ledger.slots > 1
+    taken = m.Taken(entry.execution_id, entry.job_id, entry.queue, entry.limit, entry.stopped_callback, shared=shared)
+    return m.Sighted(taken, entry.since)
+
+
+def runs_of(member: Member) -> list[tuple[int, Running]]:
+    """What a station runs, with its slots. A job that was handed to it has ended when it has said so."""
+    running = member.ledger.running()
+    return [
+        (slot, entry)
+        for slot, entry in running
+        if entry.execution_id.startswith(member.token) or entry.execution_id in member.guests
+    ]

@@ -1,0 +1,119 @@
+"""What one job leaves behind, and what the next one in the same child finds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tests import tasks
+from tests.executors import contract_jobs as jobs
+from tests.executors.working import ALONE, CHILDREN, KINDS, WARM, attempts, calls, failure, on, run
+
+from atomiq import Callback, Queue
+
+
+@on(*KINDS)
+def test_context_variables(queue: Queue, executor: str) -> None:
+    made = [queue.enqueue(function, number) for number in range(4) for function in (jobs.swap, jobs.aswap)]
+    run(queue, {executor: 1})
+    assert [job.return_value() for job in made] == [None] * 8
+    assert jobs.SWAPPED.get() is None
+
+
+@pytest.mark.parametrize(
+    ("executor", "function"),
+    [("thread", jobs.meet), ("async", jobs.meet), ("async", jobs.ameet)],
+    ids=["thread", "async, plain functions", "async, coroutines"],
+)
+def test_jobs_at_the_same_time_each_know_which_they_are(queue: Queue, executor: str, function: object) -> None:
+    made = [queue.enqueue(function) for _ in range(jobs.TOGETHER)]
+    run(queue, {executor: jobs.TOGETHER})
+    assert [job.return_value() for job in made] == [[job.id, job.id] for job in made]
+
+
+@on(*KINDS)
+def test_a_fork_that_comes_back(queue: Queue, executor: str) -> None:
+    """In a job, it would go on as a second worker."""
+    job, after = queue.enqueue(tasks.fork_and_return), queue.enqueue(tasks.add, 1)
+    run(queue, {executor: 1})
+    assert job.return_value() > 0
+    assert len(job.results()) == 1
+    assert after.is_finished
+
+
+@on(*CHILDREN)
+def test_much_printed(queue: Queue, executor: str) -> None:
+    job, after = queue.enqueue(jobs.flood), queue.enqueue(tasks.add, 1)
+    run(queue, {executor: 1})
+    assert job.return_value() == 200_000
+    assert after.is_finished
+
+
+@on(*KINDS)
+def test_a_thread_that_goes_on(queue: Queue, executor: str) -> None:
+    """It isn't a daemon; whoever waits for it, waits for ever. Inline, it is the caller's to wait."""
+    made = [queue.enqueue(jobs.leave_a_thread) for _ in range(2)]
+    after = queue.enqueue(tasks.add, 1)
+    run(queue, {executor: 1})
+    jobs.LEFT.set()
+    assert all(job.is_finished for job in made)
+    assert after.is_finished
+
+
+@on(*ALONE)
+def test_handlers_of_signals(queue: Queue, executor: str) -> None:
+    """The next job has its time limit, and the supervisor's wishes are heard."""
+    spoilt = queue.enqueue(jobs.replace_signal_handlers)
+    limited = queue.enqueue(tasks.wait, 60, job_timeout=1)
+    again = queue.enqueue(jobs.replace_signal_handlers)
+    interrupted = queue.enqueue(jobs.first_shuts_down, "/dev/null")
+    run(queue, {executor: 1}, {}, grace=0.05)
+    assert spoilt.is_finished
+    assert again.is_finished
+    assert "JobTimeoutException" in failure(limited)
+    assert [call.split()[0] for call in calls(interrupted)] == ["interrupted"]
+
+
+@on("async")
+def test_handlers_of_signals_on_a_loop(queue: Queue, executor: str) -> None:
+    queue.enqueue(jobs.areplace_signal_handlers)
+    stopped = queue.enqueue(jobs.astop_me, on_stopped=Callback(tasks.on_stopped))
+    run(queue, {executor: 2})
+    assert stopped.is_stopped
+    assert [call.split()[0] for call in calls(stopped)] == ["stopped"]
+
+
+@on(*CHILDREN)
+def test_all_files_closed(queue: Queue, executor: str) -> None:
+    """Nobody can settle such a job in its own child: it has ended its process. The next is not harmed."""
+    job, after = queue.enqueue(jobs.close_all_files), queue.enqueue(jobs.take_a_socket)
+    run(queue, {executor: 1}, lease=2)
+    assert "Work-horse terminated unexpectedly" in failure(job)
+    assert after.return_value() == 1
+    assert attempts(after) == 1
+
+
+@on(*CHILDREN)
+def test_nothing_of_ours_is_written_into_a_jobs_own_files(queue: Queue, executor: str, tmp_path: Path) -> None:
+    """It has closed ours, and opened its own under their numbers."""
+    precious = tmp_path / "precious"
+    job, after = queue.enqueue(jobs.close_all_files_and_open, str(precious)), queue.enqueue(tasks.add, 1)
+    run(queue, {executor: 1}, lease=2)
+    assert "Work-horse terminated unexpectedly" in failure(job)
+    assert precious.read_bytes() == b""
+    assert after.is_finished
+
+
+@on(*WARM)
+def test_a_warm_child_keeps_what_a_job_has_made(queue: Queue, executor: str) -> None:
+    made = [queue.enqueue(jobs.count) for _ in range(3)]
+    run(queue, {executor: 1})
+    numbers = [job.return_value() for job in made]
+    assert [number - numbers[0] for number in numbers] == [0, 1, 2]
+
+
+@on("fork")
+def test_a_fork_begins_anew(queue: Queue, executor: str) -> None:
+    made = [queue.enqueue(jobs.count) for _ in range(3)]
+    run(queue, executor)
+    assert len({job.return_value() for job in made}) == 1

@@ -1,0 +1,112 @@
+"""Several executors in one worker: one of them claims, and hands over what names another."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests import tasks
+from tests.executors import contract_jobs as jobs
+from tests.executors.working import attempts, calls, drive, ended, failure, make, on, run
+
+from atomiq import Callback, Job, Queue, Retry
+
+ALL = {"process": 1, "thread": 2, "async": 10, "fork": 1, "spawn": 1}
+OTHERS = ("thread", "async", "fork", "spawn")
+
+
+def enqueue(queue: Queue, executor: str, function: Any, *arguments: Any, **options: Any) -> Job:
+    """A job that names its executor. Written to its hash before anybody can claim it: no worker runs yet."""
+    job = queue.enqueue(function, *arguments, **options)
+    queue.connection.hset(job.key, "executor", executor)
+    return job
+
+
+def test_each_job_runs_where_it_wants_to(queue: Queue) -> None:
+    names = [*ALL, "inline", "of no kind"]
+    plain = {name: enqueue(queue, name, jobs.where) for name in names}
+    coroutines = {name: enqueue(queue, name, jobs.awhere) for name in names}
+    failing = [enqueue(queue, name, tasks.fail_until, "/dev/null", 2, retry=Retry(max=1)) for name in ALL]
+    called = [enqueue(queue, name, tasks.add, 1, on_success=Callback(tasks.on_success)) for name in ALL]
+    worker = make(queue, ALL)
+    drive(worker, burst=True)
+    place = {name: job.return_value() for name, job in plain.items()}
+    pids = {name: found["pid"] for name, found in place.items()}
+    assert len({pids[name] for name in ALL} | {os.getpid()}) == len(ALL) + 1
+    assert pids["inline"] == pids["of no kind"] == pids["process"]
+    assert place["thread"]["thread"].startswith("atomiq-job")
+    assert all(place[name]["main"] for name in ("process", "fork", "spawn"))
+    looped = {name: job.return_value() for name, job in coroutines.items()}
+    assert looped["async"]["pid"] == pids["async"]
+    assert looped["async"]["main"]
+    assert all("ValueError: run 0" in failure(job) for job in failing)
+    assert all(attempts(job) == 2 for job in failing)
+    assert [calls(job) for job in called] == [["success 1 finished"]] * len(ALL)
+
+
+@pytest.mark.parametrize("first", ["fork", "thread", "async", "spawn"])
+def test_any_of_them_may_be_the_first(queue: Queue, first: str) -> None:
+    there = [enqueue(queue, "process", jobs.where) for _ in range(5)]
+    here = [queue.enqueue(jobs.where) for _ in range(5)]
+    run(queue, {first: 1, "process": 1})
+    theirs = {job.return_value()["pid"] for job in there}
+    assert len(theirs) == 1
+    assert not theirs & {job.return_value()["pid"] for job in here}
+
+
+def test_how_they_end(queue: Queue) -> None:
+    """Errors, soft limits, hard limits, stops and deaths of jobs that were handed over."""
+    soft = [enqueue(queue, name, tasks.wait, 60, job_timeout=1) for name in OTHERS]
+    stopped = [enqueue(queue, name, jobs.stop_me, on_stopped=Callback(tasks.on_stopped)) for name in OTHERS]
+    failed = [enqueue(queue, name, tasks.boom, on_failure=Callback(tasks.on_failure)) for name in OTHERS]
+    after = [enqueue(queue, name, tasks.add, 1) for name in OTHERS]
+    run(queue, ALL)
+    text = "JobTimeoutException: Task exceeded maximum timeout value (1 seconds)"
+    assert all(text in failure(job) for job in soft)
+    assert [ended(job).status for job in stopped] == ["stopped"] * len(OTHERS)
+    assert [[call.split()[0] for call in calls(job)] for job in stopped] == [["stopped"]] * len(OTHERS)
+    assert [calls(job) for job in failed] == [["failure ValueError failed"]] * len(OTHERS)
+    assert all(job.is_finished for job in after)
+
+
+@on(*OTHERS)
+def test_one_that_ignores_its_limit_or_dies(queue: Queue, executor: str) -> None:
+    deaf = enqueue(queue, executor, tasks.ignore_limit, 60, job_timeout=1)
+    killed = enqueue(queue, executor, tasks.kill_self)
+    left = enqueue(queue, executor, tasks.hard_exit, 7)
+    behind = [enqueue(queue, executor, tasks.add, number) for number in range(3)]
+    run(queue, {"process": 1, executor: 1}, kill_after=0.5, max_abandoned=1)
+    assert "killed" in failure(deaf)
+    assert "PoisonJobError" in failure(killed)
+    assert "exit code 7" in failure(left)
+    assert [job.return_value() for job in behind] == [0, 1, 2]
+    assert [attempts(job) for job in behind] == [1, 1, 1]
+
+
+@on("thread", "async", "spawn")
+def test_a_child_for_others_is_replaced_after_so_many_jobs(queue: Queue, executor: str) -> None:
+    made = [enqueue(queue, executor, jobs.where) for _ in range(7)]
+    run(queue, {"process": 1, executor: 1}, max_jobs_per_child=3)
+    assert all(job.is_finished and attempts(job) == 1 for job in made)
+    assert len({job.return_value()["pid"] for job in made}) == 3
+
+
+def test_max_jobs(queue: Queue) -> None:
+    names = [*ALL] * 2
+    made = [enqueue(queue, name, tasks.add, 1) for name in names]
+    run(queue, ALL, {"max_jobs": 7})
+    assert sum(job.is_finished for job in made) == 7
+    assert all(job.is_queued and attempts(job) == 0 for job in made if not job.is_finished)
+
+
+def test_a_shutdown_gives_back_what_waits_for_room(queue: Queue, tmp_path: Path) -> None:
+    notes = tmp_path / "notes"
+    running = enqueue(queue, "thread", jobs.first_shuts_down, str(notes))
+    waiting = [enqueue(queue, "thread", jobs.where) for _ in range(3)]
+    drive(make(queue, {"process": 1, "thread": 1}, name="w1", grace=0.2))
+    assert calls(running) == ["interrupted"]
+    assert all(job.is_queued and attempts(job) == 0 for job in (running, *waiting))
+    run(queue, {"process": 1, "thread": 1})
+    assert all(job.is_finished for job in (running, *waiting))

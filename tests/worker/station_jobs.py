@@ -1,0 +1,113 @@
+"""What tests of stations have run."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import time
+from pathlib import Path
+
+from tests.tasks import note, wait
+
+from atomiq import Job, get_current_job
+from atomiq.command import send_stop_job_command
+from atomiq.exceptions import InvalidJobOperation, ShuttingDown
+
+
+def die_once(path: str) -> int:
+    """Kill the own process at the first run; note each run with its time."""
+    first = not Path(path).exists()
+    note(path, str(time.monotonic()))
+    if first:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return 1
+
+
+def kill_worker_once(path: str) -> int:
+    """Kill the own supervisor at the first run."""
+    first = not Path(path).exists()
+    note(path, str(time.monotonic()))
+    if first:
+        os.kill(os.getppid(), signal.SIGKILL)
+        wait(60)
+    return 1
+
+
+def slow(seconds: float) -> None:
+    time.sleep(seconds)
+
+
+async def slow_in_loop(seconds: float) -> None:
+    await asyncio.sleep(seconds)
+
+
+def short() -> None:
+    time.sleep(0.001)
+
+
+async def short_in_loop() -> None:
+    await asyncio.sleep(0.001)
+
+
+def hog(path: str, seconds: float) -> None:
+    """Hold the GIL for so long: one bytecode after the other that takes a good part of a second in C."""
+    note(path, "start")
+    end = time.monotonic() + seconds
+    numbers = range(6_000_000)
+    while time.monotonic() < end:
+        sum(numbers)
+    note(path, "end")
+
+
+def save_and_leave(path: str) -> None:
+    """Save a checkpoint when the worker shuts down, and go on from it the next time."""
+    job = get_current_job()
+    assert job is not None
+    if "reached" in job.meta:
+        note(path, f"from {job.meta['reached']}")
+        return
+    note(path, "start")
+    try:
+        wait(60)
+    except ShuttingDown:
+        job.meta["reached"] = 7
+        job.save_meta()
+        raise
+
+
+def finish_early(path: str) -> str:
+    """End in its own way when the worker shuts down."""
+    note(path, "start")
+    try:
+        wait(60)
+    except ShuttingDown:
+        return "early"
+    return "never"
+
+
+def ignore_shutdown(path: str) -> None:
+    """Go on although the worker shuts down."""
+    note(path, "start")
+    while True:
+        try:
+            wait(60)
+        except ShuttingDown:
+            continue
+
+
+def cancel(job_id: str) -> None:
+    """Cancel another job."""
+    job = get_current_job()
+    assert job is not None
+    Job.fetch(job_id, connection=job.connection).cancel()
+
+
+def stop_and_wait(job_id: str, seconds: float) -> None:
+    """Ask for another job to be stopped, and take a while."""
+    job = get_current_job()
+    assert job is not None
+    with contextlib.suppress(InvalidJobOperation):
+        send_stop_job_command(job.connection, job_id)
+    time.sleep(seconds)

@@ -1,0 +1,214 @@
+"""SIGHUP: changed code is used from the next job on, what runs is finished by those who run it, and nothing is lost."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from tests.helpers import wait_until
+from tests.tasks import note_and_wait
+
+from atomiq import Job, Queue
+from atomiq.worker.file_watch import FileWatch
+from atomiq.worker.orphans import Orphans
+from atomiq.worker.reload import VARIABLE, found
+
+ROOT = Path(__file__).resolve().parents[2]
+OLD, NEW = "def answer():\n    return 'old'\n", "def answer():\n    return 'new code'\n"
+
+
+class CommandLine:
+    """`atomiq worker` in a folder of its own, where the jobs' modules are."""
+
+    def __init__(self, folder: Path, url: str, *options: str) -> None:
+        self.folder = folder
+        command = [sys.executable, "-m", "atomiq", "worker", "default", "--url", url, "--lease", "5", *options]
+        environ = {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}", "PYTHONUNBUFFERED": "1"}
+        with (folder / "log").open("wb") as log:
+            self.process = subprocess.Popen(
+                command, cwd=folder, env=environ, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+            )
+
+    @property
+    def log(self) -> str:
+        return (self.folder / "log").read_text()
+
+    def says(self, text: str, times: int = 1, within: float = 15.0) -> None:
+        wait_until(lambda: self.log.count(text) >= times or self.process.poll() is not None, within, text)
+        assert self.log.count(text) >= times, self.log
+
+    def children(self) -> set[int]:
+        return {child.pid for child in psutil.Process(self.process.pid).children()}
+
+
+@pytest.fixture
+def start(tmp_path: Path, redis_url: str) -> Iterator[Callable[..., CommandLine]]:
+    (tmp_path / "own_jobs.py").write_text(OLD)
+    started: list[CommandLine] = []
+
+    def begin(*options: str) -> CommandLine:
+        started.append(CommandLine(tmp_path, redis_url, *options))
+        started[-1].says("Listening on default")
+        return started[-1]
+
+    yield begin
+    for one in started:
+        one.process.kill()
+        one.process.wait()
+        print(one.log)
+
+
+@pytest.fixture
+def queue(redis_connection: Any) -> Queue:
+    return Queue("default", connection=redis_connection)
+
+
+def ended(job: Job) -> Any:
+    wait_until(lambda: job.get_status() in ("finished", "failed"), 15, f"{job.id} has ended")
+    return job.return_value()
+
+
+@pytest.mark.parametrize("executor", ["process", "thread", "async", "spawn", "fork"])
+def test_changed_code_is_used_and_a_running_job_is_finished(
+    queue: Queue, start: Callable[..., CommandLine], tmp_path: Path, executor: str
+) -> None:
+    worker = start("--executor", executor, "--import", "own_jobs")
+    assert ended(queue.enqueue("own_jobs.answer")) == "old"
+    running = queue.enqueue(note_and_wait, str(tmp_path / "gate.in"), str(tmp_path / "gate"), "done")
+    wait_until((tmp_path / "gate.in").exists, what="the job runs")
+    before = worker.children()
+    (tmp_path / "own_jobs.py").write_text(NEW)
+    os.kill(worker.process.pid, signal.SIGHUP)
+    worker.says("reload requested")
+    if executor == "fork":  # its children report to the program that has started them: that one waits for them
+        (tmp_path / "gate").touch()
+        assert ended(running) == "done"
+    worker.says("Listening on default", times=2)
+    assert ended(queue.enqueue("own_jobs.answer")) == "new code"
+    if executor != "fork":
+        assert before & worker.children(), "the running job's child lives on"
+        (tmp_path / "gate").touch()
+        assert ended(running) == "done"
+        wait_until(lambda: not before & worker.children(), 15, "the old children are gone")
+    running.refresh()
+    assert running.attempts == 1
+    os.kill(worker.process.pid, signal.SIGTERM)
+    assert worker.process.wait(15) == 0
+    assert not any(psutil.pid_exists(pid) for pid in before)
+
+
+def test_a_job_of_an_adopted_child_that_is_killed_runs_again(
+    queue: Queue, start: Callable[..., CommandLine], tmp_path: Path
+) -> None:
+    """The new program has to know from the ledger alone what the old program's child was running."""
+    worker = start()
+    running = queue.enqueue(note_and_wait, str(tmp_path / "gate.in"), str(tmp_path / "gate"), "done")
+    wait_until((tmp_path / "gate.in").exists, what="the job runs")
+    (child,) = worker.children()
+    os.kill(worker.process.pid, signal.SIGHUP)
+    worker.says("Listening on default", times=2)
+    (tmp_path / "gate").touch()
+    os.kill(child, signal.SIGKILL)
+    assert ended(running) == "done"
+
+
+def test_reload_on_its_own_when_a_file_changes(queue: Queue, start: Callable[..., CommandLine], tmp_path: Path) -> None:
+    worker = start("--reload", "--import", "own_jobs")
+    assert ended(queue.enqueue("own_jobs.answer")) == "old"
+    (tmp_path / "own_jobs.py").write_text(NEW)
+    worker.says("Listening on default", times=2)
+    assert ended(queue.enqueue("own_jobs.answer")) == "new code"
+
+
+def test_code_that_cannot_be_imported_changes_nothing(
+    queue: Queue, start: Callable[..., CommandLine], tmp_path: Path
+) -> None:
+    """Executing it would have ended the worker, and the old children with it."""
+    worker = start("--import", "own_jobs")
+    wait_until(lambda: len(worker.children()) == 1, what="the child has come")
+    before = worker.children()
+    (tmp_path / "own_jobs.py").write_text("def answer(:\n")
+    os.kill(worker.process.pid, signal.SIGHUP)
+    worker.says("no reload")
+    assert "SyntaxError" in worker.log
+    assert worker.children() == before
+    assert ended(queue.enqueue("own_jobs.answer")) == "old"
+    (tmp_path / "own_jobs.py").write_text(NEW)
+    os.kill(worker.process.pid, signal.SIGHUP)
+    worker.says("Listening on default", times=2)
+    assert ended(queue.enqueue("own_jobs.answer")) == "new code"
+
+
+class TestFileWatch:
+    def test_changes(self, tmp_path: Path) -> None:
+        (tmp_path / "pkg").mkdir()
+        (tmp_path / "pkg" / "a.py").write_text("1")
+        (tmp_path / ".hidden").mkdir()
+        told: list[bool] = []
+        watch = FileWatch([str(tmp_path)], lambda: told.append(True))
+
+        def look() -> int:
+            watch._at = 0.0
+            watch.check()
+            return len(told)
+
+        assert look() == 0
+        (tmp_path / ".hidden" / "b.py").write_text("1")
+        (tmp_path / "pkg" / "notes.txt").write_text("1")
+        assert look() == 0
+        os.utime(tmp_path / "pkg" / "a.py", ns=(1, 1))
+        assert look() == 1
+        (tmp_path / "c.py").write_text("1")
+        assert look() == 2
+        (tmp_path / "c.py").unlink()
+        assert look() == 3
+
+    def test_it_looks_once_a_second(self, tmp_path: Path) -> None:
+        told: list[bool] = []
+        watch = FileWatch([str(tmp_path)], lambda: told.append(True))
+        (tmp_path / "c.py").write_text("1")
+        watch.check()
+        assert told == []
+
+    def test_nothing_to_watch(self) -> None:
+        assert FileWatch([], lambda: None).wake_at() is None
+
+
+class TestHandedOn:
+    def test_nothing_was_left(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.delenv(VARIABLE, raising=False)
+        assert found() is None
+
+    def test_what_another_process_has_left_is_not_ours(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A job that starts a worker of its own inherits the environment, but not the children."""
+        monkeypatch.setenv(VARIABLE, f"{os.getpid() + 1}:0")
+        assert found() is None
+        assert VARIABLE not in os.environ
+
+
+class TestOrphans:
+    def test_a_stranger_is_buried_and_our_own_child_is_left(self) -> None:
+        own = subprocess.Popen([sys.executable, "-c", ""])
+        zombie = psutil.Process(own.pid)
+        wait_until(lambda: zombie.status() == psutil.STATUS_ZOMBIE, what="it has ended")
+        Orphans(lambda: {own.pid}, first=True).check()
+        assert own.wait() == 0
+        pid = os.posix_spawn(sys.executable, [sys.executable, "-c", ""], dict(os.environ))
+        stranger = psutil.Process(pid)
+        wait_until(lambda: stranger.status() == psutil.STATUS_ZOMBIE, what="it has ended")
+        Orphans(set, first=True).check()
+        assert not psutil.pid_exists(pid)
+
+    def test_only_the_first_process_does_it(self) -> None:
+        pid = os.posix_spawn(sys.executable, [sys.executable, "-c", ""], dict(os.environ))
+        orphans = Orphans(set)
+        assert orphans.wake_at() is None
+        orphans.check()
+        assert os.waitpid(pid, 0)[0] == pid

@@ -1,0 +1,137 @@
+"""Children that are killed, supervisors that are killed: what runs and what is read ahead."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests import tasks
+from tests.helpers import alive, wait_until
+from tests.invariants import check_invariants
+from tests.worker import station_jobs
+from tests.worker.conftest import StartWorker
+from tests.worker.processes import WorkerProcess
+
+from atomiq import Job, Queue
+
+WARM = pytest.mark.parametrize("executor", ["process", "spawn", "thread", "async"])
+READ_AHEAD = 20
+
+
+def attempts(job: Job) -> int:
+    return int(job.connection.hget(job.key, "attempts") or 0)
+
+
+def warm_up(queue: Queue) -> None:
+    """Have the station learn that jobs are short, so that it reads ahead."""
+    jobs = queue.enqueue_many([Queue.prepare_data(tasks.nothing) for _ in range(100)])
+    wait_until(lambda: all(job.is_finished for job in jobs))
+
+
+def one_before_many(queue: Queue, function: Callable[[str], Any], path: Path) -> tuple[Job, list[Job]]:
+    """A job and many short ones behind it, put into the queue in one step."""
+    many = [Queue.prepare_data(tasks.nothing) for _ in range(READ_AHEAD)]
+    first, *rest = queue.enqueue_many([Queue.prepare_data(function, (str(path),)), *many])
+    return first, rest
+
+
+def runs(path: Path) -> list[float]:
+    return [float(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def children(worker: WorkerProcess, count: int) -> list[int]:
+    wait_until(lambda: len(worker.children()) == count, what=f"{count} children")
+    return worker.children()
+
+
+@WARM
+def test_what_a_killed_child_had_runs_again_at_once(
+    queue: Queue, start_worker: StartWorker, tmp_path: Path, executor: str
+) -> None:
+    alone = executor in ("process", "spawn")
+    worker = start_worker(executor=executor, options={"concurrency": 2})
+    warm_up(queue)
+    before = children(worker, 2 if alone else 1)
+    first, rest = one_before_many(queue, station_jobs.die_once, tmp_path / "notes")
+    wait_until(lambda: len(runs(tmp_path / "notes")) == 2)
+    wait_until(lambda: all(job.is_finished for job in [first, *rest]), within=1)
+    died, ran_again = runs(tmp_path / "notes")
+    assert ran_again - died < 1
+    assert attempts(first) == 2
+    assert {attempts(job) for job in rest} <= ({1} if alone else {1, 2})  # one may have run in another thread
+    wait_until(lambda: len(worker.children()) == len(before), what="a new child")
+    assert worker.children() != before
+    warm_up(queue)
+    worker.signal(signal.SIGTERM)
+    assert worker.exits() == 0
+    assert check_invariants(queue.connection) == []
+
+
+@WARM
+def test_what_a_killed_worker_had_runs_again_within_a_lease(
+    queue: Queue, start_worker: StartWorker, tmp_path: Path, executor: str
+) -> None:
+    worker = start_worker(executor=executor, options={"lease": 3})
+    warm_up(queue)
+    first, rest = one_before_many(queue, station_jobs.kill_worker_once, tmp_path / "notes")
+    worker.process.wait(10)
+    start_worker(executor=executor, options={"lease": 3}, work={"logging_level": "INFO"})
+    wait_until(lambda: all(job.is_finished for job in [first, *rest]), within=8)
+    died, ran_again = runs(tmp_path / "notes")
+    assert ran_again - died < 3.6
+    assert attempts(first) == 2
+    assert check_invariants(queue.connection) == []
+
+
+@WARM
+def test_children_go_with_their_supervisor(
+    queue: Queue, start_worker: StartWorker, tmp_path: Path, executor: str
+) -> None:
+    notes, gate = tmp_path / "notes", tmp_path / "gate"
+    alone = executor in ("process", "spawn")
+    worker = start_worker(executor=executor, options={"concurrency": 2})
+    queue.enqueue(tasks.note_and_wait, str(notes), str(gate))
+    wait_until(notes.exists)
+    pids = children(worker, 2 if alone else 1)  # one of them is idle
+    worker.kill()
+    wait_until(lambda: not any(alive(pid) for pid in pids), within=2)
+
+
+@WARM
+def test_an_idle_child_that_is_killed_is_replaced(queue: Queue, start_worker: StartWorker, executor: str) -> None:
+    worker = start_worker(executor=executor)
+    warm_up(queue)
+    (child,) = children(worker, 1)
+    os.kill(child, signal.SIGKILL)
+    wait_until(lambda: child not in worker.children())
+    warm_up(queue)
+    assert worker.process.poll() is None
+
+
+@WARM
+def test_children_that_can_not_start_end_the_worker(queue: Queue, start_worker: StartWorker, executor: str) -> None:
+    job = queue.enqueue(tasks.nothing)
+    worker = start_worker(executor=executor, setup="raising_hook", options={"imports": ["tests.worker.setups"]})
+    began = time.monotonic()
+    assert worker.exits() == 1
+    assert time.monotonic() - began < 12
+    assert "5 children in a row failed at once: exit code 1: RuntimeError: the database is not there" in worker.log
+    assert job.is_queued
+    assert check_invariants(queue.connection) == []
+
+
+def test_a_child_that_fails_now_and_then_is_started_again(
+    queue: Queue, start_worker: StartWorker, tmp_path: Path
+) -> None:
+    """Three failures at the start, then it works: the pauses between them grow."""
+    worker = start_worker(setup="hook_that_raises_thrice", setup_path=str(tmp_path / "failures"))
+    job = queue.enqueue(tasks.nothing)
+    wait_until(lambda: job.is_finished)
+    assert [word in worker.log for word in ("next in 0.2 s", "next in 0.4 s", "next in 0.8 s")] == [True] * 3
+    assert "next in 1.6 s" not in worker.log
+    assert worker.process.poll() is None

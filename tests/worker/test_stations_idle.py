@@ -1,0 +1,89 @@
+"""What a worker costs that has nothing to do, and its books once it has done everything."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import redis
+from tests import tasks
+from tests.helpers import throwaway_server, wait_until
+from tests.invariants import check_invariants
+from tests.worker.conftest import StartWorker
+from tests.worker.processes import WorkerProcess
+
+from atomiq import Queue
+
+WINDOW = 12.0
+
+
+def commands(connection: Any) -> dict[str, int]:
+    """Calls since the last reset, those inside scripts too, ours left out."""
+    stats = connection.info("commandstats")
+    found = {name.removeprefix("cmdstat_"): numbers["calls"] for name, numbers in stats.items()}
+    return {name: calls for name, calls in found.items() if name not in ("info", "config|resetstat")}
+
+
+def cpu_seconds(worker: WorkerProcess) -> float:
+    """Of all its processes, as exactly as the kernel knows it."""
+    pids = [worker.pid, *worker.children()]
+    spent = [task.read_text().split()[0] for pid in pids for task in Path(f"/proc/{pid}/task").glob("*/schedstat")]
+    return sum(map(int, spent)) / 1e9
+
+
+def test_an_idle_worker_on_20_queues(start_worker: StartWorker) -> None:
+    with throwaway_server() as (path, _):
+        connection = redis.Redis(unix_socket_path=path)
+        names = [f"q{number}" for number in range(20)]
+        worker = start_worker(*names, url=f"unix://{path}")
+        job = Queue("q7", connection=connection).enqueue(tasks.nothing)
+        wait_until(lambda: job.is_finished)
+        wait_until(lambda: connection.hget(f"rq:worker:{worker.name}", "state") == b"idle")
+        calm = time.monotonic() + 2
+        wait_until(lambda: time.monotonic() > calm)
+        connection.config_resetstat()
+        spent, began = cpu_seconds(worker), time.monotonic()
+        wait_until(lambda: time.monotonic() > began + WINDOW, within=2 * WINDOW)
+        spent, sent, seconds = cpu_seconds(worker) - spent, commands(connection), time.monotonic() - began
+        connection.close()
+    # On average 0.45 a second. A beat and a look fall into this window or don't: that makes a difference of 5.
+    assert sum(sent.values()) <= 0.5 * seconds + 3, sent
+    assert sent.keys() <= {"exists", "bzpopmin", "hset", "expire", "evalsha", "eval", "time", "ping"}, sent
+    if Path("/proc/self/schedstat").exists():
+        assert spent / seconds < 0.002  # the bar is half of it, on a machine that does nothing else
+
+
+@pytest.mark.parametrize("executor", ["process", "fork", "spawn", "thread", "async", "inline"])
+def test_the_books_of_a_worker_that_has_done_everything(queue: Queue, start_worker: StartWorker, executor: str) -> None:
+    count = 60 if executor == "fork" else 600
+    data = [Queue.prepare_data(tasks.nothing) for _ in range(count)]
+    data[count // 2] = Queue.prepare_data(tasks.boom)
+    jobs = queue.enqueue_many(data)
+    worker = start_worker(executor=executor, options={} if executor == "inline" else {"concurrency": 2})
+    wait_until(lambda: queue.connection.zcard(f"rq:finished:{queue.name}") == count - 1)
+    key = f"rq:worker:{worker.name}"
+    wait_until(lambda: queue.connection.hget(key, "state") == b"idle")
+    entry = {name.decode(): value.decode() for name, value in queue.connection.hgetall(key).items()}
+    assert int(entry["successful_job_count"]) == count - 1
+    assert int(entry["failed_job_count"]) == 1
+    assert "current_job" not in entry
+    worked = sum((job.ended_at - job.started_at).total_seconds() for job in map(refreshed, jobs))
+    assert abs(float(entry.get("total_working_time", 0)) - worked) < 0.002 * count
+    assert not queue.connection.exists(f"rq:atomiq:worker:{worker.name}:executions")
+    assert not [name for name in queue.connection.keys("*execution*") if queue.connection.type(name) != b"none"]
+    assert check_invariants(queue.connection) == []
+
+
+def refreshed(job: Any) -> Any:
+    job.refresh()
+    return job
+
+
+def test_processes_of_an_idle_worker(queue: Queue, start_worker: StartWorker) -> None:
+    """A supervisor and its children; nobody else."""
+    worker = start_worker(options={"concurrency": 2})
+    wait_until(lambda: len(worker.children()) == 2)
+    assert len(psutil.Process(worker.pid).children(recursive=True)) == 2

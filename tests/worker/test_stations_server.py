@@ -1,0 +1,150 @@
+"""A server that goes away, forgets its scripts, cuts connections or falls silent while children claim by themselves."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+from tests import tasks
+from tests.faults.proxy import cutting_proxy
+from tests.helpers import wait_until
+from tests.invariants import check_invariants
+from tests.worker.conftest import StartWorker
+from tests.worker.processes import Server, own_server
+from tests.worker.test_stations_death import attempts, warm_up
+
+from atomiq import Job, Queue
+
+WARM = pytest.mark.parametrize("executor", ["process", "thread", "async"])
+QUIET = {"logging_level": "WARNING"}
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with own_server() as server:
+        yield server
+
+
+@pytest.fixture
+def own_queue(server: Server) -> Iterator[Queue]:
+    connection = redis.Redis.from_url(server.url)
+    yield Queue("default", connection=connection)
+    connection.close()
+
+
+def noting_jobs(queue: Queue, notes: Path, count: int) -> list[Job]:
+    return queue.enqueue_many([Queue.prepare_data(tasks.note, (str(notes), str(number))) for number in range(count)])
+
+
+def finished(queue: Queue) -> int:
+    return int(queue.connection.zcard(f"rq:finished:{queue.name}"))
+
+
+def check_each_ran_once(queue: Queue, jobs: list[Job], notes: Path) -> None:
+    assert sorted(map(int, notes.read_text().split())) == list(range(len(jobs)))
+    assert {attempts(job) for job in jobs} == {1}
+    wait_until(lambda: queue.connection.zcard(f"rq:wip:{queue.name}") == 0)
+    assert check_invariants(queue.connection) == []
+
+
+@WARM
+def test_a_server_that_stops_and_comes_back(
+    server: Server, own_queue: Queue, start_worker: StartWorker, tmp_path: Path, executor: str
+) -> None:
+    notes = tmp_path / "notes"
+    jobs = noting_jobs(own_queue, notes, 3000)
+    worker = start_worker(url=server.url, executor=executor, options={"concurrency": 2}, work=QUIET)
+    wait_until(lambda: finished(own_queue) > 500)
+    server.stop()
+    worker.says("can't be reached")
+    server.start()
+    began = time.monotonic()
+    before = finished(own_queue)
+    assert before < len(jobs)
+    wait_until(lambda: finished(own_queue) > before)
+    assert time.monotonic() - began < 10
+    wait_until(lambda: finished(own_queue) == len(jobs), within=20)
+    check_each_ran_once(own_queue, jobs, notes)
+
+
+@WARM
+def test_scripts_that_are_forgotten_while_it_is_busy(
+    queue: Queue, start_worker: StartWorker, tmp_path: Path, executor: str
+) -> None:
+    notes = tmp_path / "notes"
+    jobs = noting_jobs(queue, notes, 2000)
+    worker = start_worker(executor=executor, options={"concurrency": 2}, work=QUIET)
+
+    def done() -> bool:
+        queue.connection.script_flush()
+        return finished(queue) == len(jobs)
+
+    wait_until(done, within=30)
+    check_each_ran_once(queue, jobs, notes)
+    assert worker.process.poll() is None
+
+
+@WARM
+def test_connections_that_are_cut_all_the_time(
+    queue: Queue, start_worker: StartWorker, tmp_path: Path, executor: str
+) -> None:
+    """Whatever was under way is sent again, in its order: no job is lost, and none runs twice."""
+    notes = tmp_path / "notes"
+    jobs = noting_jobs(queue, notes, 1000)
+    start_worker(executor=executor, options={"concurrency": 2}, work=QUIET)
+    cut = 0
+
+    def done() -> bool:
+        nonlocal cut
+        for client in queue.connection.client_list():
+            if client["name"] and "pubsub" not in client["flags"]:
+                cut += queue.connection.client_kill_filter(_id=client["id"])
+        return finished(queue) == len(jobs)
+
+    wait_until(done, within=60)
+    assert cut > 10
+    check_each_ran_once(queue, jobs, notes)
+
+
+@WARM
+def test_a_connection_that_falls_silent(
+    queue: Queue, start_worker: StartWorker, executor: str, server_url: str
+) -> None:
+    """Half-open: nothing comes any more and nobody says why. An idle worker notices, too."""
+    path = queue.connection.connection_pool.connection_kwargs["path"]
+    number = queue.connection.connection_pool.connection_kwargs.get("db", 0)
+    with cutting_proxy(path) as proxy:
+        start_worker(url=f"unix://{proxy.path}?db={number}", executor=executor)
+        warm_up(queue)
+        wait_until(lambda: queue.connection.info("clients")["blocked_clients"] >= 1)
+        proxy.fall_silent()
+        job = queue.enqueue(tasks.nothing)
+        wait_until(lambda: job.is_finished, within=11)
+    assert check_invariants(queue.connection) == []
+
+
+def test_a_busy_child_whose_connection_falls_silent(queue: Queue, start_worker: StartWorker, tmp_path: Path) -> None:
+    path = queue.connection.connection_pool.connection_kwargs["path"]
+    number = queue.connection.connection_pool.connection_kwargs.get("db", 0)
+    notes = tmp_path / "notes"
+    with cutting_proxy(path) as proxy:
+        jobs = noting_jobs(queue, notes, 3000)
+        start_worker(url=f"unix://{proxy.path}?db={number}", work=QUIET)
+        wait_until(lambda: finished(queue) > 300)
+        proxy.fall_silent()
+        before = finished(queue)
+        assert before < len(jobs)
+        wait_until(lambda: finished(queue) > before + 100, within=11)
+        wait_until(lambda: finished(queue) == len(jobs), within=20)
+    check_each_ran_once(queue, jobs, notes)
+
+
+def test_a_queue_that_is_no_list_ends_the_worker(queue: Queue, start_worker: StartWorker) -> None:
+    queue.connection.set(f"rq:queue:{queue.name}", "no list")
+    worker = start_worker()
+    assert worker.exits() == 1
+    assert "children in a row failed at once" in worker.log
+    assert "WRONGTYPE" in worker.log
