@@ -45,9 +45,8 @@ def test_one_that_does_not_listen_is_stopped_by_the_death_of_its_child(
 
 
 @on(*KINDS)
-def test_an_outcome_that_comes_when_the_job_is_no_longer_ours(
-    queue: Queue, executor: str, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_an_outcome_that_comes_when_the_job_is_no_longer_ours(queue: Queue, executor: str) -> None:
+    """It is dropped: the server's word is not_yours."""
     job, after = queue.enqueue(jobs.lose_me), queue.enqueue(tasks.add, 1)
     run(queue, executor)
     assert job.latest_result() is None

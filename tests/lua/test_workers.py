@@ -104,7 +104,7 @@ def test_death(scene: Scene) -> None:
     assert [changed[key] for key in ("rq:workers", "rq:workers:q", "rq:workers:r", "rq:atomiq:executions:w")] == [
         None
     ] * 4
-    assert sorted(scene.queued()) == ["a", "c"]
+    assert scene.queued() == ["a", "c"]
     assert scene.queued("r") == ["b"]
     assert scene.unchanged(death(scene)) == []
 

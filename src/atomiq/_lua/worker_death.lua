@@ -11,7 +11,7 @@ if a_incarnation ~= '' and incarnation and incarnation ~= a_incarnation then ret
 -- writes below
 local released = {}
 local held = redis.call('HGETALL', k_worker_executions)
-for i = 1, #held, 2 do
+for i = #held - 1, 1, -2 do -- each goes to the front: the first of them last
   local execution, id = held[i], held[i + 1]
   local queue = redis.call('HGET', key_job(id), 'origin')
   if queue and release_job(queue, id, execution, a_worker, NOW) == 'ok' then released[#released + 1] = id end

@@ -164,9 +164,10 @@ class ThreadStation(Station):
         with self._lock:
             self._weigh()
             self.pump.settle(slot, task, report)
-            if len(self.pump.line) and not self.pump.held:
-                self.pump.take(time.monotonic())
+            if len(self.pump.line) and not self.pump.held and self.pump.take(time.monotonic()):
                 self._wake()
+                if not self.pump.held:  # the main thread waits for an answer that this one has taken
+                    self._poke()
 
     def _run_guest(self, slot: int, passed: Passed, guard: ThreadGuard) -> None:
         with self._lock:

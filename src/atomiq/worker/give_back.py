@@ -65,9 +65,12 @@ class GiveBack:
             return WATCH
         member.quiet_since = 0.0
         running = ledger.running()
-        if len(running) == ledger.slots and all(now - entry.since > STUCK for _, entry in running):
+        if len(running) < ledger.slots:
+            return WATCH
+        patience = max(entry.since for _, entry in running) + STUCK - now
+        if patience <= 0:
             self.take_back(member)
-        return WATCH
+        return WATCH if patience <= 0 else min(WATCH, patience)
 
     def take_back(self, member: Member) -> None:
         """What the station has not started yet it will not start any more."""
