@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import logging
 import os
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -22,6 +23,11 @@ DATABASES = itertools.cycle(range(16))
 
 
 LOGGERS = ("atomiq", "atomiq.worker", "atomiq.job", "atomiq.queue")
+
+
+# A shell that starts the tests in the background has them ignore Ctrl+C, and programs that they start would as well.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
