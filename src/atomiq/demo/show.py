@@ -103,5 +103,5 @@ def report(books: Books) -> Table:
     if books.soonest is not None:
         table.add_row("ran again", f"{books.soonest:.2f} s after its worker was killed")
     speed = f"{books.executions} runs in {books.seconds:.1f} s, {books.jobs_per_second:.0f} jobs/s"
-    table.add_row("speed", f"{speed} (a fresh child process for each)")
+    table.add_row("speed", f"{speed} (in warm child processes)")
     return table
