@@ -18,7 +18,7 @@ from bench.measure import Record, count_records, read_records
 from bench.processes import BenchError, Tree, last_line, running, wait_until
 from bench.server import Work
 
-WORK = Path(__file__).parent / "work"
+WORK = Path(__file__).parent / "workload"
 START = 45.0
 """Seconds that a worker may take until its first job has run."""
 

@@ -18,6 +18,7 @@ import redis.exceptions as redis_errors
 
 from atomiq._commands.base import Command
 from atomiq._core.errors import ServerOutOfMemory, ServerReadOnly, ServerUnavailable
+from atomiq._wire.packed import packed
 from atomiq._wire.siblings import address_of, single_connection
 from atomiq._wire.sync import Store
 from atomiq._wire.translate import translated
@@ -63,7 +64,7 @@ class Line:
         """Put a command on the line. If the line is broken it waits there for `resume`."""
         self._under_way.append((command, context, time.monotonic()))
         if self._socket is not None:
-            self._push(_packed(command))
+            self._push(packed(command))
 
     def take(self) -> list[Answer]:
         """The answers that have arrived; doesn't wait."""
@@ -97,7 +98,7 @@ class Line:
         now = time.monotonic()
         self._under_way = deque((command, context, now) for command, context, _ in self._under_way)
         for command, _, _ in list(self._under_way):
-            self._push(_packed(command))
+            self._push(packed(command))
 
     def close(self) -> None:
         """Close the connection; what is under way stays."""
@@ -165,7 +166,7 @@ class Line:
         if reply.code != "NOSCRIPT":
             return [(command, context, refusal)]
         self._under_way.append((command, context, time.monotonic()))
-        self._push(_packed(command, whole=True))
+        self._push(packed(command, whole=True))
         return []
 
     def _ready(self, event: int, seconds: float) -> bool:
@@ -190,15 +191,3 @@ class _ErrorReply(Exception):
 
 def _reader() -> Any:
     return hiredis.Reader(protocolError=redis_errors.InvalidResponse, replyError=_ErrorReply)
-
-
-def _packed(command: Command[Any], whole: bool = False) -> bytes:
-    """A command as it goes over the wire; `whole`: with the script's text, for a server that doesn't know it."""
-    script = command.script
-    pack: Any = hiredis.pack_command  # its annotation asks for a tuple of one element
-    if script is None:
-        packed: bytes = pack((command.name, *command.args))
-    else:
-        name, which = ("EVAL", script.body) if whole else ("EVALSHA", script.sha)
-        packed = pack((name, which, len(command.keys), *command.keys, *command.args))
-    return packed

@@ -13,6 +13,7 @@ from types import FrameType
 from typing import Final, Protocol
 
 from atomiq._commands.claim import Claimed
+from atomiq._core.errors import JobStopped, ShuttingDown
 from atomiq.executors import hooks
 from atomiq.executors.black_box import BlackBox
 from atomiq.executors.flush import flush_all
@@ -22,12 +23,14 @@ from atomiq.executors.outcome import time_limit
 from atomiq.executors.perform import Performer
 from atomiq.executors.report import Report
 from atomiq.job import Job
-from atomiq.stations.ledger import Ledger, number_of
+from atomiq.stations.ledger import SHUT_DOWN, STOP, Ledger, number_of
 from atomiq.stations.mail import Mailbox, Passed
 from atomiq.stations.pump import Pump
 from atomiq.stations.task import Task
 from atomiq.timeouts import plain_getsignal
 
+WISHES: Final[dict[int, type[BaseException]]] = {SHUT_DOWN: ShuttingDown, STOP: JobStopped}
+"""What is raised in a job for each wish of the supervisor."""
 LAST_ANSWERS: Final = 10.0
 """Seconds. A station that ends waits at most so long for the server to confirm what it has sent."""
 MEMORY_CHECK: Final = 0.2
@@ -180,6 +183,11 @@ class Station:
             if message[0] == "run":
                 self.guests.append(Passed(*message[1:]))
 
+    def _speak_up(self, task: Task) -> None:
+        """If jobs wait behind the one that begins, somebody has to watch how long."""
+        if self.ledger.asked > task.number and not self.ledger.watched:
+            self.mailbox.say("look")
+
     def _for_another(self, task: Task) -> bool:
         """Hand a job over that is for another executor of this worker. True if this one need not run it."""
         if self._alone or not self.host.is_for_another(task.claimed.fields.get(b"executor")):
@@ -209,13 +217,10 @@ class Station:
         if self.pump.held or self._done:
             return
         poll = select.poll()
-        for fd in (*self.pump.fds(), *self._other_fds(), self.mailbox.fd):
+        for fd in (*self.pump.fds(), self.mailbox.fd):
             poll.register(fd, select.POLLIN)
         ready = {fd for fd, _ in poll.poll(None if until is None else max(0.0, until - now) * 1000)}
         self._look(ready)
-
-    def _other_fds(self) -> tuple[int, ...]:
-        return ()
 
     def _look(self, ready: set[int]) -> None:
         bell = self.pump.lookout.bell.fileno() if self.pump.lookout.bell.listening else -1

@@ -16,17 +16,14 @@ from types import FrameType
 from typing import Any
 
 from atomiq._commands.claim import Claimed
-from atomiq._core.errors import JobStopped, ShuttingDown
 from atomiq.executors import hooks
 from atomiq.executors.coroutine import TaskGuard
 from atomiq.executors.perform import describe_error
 from atomiq.executors.report import Report
-from atomiq.stations.base import UNUSABLE, Announce, Station
-from atomiq.stations.ledger import SHUT_DOWN, STOP
+from atomiq.stations.base import UNUSABLE, WISHES, Announce, Station
 from atomiq.stations.mail import Passed
 from atomiq.stations.task import Task
 
-WISHES = {SHUT_DOWN: ShuttingDown, STOP: JobStopped}
 STRIKE_EVERY = 0.05
 """Seconds between two looks at the time limits."""
 
@@ -106,8 +103,7 @@ class AsyncStation(Station):
                 self._free.append(slot)
                 continue
             self._count()
-            if self.ledger.asked > task.number and not self.ledger.watched:
-                self.mailbox.say("look")
+            self._speak_up(task)
             self._launch(self._run(task, slot))
         if self._done and not self._running and not self._tasks:
             self._ended.set()

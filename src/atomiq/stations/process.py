@@ -44,8 +44,7 @@ class ProcessStation(Station):
     def _run(self, task: Task) -> None:
         if self._for_another(task) or not self.pump.start(0, task):
             return
-        if self.ledger.asked > task.number and not self.ledger.watched:
-            self.mailbox.say("look")
+        self._speak_up(task)
         self._count()
         self.box.begin()
         report = self._perform(task.claimed, lambda seconds: self.pump.announce(0, task, seconds))

@@ -16,17 +16,14 @@ from types import FrameType
 from typing import Any
 
 from atomiq._commands.claim import Claimed
-from atomiq._core.errors import JobStopped, ShuttingDown
 from atomiq.executors.limits import ThreadGuard
 from atomiq.executors.report import Report
-from atomiq.stations.base import UNUSABLE, Announce, Station
-from atomiq.stations.ledger import SHUT_DOWN, STOP
+from atomiq.stations.base import UNUSABLE, WISHES, Announce, Station
 from atomiq.stations.mail import Passed
 from atomiq.stations.task import Task
 
 LONGEST_WAIT = 1.0
 """Seconds until the time limits are looked at, whatever happens: a job may have begun meanwhile."""
-WISHES = {SHUT_DOWN: ShuttingDown, STOP: JobStopped}
 
 
 class ThreadStation(Station):
@@ -37,7 +34,6 @@ class ThreadStation(Station):
         self._slots = slots
         self._lock = threading.Condition()
         self._guards = [ThreadGuard() for _ in range(slots)]
-        self._names: list[str] = [""] * slots
         self._idle = 0
         self._over = False
         self._polling = False
@@ -154,10 +150,6 @@ class ThreadStation(Station):
                     self._poke()
                 self._lock.wait()
                 self._idle -= 1
-
-    def _speak_up(self, task: Task) -> None:
-        if self.ledger.asked > task.number and not self.ledger.watched:
-            self.mailbox.say("look")
 
     def _run(self, slot: int, task: Task, guard: ThreadGuard) -> None:
         report = self._perform(task.claimed, lambda seconds: self.pump.announce(slot, task, seconds), guard)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
 
 from atomiq._commands.claim import Claimed, Held
 from atomiq._commands.settle import Settlement
@@ -11,7 +10,7 @@ from atomiq._core.settings import DEFAULT_TIMEOUT
 from atomiq.executors.death import Death, death_text, memory_text, overrun_text
 from atomiq.executors.fork import Child
 from atomiq.executors.outcome import number, reported, stopped_callback_limit, time_limit
-from atomiq.executors.report import Report
+from atomiq.executors.report import STOPPED_TEXT, Report
 from atomiq.stations.ledger import Running
 from atomiq.worker.moves import Taken, Verdict
 
@@ -38,9 +37,6 @@ class Abandonment:
     def times(self, claimed: Claimed) -> int:
         """How often in a row the job will have been abandoned, this time included."""
         return (number(claimed, b"abandoned") or 0) + 1
-
-
-STOPPED_TEXT: Final = "Job stopped by user, work-horse terminated."
 
 
 @dataclass(frozen=True, slots=True)
