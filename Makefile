@@ -2,6 +2,8 @@
 # Choose another interpreter with: make test PYTHON=python3.13
 
 PYTHON ?= python3
+# Tests at a time. Most of their time they wait: for a lease, for a process, for a connection to fall silent.
+PROCESSES ?= 6
 VENV   := .venv
 BIN    := $(VENV)/bin
 
@@ -15,7 +17,7 @@ demo: $(VENV)/installed ## a real run: two workers, one killed in the middle, th
 	$(BIN)/atomiq demo
 
 test: lint ## lint, then every test
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n $(PROCESSES) --dist worksteal $(ARGS)
 
 lint: $(VENV)/installed-dev ## ruff, mypy --strict and the import contracts
 	$(BIN)/ruff check .

@@ -73,7 +73,7 @@ def test_a_name_that_no_worker_can_import(name: str, says: str, redis_connection
 @pytest.mark.parametrize(
     ("args", "kwargs"),
     [("ab", None), (b"ab", None), (5, None), ({"a": 1}, None), (None, [1]), (None, "ab"), (None, {1: 2})],
-    ids=repr,
+    ids=str,
 )
 def test_arguments_given_as_one_value_of_a_wrong_kind(args: Any, kwargs: Any, redis_connection: redis.Redis) -> None:
     """`args='ab'` became the two arguments 'a' and 'b'; 5 was "not iterable", whatever that referred to."""
@@ -91,7 +91,7 @@ def test_arguments_given_as_one_value_of_a_wrong_kind(args: Any, kwargs: Any, re
     assert snapshot(redis_connection) == {}
 
 
-@pytest.mark.parametrize("wrong", [add, (add, (1,)), None, 5, {"func": add}], ids=repr)
+@pytest.mark.parametrize("wrong", [add, (add, (1,)), None, 5, {"func": add}], ids=lambda wrong: type(wrong).__name__)
 def test_enqueue_many_of_something_else(wrong: Any, redis_connection: redis.Redis) -> None:
     """It said: 'tuple' object has no attribute 'timeout'."""
     queue = Queue(connection=redis_connection)
@@ -157,7 +157,7 @@ def test_at_front_of_a_waiting_job_is_a_flag(redis_connection: redis.Redis) -> N
     assert Job.fetch(made.id, connection=redis_connection).enqueue_at_front is True
 
 
-@pytest.mark.parametrize("wrong", ["soon", [], float("nan"), object()], ids=repr)
+@pytest.mark.parametrize("wrong", ["soon", [], float("nan"), object()], ids=lambda wrong: type(wrong).__name__)
 def test_a_wait_for_a_result_that_is_no_time(wrong: Any, redis_connection: redis.Redis) -> None:
     """'>' not supported between instances of 'str' and 'int'."""
     made = Queue(connection=redis_connection).enqueue(add, 1)

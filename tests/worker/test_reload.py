@@ -40,7 +40,7 @@ class CommandLine:
     def log(self) -> str:
         return (self.folder / "log").read_text()
 
-    def says(self, text: str, times: int = 1, within: float = 15.0) -> None:
+    def says(self, text: str, times: int = 1, within: float = 40.0) -> None:
         wait_until(lambda: self.log.count(text) >= times or self.process.poll() is not None, within, text)
         assert self.log.count(text) >= times, self.log
 
@@ -71,7 +71,7 @@ def queue(redis_connection: Any) -> Queue:
 
 
 def ended(job: Job) -> Any:
-    wait_until(lambda: job.get_status() in ("finished", "failed"), 15, f"{job.id} has ended")
+    wait_until(lambda: job.get_status() in ("finished", "failed"), 40, f"{job.id} has ended")
     return job.return_value()
 
 

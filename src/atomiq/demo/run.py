@@ -59,13 +59,14 @@ class Demo:
         try:
             self._view.event(f"two workers started (pids {first.pid} and {second.pid}), lease {self._lease:g} s")
             self._wait(lambda finished: finished >= len(self._files) * KILL_AFTER, first, second)
-            killed, killed_at = self._kill(first)
+            victim, killed, killed_at = self._kill(first, second)
             names = ", ".join(killed)
-            self._view.event(f"worker {first.name} and its children killed with SIGKILL while it ran {names}")
-            self._wait(lambda finished: finished >= len(self._expected), second)
+            self._view.event(f"worker {victim.name} and its children killed with SIGKILL while it ran {names}")
+            survivor = second if victim is first else first
+            self._wait(lambda finished: finished >= len(self._expected), survivor)
             seconds = time.monotonic() - began
-            if second.stop() != 0:
-                raise DemoFailed(f"the worker {second.name} ended with an error:\n{second.last_words()}")
+            if survivor.stop() != 0:
+                raise DemoFailed(f"the worker {survivor.name} ended with an error:\n{survivor.last_words()}")
         finally:
             self._view.stop()
             for worker in (first, second):
@@ -156,17 +157,20 @@ class Demo:
                 raise DemoFailed(f"not done after {AT_MOST:g} s: {counts}")
             time.sleep(LOOK_EVERY)
 
-    def _kill(self, worker: WorkerProcess) -> tuple[list[str], float]:
-        """Kill it while it runs a job. Says which, and the server's time."""
-        deadline = time.monotonic() + 10
+    def _kill(self, *workers: WorkerProcess) -> tuple[WorkerProcess, list[str], float]:
+        """Kill one of them while it runs a job: the first that is seen with one. Says which, its jobs, and the
+        server's time."""
+        deadline = time.monotonic() + 20
         while time.monotonic() < deadline:
-            with worker.frozen():
-                held = self._held_by(worker)
-                time.sleep(0.02)  # what it had sent before it froze arrives in this time
-                if held and held == self._held_by(worker):
-                    worker.kill()
-                    return held, self._server_time()
-        raise DemoFailed(f"the worker {worker.name} was never seen with a job")
+            for worker in filter(self._held_by, workers):
+                with worker.frozen():
+                    held = self._held_by(worker)
+                    time.sleep(0.02)  # what it had sent before it froze arrives in this time
+                    if held and held == self._held_by(worker):
+                        worker.kill()
+                        return worker, held, self._server_time()
+            time.sleep(0.001)  # a worker that is frozen all the time gets nowhere
+        raise DemoFailed(f"none of {', '.join(worker.name for worker in workers)} was ever seen with a job")
 
     def _held_by(self, worker: WorkerProcess) -> list[str]:
         ids = StartedJobRegistry(queue=self.queue).get_job_ids(cleanup=False)
