@@ -53,4 +53,5 @@ $(VENV)/installed: pyproject.toml $(VENV)/made
 
 $(VENV)/installed-dev: pyproject.toml $(VENV)/made
 	$(BIN)/python -m pip install --quiet -e '.[dev]'
+	$(BIN)/python -m pip install --quiet --no-deps 'rq-exporter>=3.1'
 	@touch $@ $(VENV)/installed

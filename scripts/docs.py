@@ -1,8 +1,9 @@
 """Writes the pages that are made from the code: python scripts/docs.py [--check].
 
 docs/scripts.md from the headers of the Lua scripts, docs/states.md from the table of moves, docs/data.md from the list
-of own keys, docs/errors.md from the error tree, docs/settings.md from the defaults. With --check nothing is written;
-the exit code is 1 when a page is stale.
+of own keys, docs/errors.md from the error tree, docs/settings.md from the defaults, docs/differences.md and
+docs/rq-faults.md from the lists in this folder. With --check nothing is written; the exit code is 1 when a page is
+stale.
 """
 
 from __future__ import annotations
@@ -14,7 +15,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "atomiq"
-sys.path.insert(0, str(ROOT / "src"))
+sys.path[:0] = [str(ROOT / "src"), str(ROOT)]
+
+from scripts.differences import NAMES, NAMES_LEAD  # noqa: E402
+from scripts.faults import FAULTS, FAULTS_LEAD  # noqa: E402
 
 from atomiq._core import errors  # noqa: E402
 from atomiq._core.keys import DEFAULT_PREFIX, OWN_KEYS  # noqa: E402
@@ -32,14 +36,14 @@ touches are made from the same prefix ([why](decisions/0002-one-anchor-key.md)).
 (0: the server's own) come before them. `none`: no job changes its state; `any` to `same`: whatever it is, it stays.
 
 """
-LEFT_OUT = ("cancel", "delete", "expire", "save_job", "remove_from_queue", "begin_job")
+LEFT_OUT = ("cancel", "delete", "expire", "save_job", "remove_from_queue", "begin_job", "set_status", "run_again")
 OWN_JOB_FIELDS = (
     ("call", "enqueue", "token of the enqueue call; twice is once; absent when the id was made for the call"),
-    ("attempts", "claim", "how often the job was taken; given back without counting by release"),
+    ("attempts", "claim", "how often the job was taken; given back without counting by release and wait"),
     ("execution", "claim", "id of the execution that owns the job; empty while nobody does"),
     (
         "settled",
-        "finish, fail, release",
+        "finish, fail, wait, release, set_status, run_again",
         "`verb:execution` of the last settlement; tells a repeated one from a stranger's",
     ),
     ("abandoned", "reap, fail", "how often the job lost its worker since it last ended by itself"),
@@ -47,9 +51,17 @@ OWN_JOB_FIELDS = (
     ("executor", "enqueue", "how the job is to be run, when it says so"),
     ("on_abandoned", "enqueue", "`retry` or `fail`, when the job has a policy of its own"),
     ("retries_done", "fail, reap", "retries used; picks the interval of the next"),
+    ("retry_ms", "enqueue", "with a back-off: ms before each retry, a JSON list; wins over retry_intervals"),
+    ("retry_on", "enqueue", "names of the exceptions that its Retry is for, a JSON list; absent: all"),
+    ("retry_unless", "enqueue", "names of those that it is not for, a JSON list"),
+    ("requires", "enqueue", "what has to be there before the job runs, and how long to wait each time, in JSON"),
+    ("requires_call", "enqueue", "the check of it, as `data` is the call of the function"),
+    ("waits", "wait", "how often and how long the job has waited for it, in JSON"),
     ("repeats_done", "finish", "repeats used; picks the interval of the next"),
     ("due", "enqueue", "when a deferred job is due (ms), once its dependencies are met"),
     ("progress", "touch", "the job's own report of how far it is"),
+    ("cron", "cron_fire, cron_run", "name of the cron entry that the job is of"),
+    ("tick", "cron_fire, cron_run", "the time that the entry's job is for (ms), jitter and lateness left out"),
 )
 OWN_EXECUTION_FIELDS = (
     ("stop", "stop", "when the job was asked to stop (ms); read by its worker with every extension"),
@@ -101,7 +113,7 @@ def commands_section() -> str:
     inside = {
         name
         for path in (SOURCE / "_lua").rglob("*.lua")
-        for name in re.findall(r"redis\.call\(\s*'([A-Z]+)'", path.read_text())
+        for name in re.findall(r"redis\.p?call\(\s*'([A-Z]+)'", path.read_text())
     }
     inside |= {"LPUSH", "RPUSH"}  # chosen by an expression
     outside = {
@@ -213,7 +225,25 @@ def settings_page() -> str:
     )
 
 
+def differences_page() -> str:
+    """Names that RQ has and atomiq hasn't, or has otherwise."""
+    rows: list[tuple[str, ...]] = [(f"`{name}`", here, why) for name, (here, why) in NAMES.items()]
+    return NOTE.format(source="scripts/differences.py") + NAMES_LEAD + table("RQ's name", "here", "why", rows=rows)
+
+
+def faults_page() -> str:
+    """What RQ does wrong, what happens here, and the test."""
+    rows: list[tuple[str, ...]] = []
+    for fault in FAULTS:
+        parts = [test.partition("::") for test in fault.tests]
+        tests = "<br>".join(f"[{function or path}](../{path})" for path, _, function in parts)
+        rows.append((fault.name, fault.there, fault.here, tests))
+    return NOTE.format(source="scripts/faults.py") + FAULTS_LEAD + table("", "RQ 2.12", "atomiq", "test", rows=rows)
+
+
 PAGES = {
+    "differences.md": differences_page,
+    "rq-faults.md": faults_page,
     "scripts.md": scripts_page,
     "states.md": states_page,
     "data.md": data_page,

@@ -22,7 +22,7 @@ from tests.helpers import living_children, living_threads, throwaway_server, wai
 DATABASES = itertools.cycle(range(16))
 
 
-LOGGERS = ("atomiq", "atomiq.worker", "atomiq.job", "atomiq.queue")
+LOGGERS = ("atomiq", "atomiq.cron", "atomiq.worker", "atomiq.job", "atomiq.queue")
 
 
 # A shell that starts the tests in the background has them ignore Ctrl+C, and programs that they start would as well.

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator
 from typing import Any
 
 from atomiq._core.keys import OWN_KEYS, Keys
-from atomiq._core.states import CONTAINER, JobStatus
+from atomiq._core.states import CONTAINER, GONE, TERMINAL, JobStatus
 from tests.lua.keyspace import Entry, Keyspace, dump, kind_of
 
 CONTAINERS = ("queue", "intermediate", "scheduled", "deferred", "wip", "finished", "failed", "canceled")
@@ -15,6 +15,7 @@ TRACES = 60
 """Seconds after the end of a lease until the traces of its execution expire; one that nobody has reaped by then has
 none."""
 STATUSES = {status.value for status in JobStatus}
+ENDS = {status.value for status in TERMINAL} | {GONE}
 
 
 def check_invariants(
@@ -103,7 +104,9 @@ class _Books:
             yield from self._started(job_id, job)
         elif job_id not in self.expired and self._value(self.keys.executions(job_id), None):
             yield f"{job_id}: is {status}, but has executions"
-        if status == "deferred":
+        if status == "deferred" and job.get("after"):
+            yield from self._after_group(job_id, job["after"])
+        elif status == "deferred":
             yield from self._deferred(job_id)
         elif self.keys.unmet(job_id) in self.space and job_id not in self.expired:
             yield f"{job_id}: is {status}, but has a list of unmet dependencies"
@@ -143,6 +146,12 @@ class _Books:
             if ended and dependency not in self.freeing:
                 yield f"{job_id}: waits for {dependency}, which is {status or 'gone'}: nobody will free it"
 
+    def _after_group(self, job_id: str, group: str) -> Iterator[str]:
+        if job_id not in self._value(self.keys.after(group), {}):
+            yield f"{job_id}: waits for group {group}, which doesn't know it"
+        if group not in self._value(self.keys.watched(), {}):
+            yield f"{job_id}: waits for group {group}, which nobody looks through"
+
     def _ttl_of_job(self, job_id: str, job: dict[str, str], status: str, origin: str) -> Iterator[str]:
         ttl = self._ttl(self.keys.job(job_id))
         if status == "started" and ttl is not None:
@@ -154,7 +163,7 @@ class _Books:
                 yield f"{job_id}: {status}, listed until {registry.get(job_id)}, but its ttl is {ttl}"
         if status == "canceled" and ttl is None and int(job.get("failure_ttl", 1)) > 0:
             yield f"{job_id}: canceled, but never expires"
-        if status in ("queued", "scheduled", "deferred", "created") and ttl is not None and "ttl" not in job:
+        if status in ("queued", "scheduled", "deferred") and ttl is not None and "ttl" not in job:
             yield f"{job_id}: {status}, but will expire in {ttl} s and has no ttl"
 
     def _leftovers(self) -> Iterator[str]:
@@ -175,7 +184,7 @@ class _Books:
                     if status != "deferred" or self.keys.unmet(child) in self.space:
                         yield f"{key}: lists {child}, which is {status} and doesn't wait for it"
         for parent, note in self.freeing.items():
-            if note.partition(":")[0] not in ("finished", "failed", "canceled", "deleted"):
+            if note.partition(":")[0] not in ("finished", "failed", "canceled", "deleted", "removed"):
                 yield f"freeing: {parent} has the note {note!r}"
 
     def _executions(self) -> Iterator[str]:
@@ -198,6 +207,21 @@ class _Books:
             group = job.get("group_id")
             if group and job_id not in self._value(self.keys.group(group), frozenset()):
                 yield f"{job_id}: says that it is in group {group}, which doesn't list it"
+            if group:
+                yield from self._counted(job_id, job.get("status", ""), group)
+        for (group,), key in self.by_kind["ended"].items():
+            numbers = Counter(how for name, how in self.space[key].value.items() if not name.startswith("#"))
+            said = {name[1:]: int(value) for name, value in self.space[key].value.items() if name[1:] in ENDS}
+            if +Counter(said) != numbers:
+                yield f"{key}: {group} counts {said}, but lists {numbers}"
+
+    def _counted(self, job_id: str, status: str, group: str) -> Iterator[str]:
+        is_open = job_id in self._value(self.keys.open(group), frozenset())
+        how = self._value(self.keys.ended(group), {}).get(job_id)
+        if is_open and how is not None:
+            yield f"{job_id}: open in group {group}, and {how}"
+        if (is_open and status in ENDS) or (how is not None and how != status):
+            yield f"{job_id}: is {status}, but its group {group} takes it for {'open' if is_open else how}"
 
     def _own_keys(self) -> Iterator[str]:
         listed = {row[0].partition("<")[0] for row in OWN_KEYS}
@@ -207,7 +231,8 @@ class _Books:
                 yield f"{key}: not listed in OWN_KEYS"
 
     def _lifetimes(self) -> Iterator[str]:
-        for kind in ("execution", "executions", "worker_executions", "turn", "worker", "unmet"):
+        kinds = ("execution", "executions", "worker_executions", "turn", "worker", "unmet", "open", "ended", "after")
+        for kind in kinds:
             for key in self.by_kind[kind].values():
                 if self._ttl(key) is None:
                     yield f"{key}: has no ttl"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
+import os
+
 from atomiq._core.classes import register
 from atomiq._core.values import Callback, Dependency, Retry
 from atomiq._core.version import __version__
@@ -20,7 +23,8 @@ from atomiq.registry import (
 )
 from atomiq.repeat import Repeat
 from atomiq.results import Result
-from atomiq.worker import BaseWorker, SimpleWorker, Worker
+from atomiq.webhook import Webhook
+from atomiq.worker import BaseWorker, SimpleWorker, SpawnWorker, Worker
 
 VERSION = __version__
 
@@ -54,6 +58,8 @@ __all__ = [
     "Result",
     "Retry",
     "SimpleWorker",
+    "SpawnWorker",
+    "Webhook",
     "Worker",
     "__version__",
     "cancel_job",
@@ -61,3 +67,6 @@ __all__ = [
     "get_current_job",
     "requeue_job",
 ]
+
+if os.environ.get("ATOMIQ_RQ_ALIAS"):  # a child of a process that runs under the alias
+    importlib.import_module("atomiq.contrib.rq_alias").install()

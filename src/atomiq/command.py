@@ -7,7 +7,9 @@ stop a job is kept with its execution as well: a worker whose channel is broken 
 from __future__ import annotations
 
 import json
-from typing import Any
+import os
+import signal
+from typing import Any, Literal, NamedTuple
 
 from atomiq._commands.base import Command, plain
 from atomiq._commands.change import Changed, stop
@@ -59,15 +61,84 @@ def check_stopped(job_id: str, changed: Changed) -> None:
         raise InvalidJobOperation(f"Job is not currently executing: {job_id} is {changed.was}")
 
 
-def parse_payload(payload: Any) -> dict[str, Any]:
-    """The command in a message: bytes, text, or redis-py's message mapping (RQ).
+def parse_payload(payload: Any) -> Any:
+    """What a message says: bytes, text, or redis-py's message mapping (RQ). Nothing is checked; see `parse_command`.
 
     Raises:
-        ValueError: not a JSON object with a `command`.
+        ValueError: not JSON.
     """
     data = payload.get("data") if isinstance(payload, dict) else payload
-    text = data.decode() if isinstance(data, bytes) else str(data)
-    parsed = json.loads(text)
-    if not isinstance(parsed, dict) or not isinstance(parsed.get("command"), str):
-        raise ValueError(f"not a command: {text!r}")
-    return parsed
+    return json.loads(data.decode() if isinstance(data, bytes) else str(data))
+
+
+class RemoteCommand(NamedTuple):
+    """What a worker is told. `job_id` is empty except for stop-job."""
+
+    name: Literal["shutdown", "kill-horse", "stop-job"]
+    job_id: str = ""
+
+
+class BadCommand(ValueError):
+    """A message that is no command; the text says why."""
+
+
+def parse_command(payload: Any) -> RemoteCommand:
+    """The command in a message, checked: what a worker does about it is its own affair.
+
+    Raises:
+        BadCommand: a ValueError; no command, an unknown one, or stop-job without a job id.
+    """
+    try:
+        message = parse_payload(payload)
+    except ValueError as error:
+        raise BadCommand(f"not JSON: {payload!r:.100}") from error
+    if not isinstance(message, dict) or "command" not in message:
+        raise BadCommand(f"not an object with a command: {payload!r:.100}")
+    name = message["command"]
+    if name not in ("shutdown", "kill-horse", "stop-job"):
+        raise BadCommand(f"unknown command {name!r}")
+    job_id = message.get("job_id", "") if name == "stop-job" else ""
+    if name == "stop-job" and not (isinstance(job_id, str) and job_id):
+        raise BadCommand("stop-job without a job id")
+    return RemoteCommand(name, job_id)
+
+
+def handle_command(worker: Any, payload: dict[str, Any]) -> None:
+    """Let a worker of this process do what a parsed message says (RQ), for who writes a loop of his own. An unknown
+    command is ignored.
+
+    Raises:
+        KeyError: there is no `command` in it.
+    """
+    name = payload["command"]
+    if name == "stop-job":
+        handle_stop_job_command(worker, payload)
+    elif name == "shutdown":
+        handle_shutdown_command(worker)
+    elif name == "kill-horse":
+        handle_kill_worker_command(worker, payload)
+
+
+def handle_shutdown_command(worker: Any) -> None:
+    """Warm shutdown (RQ): SIGINT to this process."""
+    worker.log.info("Worker %s: received the command to shut down", worker.name)
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+def handle_kill_worker_command(worker: Any, payload: dict[str, Any]) -> None:
+    """Kill the process that runs the worker's job (RQ); nothing if there is none."""
+    worker.log.info("Worker %s: received the command to kill its work horse", worker.name)
+    if worker.horse_pid:
+        worker.kill_horse()
+    else:
+        worker.log.info("Worker %s: it has none, command ignored", worker.name)
+
+
+def handle_stop_job_command(worker: Any, payload: dict[str, Any]) -> None:
+    """Stop the job that a message names (RQ); nothing if the worker doesn't run it."""
+    job_id = payload.get("job_id")
+    if job_id and worker.get_current_job_id() == job_id:
+        worker._stopped_job_id = job_id  # noqa: SLF001 - RQ's sign, read when the work horse has gone
+        worker.kill_horse()
+    else:
+        worker.log.info("Worker %s: not working on job %s, command ignored", worker.name, job_id)

@@ -3,9 +3,22 @@
 from __future__ import annotations
 
 from atomiq._core.errors import AtomiqError
-from atomiq._wire.connect import aconnect, connect, get_connection_kwargs, parse_connection
+from atomiq._wire.connect import (
+    REDIS_RUNTIME_CONNECTION_KWARGS,
+    aconnect,
+    connect,
+    get_connection_kwargs,
+    parse_connection,
+)
 
-__all__ = ["NoRedisConnectionException", "aconnect", "connect", "get_connection_kwargs", "parse_connection"]
+__all__ = [
+    "REDIS_RUNTIME_CONNECTION_KWARGS",
+    "NoRedisConnectionException",
+    "aconnect",
+    "connect",
+    "get_connection_kwargs",
+    "parse_connection",
+]
 
 
 class NoRedisConnectionException(AtomiqError):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any, Generic, ParamSpec, Protocol, TypeVar, cast
 
+from atomiq._core.callref import import_attribute
 from atomiq._core.ids import validate_queue_name
 from atomiq._core.options import check_executor
 from atomiq._core.settings import DEFAULT_RESULT_TTL
@@ -36,6 +38,7 @@ class Enqueue(Generic[P]):
     """Enqueues one function with the options of its decorator."""
 
     def __init__(self, func: Callable[..., Any], options: job) -> None:
+        functools.update_wrapper(self, func, updated=())
         self._func = func
         self._options = options
 
@@ -52,9 +55,10 @@ class job:  # noqa: N801 - RQ's name
         connection: used when `queue` is a name.
         timeout: seconds (or '1h') a job may run; the queue's if None.
         result_ttl: seconds the result is kept. Default 500.
-        queue_class: class of the queue when `queue` is a name. Default `Queue`.
+        queue_class: class of the queue when `queue` is a name, or dotted name of it. Default: the class attribute.
         abandoned: 'retry' or 'fail', what becomes of a job when its worker goes away; the queue's if None.
         executor: how workers that have it run a job: 'thread', 'async' ...; the queue's if None.
+        requires: what has to be true before a job runs; see `atomiq.requires`.
 
     The other options are those of `Queue.enqueue_call`.
 
@@ -62,6 +66,8 @@ class job:  # noqa: N801 - RQ's name
         InvalidName: a ValueError; a bad name of a queue. Options are checked when a call is enqueued.
         TypeError: `queue` is neither a Queue nor a name.
     """
+
+    queue_class: Any = Queue
 
     def __init__(
         self,
@@ -84,12 +90,14 @@ class job:  # noqa: N801 - RQ's name
         *,
         abandoned: str | None = None,
         executor: str | None = None,
+        requires: Any = None,
     ) -> None:
         if not isinstance(queue, BaseQueue):
             validate_queue_name(queue)
         self.queue = queue
         self.connection = connection
-        self.queue_class = queue_class or Queue
+        if queue_class is not None:
+            self.queue_class = import_attribute(queue_class) if isinstance(queue_class, str) else queue_class
         self.depends_on = depends_on
         self.at_front = at_front
         self.abandoned = abandoned
@@ -99,6 +107,8 @@ class job:  # noqa: N801 - RQ's name
             "description": description, "retry": retry, "on_success": on_success, "on_failure": on_failure,
             "on_stopped": on_stopped, "webhooks": webhooks,
         }  # fmt: skip
+        if requires is not None:
+            self._options["requires"] = requires
         self.meta = meta
 
     def __call__(self, func: Callable[P, R]) -> JobFunction[P, R]:
@@ -115,8 +125,13 @@ class job:  # noqa: N801 - RQ's name
         queue = self.queue
         if isinstance(queue, str):
             queue = self.queue_class(queue, connection=self.connection)
+        meta = dict(self.meta) if self.meta else None
+        if self.abandoned is None and self.executor is None:
+            return queue.enqueue_call(
+                func, args, kwargs, depends_on=depends_on, job_id=job_id, at_front=at_front, meta=meta, **self._options
+            )
         made = queue.create_job(
             func, args, kwargs, depends_on=depends_on, job_id=job_id, abandoned=self.abandoned,
-            executor=self.executor, meta=dict(self.meta) if self.meta else None, **self._options,
+            executor=self.executor, meta=meta, **self._options,
         )  # fmt: skip
         return queue.enqueue_job(made, at_front=at_front)

@@ -1,20 +1,27 @@
-"""Executions: the running attempts of a job (RQ's `rq.executions`, its reading side).
+"""Executions: the running attempts of a job (RQ's `rq.executions`).
 
-An execution is opened by the claim of a worker, kept alive by its heartbeat, and closed by its settlement; nothing else
-writes one.
+An execution is opened by the claim of a worker, kept alive by its heartbeat, and closed by its settlement. What RQ has
+for doing this by hand is here too, each as one step after which the job is in one place.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
-from typing import Any, Self
+from datetime import UTC, datetime
+from typing import Any, ClassVar, Self
 
+from atomiq._commands.alone import begin_job
+from atomiq._commands.base import Command
+from atomiq._commands.registry import beat_execution, drop_executions
 from atomiq._commands.views import view_execution, view_executions
 from atomiq._core.classes import lookup
+from atomiq._core.ids import new_execution_id
 from atomiq._core.keys import Keys
 from atomiq._core.timestamp import from_unix
 from atomiq._wire.sync import Store
+from atomiq.registry.base import BaseRegistry
+from atomiq.registry.members import remove_up_to, server_time
+from atomiq.registry.started import lease_of
 
 
 class ExecutionRecord:
@@ -85,6 +92,52 @@ class Execution(ExecutionRecord):
     """One running attempt of a job (RQ)."""
 
     @classmethod
+    def create(cls, job: Any, ttl: int, pipeline: Any, worker_name: str = "") -> Self:
+        """Open an execution by hand (RQ): the stored job is started, out of wherever it was, with a lease of `ttl`
+        seconds. Nothing happens to one that runs already. `pipeline`: None for at once."""
+        execution = cls(new_execution_id(), job.id, job.connection, worker_name)
+        execution.created_at = execution.last_heartbeat = datetime.now(UTC)
+        begin = begin_job(
+            execution._store.keys, job_id=job.id, worker=worker_name, execution=execution.id, lease_ms=lease_of(ttl)
+        )
+        execution._send(begin, pipeline)
+        return execution
+
+    def save(self, ttl: int, pipeline: Any = None) -> None:
+        """Let it live for another `ttl` seconds (RQ). One that is over is not brought back."""
+        self._send(self._beat(ttl), pipeline)
+
+    def heartbeat(self, started_job_registry: Any, ttl: int, pipeline: Any) -> None:
+        """The same (RQ); the registry and the list of the job's executions know it as well."""
+        self.last_heartbeat = datetime.now(UTC)
+        self._send(self._beat(ttl, started_job_registry.name), pipeline)
+
+    def delete(self, job: Any, pipeline: Any) -> None:
+        """Close it by hand, unsettled (RQ). A job that then runs nowhere goes to the front of its queue."""
+        keys = self._store.keys
+        self._send(drop_executions(keys, queue=job.origin, job_id=self.job_id, execution_id=self.id), pipeline)
+
+    @property
+    def _store(self) -> Store:
+        return Store.of(self.connection)
+
+    def _beat(self, ttl: int, queue: str | None = None) -> Command[str]:
+        return beat_execution(
+            self._store.keys,
+            queue=queue if queue is not None else self.job.origin,
+            job_id=self.job_id,
+            execution_id=self.id,
+            worker=self.worker_name,
+            lease_ms=lease_of(ttl),
+        )
+
+    def _send(self, command: Command[Any], pipeline: Any) -> None:
+        if pipeline is None:
+            self._store.run(command)
+        else:
+            self._store.queue_in(pipeline, command)
+
+    @classmethod
     def fetch(cls, id: str, job_id: str, connection: Any) -> Self:  # noqa: A002 - RQ's
         """The execution with this id.
 
@@ -136,31 +189,75 @@ def by_rank(listed: list[Any], start: int, end: int) -> list[Any]:
     return listed[start:stop]
 
 
-class ExecutionRegistry:
+class ExecutionRegistry(BaseRegistry):
     """The running attempts of one job (RQ). Attempts whose lease is over are not shown."""
 
+    key_template: ClassVar[str] = "rq:executions:{0}"
+
     def __init__(self, job_id: str, connection: Any) -> None:
+        super().__init__(job_id, connection)
         self.job_id = job_id
-        self.connection = connection
-        self.key = Store.of(connection).keys.executions(job_id)
 
     def get_executions(self, start: int = 0, end: int = -1) -> list[Execution]:
         """Executions by rank, the oldest heartbeat first."""
-        store = Store.of(self.connection)
-        found = store.run(view_executions(store.keys, job_id=self.job_id))
+        found = self._store.run(view_executions(self._keys(), job_id=self.job_id))
         return by_rank(executions_of(found, self.job_id, self.connection, Execution), start, end)
 
     def get_execution_ids(self, start: int = 0, end: int = -1) -> list[str]:
         """Ids by rank, the oldest heartbeat first."""
         return [execution.id for execution in self.get_executions(start, end)]
 
-    @property
-    def count(self) -> int:
-        """How many attempts run."""
-        return len(self.get_executions())
+    def get_job_ids(self, start: int = 0, end: int = -1, desc: bool = False, cleanup: bool = True) -> list[str]:
+        """Ids of the executions (RQ calls them so in every registry). `cleanup=False` also shows those that are
+        over."""
+        if not cleanup or desc:
+            return super().get_job_ids(start, end, desc, cleanup)
+        return self.get_execution_ids(start, end)
 
-    def __len__(self) -> int:
-        return self.count
+    def get_job_count(self, cleanup: bool = True) -> int:
+        """How many attempts run. `cleanup=False` also counts those that are over."""
+        return len(self.get_executions()) if cleanup else super().get_job_count(cleanup=False)
 
     def cleanup(self, timestamp: float | None = None, exception_handlers: Any = None) -> None:
-        """Nothing to do: entries end with their lease (RQ needs this)."""
+        """Drop entries that are over at `timestamp` (unix seconds; default: the server's now)."""
+        timestamp = self._store.run(server_time()) if timestamp is None else timestamp
+        self._store.run(remove_up_to(self.key, timestamp))
+
+    def add(self, execution: Execution, ttl: int, pipeline: Any) -> Any:  # type: ignore[override]
+        """Let an open execution live for another `ttl` seconds (RQ). One that is over is not brought back."""
+        execution.save(ttl, pipeline)
+        return pipeline
+
+    def remove(self, execution: Execution, pipeline: Any) -> Any:  # type: ignore[override]
+        """Close an execution by hand, unsettled (RQ). A job that then runs nowhere goes to the front of its queue."""
+        drop = drop_executions(self._keys(), queue=execution.job.origin, job_id=self.job_id, execution_id=execution.id)
+        return self._sent(drop, pipeline)
+
+    def delete(self, job: Any, pipeline: Any) -> None:
+        """The same for all executions of the job (RQ)."""
+        self._sent(drop_executions(self._keys(), queue=job.origin, job_id=self.job_id), pipeline)
+
+    def _sent(self, command: Command[Any], pipeline: Any) -> Any:
+        if pipeline is None:
+            return self._store.run(command)
+        self._store.queue_in(pipeline, command)
+        return pipeline
+
+
+def prepare_execution(worker: Any, job: Any) -> Execution:
+    """Open an execution of a job for a worker, which is busy then (RQ). One transaction."""
+    with worker.connection.pipeline() as pipeline:
+        execution = Execution.create(job, worker.get_heartbeat_ttl(job), pipeline, worker.name)
+        worker.set_state("busy", pipeline=pipeline)
+        pipeline.execute()
+    worker.execution = execution
+    return execution
+
+
+def cleanup_execution(worker: Any, job: Any, pipeline: Any) -> None:
+    """A worker is done with a job (RQ): it shows none, and the execution is closed if it is still open."""
+    worker.set_current_job_id(None, pipeline=pipeline)
+    execution = getattr(worker, "execution", None)
+    if execution is not None:
+        execution.delete(job, pipeline)
+    worker.execution = None

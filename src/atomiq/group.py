@@ -1,4 +1,4 @@
-"""Groups: jobs under one name (RQ's `rq.group`).
+"""Groups: jobs under one name (RQ's `rq.group`), how far they are, and what runs when all of them have ended.
 
 Members whose job is gone disappear as a group is read; reading never raises because of them.
 """
@@ -9,8 +9,7 @@ import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Self
 
-from atomiq._commands.base import Command, plain
-from atomiq._commands.group import group_read, groups_read
+from atomiq._commands.group import GroupProgress, group_leave, group_progress, group_read, groups_read
 from atomiq._commands.views import view_jobs
 from atomiq._core.errors import NoSuchGroupError
 from atomiq._core.ids import validate_group_name
@@ -18,8 +17,12 @@ from atomiq._core.keys import Keys
 from atomiq._core.values import EnqueueData
 from atomiq._wire.sync import Store
 from atomiq.job import Job
+from atomiq.queue.batch import Follower
+
+__all__ = ["Group", "GroupProgress"]
 
 PAGE = 500
+ROUNDS = 10_000
 
 
 class GroupRecord:
@@ -68,14 +71,21 @@ class GroupRecord:
         return hash(self.name)
 
 
-def forget_member(keys: Keys, name: str, job_id: str) -> Command[int]:
-    """Take a job out of a group."""
-    return plain("SREM", (keys.group(name), job_id), int)
+def followers(
+    on_ended: EnqueueData | None, on_finished: EnqueueData | None, on_failed: EnqueueData | None
+) -> list[Follower]:
+    """The calls that wait for a group, checked."""
+    given = {"ended": on_ended, "finished": on_finished, "failed": on_failed}
+    return [Follower.of(data, when) for when, data in given.items() if data is not None]
 
 
 def present(found: Sequence[Mapping[bytes, bytes] | None]) -> list[bool]:
     """Which hashes are jobs."""
     return [raw is not None and b"data" in raw for raw in found]
+
+
+def no_such_group(name: str) -> NoSuchGroupError:
+    return NoSuchGroupError(f"No such group: {name}")
 
 
 class Group(GroupRecord):
@@ -98,18 +108,78 @@ class Group(GroupRecord):
         """Key of the set of its job ids."""
         return self._store.keys.group(self.name)
 
-    def enqueue_many(self, queue: Any, job_datas: Iterable[EnqueueData], pipeline: Any = None) -> list[Job]:
+    def enqueue_many(
+        self,
+        queue: Any,
+        job_datas: Iterable[EnqueueData],
+        pipeline: Any = None,
+        *,
+        on_finished: EnqueueData | None = None,
+        on_failed: EnqueueData | None = None,
+        on_ended: EnqueueData | None = None,
+    ) -> list[Job]:
         """Enqueue calls made by `Queue.prepare_data` and make them members, in one step for each 1,000 (RQ).
 
         Dependencies between them hold, in whatever order they come. A given pipeline is executed, as RQ does.
 
+        Args:
+            queue: where to enqueue them.
+            job_datas: the calls.
+            pipeline: a redis pipeline that takes the commands.
+            on_finished: a call, made by `prepare_data` as well, that runs when all members have finished.
+            on_failed: one that runs when all have ended, and not all of them well.
+            on_ended: one that runs when all have ended, however that was. Details of all three: `then`.
+
+        Returns:
+            The members, in the order of `Queue.enqueue_many`.
+
         Raises:
             InvalidInput: a ValueError; nothing of that step is enqueued.
+            InvalidJobDependency: they depend on each other in a circle.
         """
-        jobs: list[Job] = queue.enqueue_many(job_datas, pipeline=pipeline, group_id=self.name)
+        after = followers(on_ended, on_finished, on_failed)
+        calls = [*job_datas, *after] if after else job_datas
+        jobs: list[Job] = queue.enqueue_many(calls, pipeline=pipeline, group_id=self.name)
         if pipeline is not None:
             pipeline.execute()
-        return jobs
+        return jobs[: len(jobs) - len(after)]
+
+    def then(self, queue: Any, job_data: EnqueueData, *, when: str = "ended", pipeline: Any = None) -> Job:
+        """Enqueue a call that waits, deferred, until every member has ended, and runs exactly once.
+
+        It goes to its queue in the very step that ends the last member: by its success, its last failure, a stop, a
+        cancellation, its deletion. Members that expire, or that RQ's workers end, are noticed within seconds by any
+        atomiq worker. A member that is to be retried or repeated has not ended. Jobs that are added while others are
+        open are waited for as well. It is no member of the group; it can be canceled, deleted or requeued as any job.
+
+        Args:
+            queue: where it is to run.
+            job_data: made by `Queue.prepare_data`, without `depends_on`.
+            when: 'ended', however that was; 'finished', all of them well: while one that has not finished can still be
+                requeued this one waits, and it is canceled when that is gone; 'failed', not all of them well: it is
+                canceled if all have finished.
+            pipeline: only add it to this pipeline.
+
+        Raises:
+            NoSuchGroupError: the group has no jobs yet, and none in this pipeline.
+            InvalidInput: a ValueError; the call can't be used.
+        """
+        if pipeline is None and not self.progress().total:
+            raise no_such_group(self.name)
+        jobs: list[Job] = queue.enqueue_many([Follower.of(job_data, when)], pipeline=pipeline, group_id=self.name)
+        return jobs[0]
+
+    def progress(self) -> GroupProgress:
+        """How many of its jobs have ended and how, read at one instant; jobs that are no longer kept count as well.
+
+        Of RQ's groups only those jobs are known that are kept when this is called first. The numbers are kept until a
+        day after the last job has ended.
+        """
+        for _ in range(ROUNDS):
+            told = self._store.run(group_progress(self._store.keys, name=self.name))
+            if told.is_whole:
+                break
+        return told
 
     def job_ids(self) -> list[str]:
         """Ids of the members whose job exists, sorted."""
@@ -137,8 +207,8 @@ class Group(GroupRecord):
         self.job_ids()
 
     def delete_job(self, job_id: str, pipeline: Any = None) -> None:
-        """Take a job out of the group; the job stays (RQ)."""
-        command = forget_member(self._store.keys, self.name, job_id)
+        """Take a job out of the group; the job stays (RQ). Nothing waits for it on behalf of the group any more."""
+        command = group_leave(self._store.keys, name=self.name, job_id=job_id)
         if pipeline is None:
             self._store.run(command)
         else:
@@ -151,10 +221,11 @@ class Group(GroupRecord):
         Raises:
             NoSuchGroupError: it has no members, or never had.
         """
-        group = cls(connection, name)
-        page = group._store.run(group_read(group._store.keys, name=name, limit=PAGE))
+        group = cls._named(connection, name)
+        store = Store.of(connection)
+        page = store.run(group_read(store.keys, name=name, limit=PAGE))
         if not page.exists:
-            raise NoSuchGroupError(f"No such group: {name}")
+            raise no_such_group(name)
         return group
 
     @classmethod

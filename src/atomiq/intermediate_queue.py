@@ -1,7 +1,7 @@
-"""RQ's intermediate list of a queue (`rq.intermediate_queue`), its reading side.
+"""RQ's intermediate list of a queue (`rq.intermediate_queue`).
 
 atomiq's workers never use it: a claim moves a job from its queue to the started registry in one step. RQ's workers, on
-the same keys, leave there what they took and did not start; RQ's maintenance looks after it.
+the same keys, leave there what they took and did not start. Our workers' upkeep puts back what is stuck there.
 """
 
 from __future__ import annotations
@@ -10,9 +10,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from atomiq._commands.base import plain, text, texts
+from atomiq._commands.stuck import GRACE_MS, recover_stuck
+from atomiq._core.choices import CHOICES
+from atomiq._core.settings import DEFAULT_MAX_ABANDONED
 from atomiq._wire.sync import Store
 
-GRACE = timedelta(minutes=1)
+GRACE = timedelta(milliseconds=GRACE_MS)
+KEPT = 86_400
 
 
 class IntermediateQueue:
@@ -37,6 +41,12 @@ class IntermediateQueue:
         """Key of when RQ's maintenance first saw an id here."""
         return f"{self.key}:first_seen:{job_id}"
 
+    def set_first_seen(self, job_id: str) -> bool:
+        """Note that an id was seen here, for a day (RQ); False if that is noted already."""
+        now = datetime.now(UTC).timestamp()
+        command = plain("SET", (self.get_first_seen_key(job_id), now, "NX", "EX", KEPT), bool)
+        return Store.of(self.connection).run(command)
+
     def get_first_seen(self, job_id: str) -> datetime | None:
         """When RQ's maintenance first saw an id here, aware UTC; None if it has not."""
         seen = Store.of(self.connection).run(plain("GET", (self.get_first_seen_key(job_id),), lambda reply: reply))
@@ -54,3 +64,22 @@ class IntermediateQueue:
     def remove(self, job_id: str) -> None:
         """Take an id out of it."""
         Store.of(self.connection).run(plain("LREM", (self.key, 1, job_id), int))
+
+    def cleanup(self, worker: Any, queue: Any) -> None:
+        """Deal with what is stuck here (RQ): an id that nobody has started for a minute after it was first seen, and
+        that no living worker of RQ's can be about to start.
+
+        It goes back to the front of its queue; it is failed (or retried, by its Retry) only if the worker or the job
+        says so (`abandoned="fail"`), or as a poison job. Ids without a job are dropped. What waits for its minute is
+        noted where RQ notes it.
+        """
+        store = Store.of(self.connection)
+        command = recover_stuck(
+            store.keys,
+            queue=queue.name,
+            max_abandoned=getattr(worker, "max_abandoned", DEFAULT_MAX_ABANDONED),
+            policy=getattr(worker, "abandoned", CHOICES.abandoned),
+        )
+        if store.run(command).waiting:
+            for job_id in self.get_job_ids():
+                self.set_first_seen(job_id)

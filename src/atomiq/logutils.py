@@ -6,20 +6,53 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable
-from typing import Any, TextIO
+from functools import partial
+from typing import Any, ClassVar, TextIO
 
+from atomiq._core.log import logger_named
 from atomiq._core.settings import DEFAULT_LOGGING_DATE_FORMAT, DEFAULT_LOGGING_FORMAT
 
-_CODES = {"green": "\x1b[32m", "yellow": "\x1b[33m", "blue": "\x1b[34m", "red": "\x1b[31m"}
-_RESET = "\x1b[39;49;00m"
+_DARK = ("black", "darkred", "darkgreen", "brown", "darkblue", "purple", "teal", "lightgray")
+_LIGHT = ("darkgray", "red", "green", "yellow", "blue", "fuchsia", "turquoise", "white")
+_STYLES = {"bold": "01", "faint": "02", "standout": "03", "underline": "04", "blink": "05", "overline": "06"}
+
+
+class Colorizer:
+    """Text in colour, where standard output is a terminal (RQ).
+
+    Attributes:
+        codes: what a terminal is told for each colour or style; `reset` ends it.
+        notty: standard output is no terminal, so text stays as it is.
+    """
+
+    def __init__(self) -> None:
+        self.codes = {"": "", "reset": "\x1b[39;49;00m"}
+        self.codes |= {name: f"\x1b[{code}m" for name, code in _STYLES.items()}
+        for number, (dark, light) in enumerate(zip(_DARK, _LIGHT, strict=True), 30):
+            self.codes |= {dark: f"\x1b[{number}m", light: f"\x1b[{number};01m"}
+        self.notty = not (sys.stdout is not None and sys.stdout.isatty())
+
+    def colorize(self, color_key: str, text: str) -> str:
+        """The text in a colour.
+
+        Raises:
+            KeyError: there is no such colour.
+        """
+        return text if self.notty else self.painted(color_key, text)
+
+    def painted(self, color_key: str, text: str) -> str:
+        """The same whatever standard output is."""
+        return f"{self.codes[color_key]}{text}{self.codes['reset']}"
+
+
+colorizer = Colorizer()
 
 
 def make_colorizer(color: str) -> Callable[[str], str]:
-    """A function that puts text into a colour: green, yellow, blue, red (RQ)."""
-    code = _CODES[color]
+    """A function that puts text into a colour: green, yellow, blue, red, ... (RQ)."""
 
     def paint(text: str) -> str:
-        return f"{code}{text}{_RESET}"
+        return colorizer.colorize(color, text)
 
     return paint
 
@@ -31,10 +64,19 @@ red = make_colorizer("red")
 
 
 class ColorizingStreamHandler(logging.StreamHandler[TextIO]):
-    """Warnings in yellow and errors in red, on a terminal (RQ)."""
+    """Warnings in yellow and errors in red, on a terminal (RQ).
 
-    def __init__(self, exclude: Any = None, stream: TextIO | None = None) -> None:
-        super().__init__(stream)
+    `exclude`: an exception class; records about such exceptions stay as they are. What follows is a StreamHandler's.
+    """
+
+    levels: ClassVar[dict[int, Callable[[str], str]]] = {
+        logging.WARNING: partial(colorizer.painted, "yellow"),
+        logging.ERROR: partial(colorizer.painted, "red"),
+        logging.CRITICAL: partial(colorizer.painted, "red"),
+    }
+
+    def __init__(self, exclude: Any = None, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
         self.exclude = exclude
 
     @property
@@ -45,12 +87,15 @@ class ColorizingStreamHandler(logging.StreamHandler[TextIO]):
 
     def format(self, record: logging.LogRecord) -> str:
         text = super().format(record)
-        if not self.is_tty or (self.exclude is not None and isinstance(record.exc_info, self.exclude)):
+        paint = self.levels.get(record.levelno)
+        if paint is None or not self.is_tty or (self.exclude is not None and self._is_about(record, self.exclude)):
             return text
         first, newline, rest = text.partition("\n")  # a traceback stays as it is
-        if record.levelno >= logging.ERROR:
-            return red(first) + newline + rest
-        return (yellow(first) if record.levelno >= logging.WARNING else first) + newline + rest
+        return paint(first) + newline + rest
+
+    @staticmethod
+    def _is_about(record: logging.LogRecord, kind: Any) -> bool:
+        return bool(record.exc_info and record.exc_info[0] and issubclass(record.exc_info[0], kind))
 
 
 def setup_loghandlers(
@@ -63,7 +108,7 @@ def setup_loghandlers(
 
     `level`: None leaves the logger's level, INFO if it has none.
     """
-    logger = logging.getLogger(name)
+    logger = logger_named(name)
     if level is not None:
         logger.setLevel(level)
     elif logger.level == logging.NOTSET:

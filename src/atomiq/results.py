@@ -53,6 +53,9 @@ class ResultType(Enum):
     MAX_RETRIES_EXCEEDED = 5
 
 
+ResultType.__name__, ResultType.__qualname__ = "Type", "Result.Type"  # RQ's; what is shown and pickled
+
+
 class ResultRecord:
     """One result as data, without I/O.
 

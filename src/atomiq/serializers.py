@@ -2,6 +2,20 @@
 
 from __future__ import annotations
 
-from atomiq._core.serial import DefaultSerializer, JSONSerializer, PickleSerializer, Serializer, resolve_serializer
+from atomiq._core.serial import (
+    SERIALIZER_ALIASES,
+    DefaultSerializer,
+    JSONSerializer,
+    PickleSerializer,
+    Serializer,
+    resolve_serializer,
+)
 
-__all__ = ["DefaultSerializer", "JSONSerializer", "PickleSerializer", "Serializer", "resolve_serializer"]
+__all__ = [
+    "SERIALIZER_ALIASES",
+    "DefaultSerializer",
+    "JSONSerializer",
+    "PickleSerializer",
+    "Serializer",
+    "resolve_serializer",
+]

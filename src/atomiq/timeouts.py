@@ -230,11 +230,7 @@ class UnixSignalDeathPenalty(BaseDeathPenalty):
     A SIGALRM handler and timer that were there before the outermost block are put back behind it.
     """
 
-    def __init__(
-        self, timeout: float | None, exception: type[BaseException] = JobTimeoutException, **kwargs: Any
-    ) -> None:
-        super().__init__(timeout, exception, **kwargs)
-        self.deadline = NEVER
+    deadline: float = NEVER
 
     def __exit__(
         self, exc_type: type[BaseException] | None, exc_value: BaseException | None, traceback: TracebackType | None
@@ -288,8 +284,9 @@ class TimerDeathPenalty(BaseDeathPenalty):
         if self._timeout is None:
             return
         self._target_thread_id = threading.get_ident()
-        self._timer = self.new_timer()
-        self._timer.start()
+        with self._lock:  # however short the limit, it can't strike in the middle of starting its own timer
+            self._timer = self.new_timer()
+            self._timer.start()
 
     def cancel_death_penalty(self) -> None:
         with self._lock:

@@ -6,6 +6,7 @@ import json
 import platform
 import re
 import sys
+import warnings
 from collections.abc import Generator, Iterable, Sequence
 from datetime import UTC, datetime
 from enum import Enum
@@ -60,18 +61,18 @@ NOT_JSON_SERIALIZABLE = "<not JSON serializable>"
 class Platform(Enum):
     """Kinds of operating systems."""
 
-    LINUX = "linux"
-    MACOS = "macos"
     WINDOWS = "windows"
-    UNKNOWN = "unknown"
+    MAC = "mac"
+    LINUX = "linux"
+    OTHERS = "others"
 
 
 def get_platform() -> Platform:
     """The kind of operating system this runs on."""
-    return _PLATFORMS.get(platform.system(), Platform.UNKNOWN)
+    return _PLATFORMS.get(platform.system(), Platform.OTHERS)
 
 
-_PLATFORMS = {"Linux": Platform.LINUX, "Darwin": Platform.MACOS, "Windows": Platform.WINDOWS}
+_PLATFORMS = {"Linux": Platform.LINUX, "Darwin": Platform.MAC, "Windows": Platform.WINDOWS}
 
 
 def now() -> datetime:
@@ -170,8 +171,11 @@ def get_call_string(
 
 
 def parse_names(queues_or_names: Iterable[Any]) -> list[str]:
-    """Names of queues or names."""
-    return [as_text(each) if isinstance(each, (str, bytes)) else each.name for each in queues_or_names]
+    """Names of queues or names; of anything else its text (RQ)."""
+    return [
+        as_text(each) if isinstance(each, (str, bytes)) else str(getattr(each, "name", each))
+        for each in queues_or_names
+    ]
 
 
 def get_connection_from_queues(queues_or_names: Iterable[Any]) -> Any:
@@ -180,8 +184,17 @@ def get_connection_from_queues(queues_or_names: Iterable[Any]) -> Any:
 
 
 def parse_composite_key(composite_key: str) -> tuple[str, str]:
-    """Job id and execution id of `job:execution`."""
-    job_id, _, execution_id = composite_key.partition(":")
+    """Job id and execution id of `job:execution`; of a bare id, as RQ before 2.0 had it, that and an empty text.
+
+    Raises:
+        ValueError: more than two parts.
+    """
+    job_id, separator, execution_id = composite_key.partition(":")
+    if not separator:
+        text = f"Composite key must contain job_id:execution_id, got {composite_key}"
+        warnings.warn(text, DeprecationWarning, stacklevel=2)
+    if ":" in execution_id:
+        raise ValueError(f"not of the form job_id:execution_id: {composite_key!r}")
     return job_id, execution_id
 
 
@@ -242,5 +255,5 @@ def validate_absolute_path(file_path: str) -> str:
     if not Path(file_path).exists():
         raise FileNotFoundError(f"Configuration file not found at '{file_path}'")
     if Path(file_path).is_dir():
-        raise IsADirectoryError(f"Configuration path points to a directory: '{file_path}'")
+        raise IsADirectoryError(f"Configuration path points to a directory, not a file: '{file_path}'")
     return file_path

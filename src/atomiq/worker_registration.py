@@ -1,9 +1,11 @@
-"""Which workers there are (RQ's `rq.worker_registration`, its reading side)."""
+"""Which workers there are (RQ's `rq.worker_registration`)."""
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
+from atomiq._commands.base import plain
 from atomiq._commands.views import view_workers
 from atomiq._commands.worker import clean_workers
 from atomiq._core.keys import Keys
@@ -12,6 +14,28 @@ from atomiq._wire.sync import Store
 REDIS_WORKER_KEYS = Keys().workers()
 WORKERS_BY_QUEUE_KEY = Keys().worker_set("%s")
 MAX_KEYS = 1000
+
+
+def register(worker: Any, pipeline: Any = None) -> None:
+    """Add a worker to the lists of all workers and of its queues' (RQ). At its birth a worker does so by itself."""
+    _write("SADD", worker, pipeline)
+
+
+def unregister(worker: Any, pipeline: Any = None) -> None:
+    """Take a worker out of these lists (RQ). At its death a worker does so by itself."""
+    _write("SREM", worker, pipeline)
+
+
+def _write(verb: str, worker: Any, pipeline: Any) -> None:
+    store = Store.of(worker.connection)
+    lists = [store.keys.workers(), *(store.keys.worker_set(name) for name in worker.queue_names())]
+    with contextlib.ExitStack() as stack:
+        ours = pipeline is None
+        given = stack.enter_context(worker.connection.pipeline()) if ours else pipeline
+        for name in lists:
+            store.queue_in(given, plain(verb, (name, worker.key), int))
+        if ours:
+            given.execute()
 
 
 def get_keys(queue: Any = None, connection: Any = None) -> set[str]:

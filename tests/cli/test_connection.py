@@ -16,6 +16,8 @@ from atomiq.cli.config import sentinel_url, target_of_config
 from atomiq.cli.main import main
 from atomiq.cli.options import Settings, with_folder
 
+RQ_COMMANDS = ("cron", "empty", "enqueue", "info", "requeue", "resume", "suspend", "worker", "worker-pool")
+
 
 @pytest.mark.parametrize(
     ("given", "read"),
@@ -83,11 +85,12 @@ def test_sentinels_in_a_config_module() -> None:
             "PASSWORD": "p",
             "SOCKET_TIMEOUT": 2,
             "CONNECTION_KWARGS": {"health_check_interval": 5},
-            "SENTINEL_KWARGS": {"password": "s"},
+            "SENTINEL_KWARGS": {"password": "s", "ssl": True},
         }
     )
     assert url == "redis+sentinel://u:p@a:1,b:2/3?master=primary"
-    assert extra == {"health_check_interval": 5, "socket_timeout": 2, "sentinel_password": "s"}
+    sentinels = {"password": "s", "ssl": True}
+    assert extra == {"health_check_interval": 5, "socket_timeout": 2, "sentinel_kwargs": sentinels}
     with pytest.raises(InvalidURL, match="MASTER"):
         sentinel_url({"MASTER": "x"})
 
@@ -149,15 +152,4 @@ def test_both_ways_to_call_it() -> None:
     assert done.stdout.startswith("atomiq, version ")
     assert CliRunner().invoke(main, ["--help"]).output.startswith("Usage:")
     assert isinstance(main, click.Group)
-    assert sorted(main.commands) == [
-        "demo",
-        "empty",
-        "enqueue",
-        "health",
-        "info",
-        "requeue",
-        "resume",
-        "suspend",
-        "worker",
-        "worker-pool",
-    ]
+    assert set(RQ_COMMANDS) <= set(main.commands)

@@ -41,7 +41,7 @@ class Broken(SimpleWorker):
 
 RECORDED = ("-w", "tests.cli.test_worker.Recorded")
 EVERY_OPTION = """
-    --burst --logging_level debug --log-format F --date-format D --name W --results-ttl 1 --worker-ttl 2
+    --burst --logging_level debug --log-format %(message)s --date-format D --name W --results-ttl 1 --worker-ttl 2
     --maintenance-interval 3 --job-monitoring-interval 4 --disable-job-desc-logging -d --max-jobs 5 --max-idle-time 6
     --with-scheduler -ds random --lease 7 --max-abandoned 8 --abandoned fail --grace 9 --kill-after 10
     --exception-handler tests.tasks.handler_notes --executor inline
@@ -85,7 +85,7 @@ def test_every_option_reaches_the_worker(atomiq: Atomiq) -> None:
     expected = {
         "burst": True,
         "logging_level": "DEBUG",
-        "log_format": "F",
+        "log_format": "%(message)s",
         "date_format": "D",
         "name": "W",
         "default_result_ttl": 1,
@@ -111,7 +111,8 @@ def test_every_option_reaches_the_worker(atomiq: Atomiq) -> None:
 def test_own_options_are_only_given_when_they_are_meant(atomiq: Atomiq) -> None:
     """So that a worker class written for RQ, whose constructor doesn't know them, works."""
     atomiq("worker", *RECORDED)
-    assert not {"lease", "max_abandoned", "abandoned", "grace", "kill_after"} & set(Recorded.made)
+    own = {"lease", "max_abandoned", "abandoned", "grace", "kill_after", "imports", "watched", "reloads"}
+    assert not own & set(Recorded.made)
 
 
 @pytest.mark.parametrize(("flag", "level"), [("-v", "DEBUG"), ("-q", "WARNING"), (None, None)])
@@ -132,7 +133,7 @@ def test_settings_of_the_config_module(atomiq: Atomiq, tmp_path: Path) -> None:
     ("arguments", "code", "message"),
     [
         (["-v", "-q"], 2, "Error: Flags --verbose and --quiet are mutually exclusive."),
-        (["-ds", "x"], 1, "ERROR: Dequeue Strategy can only be one of default, round_robin, random"),
+        (["-ds", "x"], 1, "ERROR: Dequeue Strategy can only be one of `default`, `random` or `round_robin`."),
         (["--logging_level", "LOUD"], 2, "'LOUD' is not a logging level"),
         (["--lease", "0"], 2, "--lease"),
         (["--abandoned", "x"], 2, "--abandoned"),

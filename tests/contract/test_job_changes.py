@@ -34,9 +34,12 @@ def test_results(queue: Queue, store: Store) -> None:
     result = job.latest_result()
     assert result is not None
     assert (result.type, result.return_value) == (Result.Type.SUCCESSFUL, 3)
-    assert job.return_value() == job.result == 3
+    assert job.return_value() == 3
     assert job.results() == [result]
-    assert job.exc_info is None
+    with pytest.deprecated_call(match="return_value"):
+        assert job.result == 3
+    with pytest.deprecated_call(match="latest_result"):
+        assert job.exc_info is None
 
 
 def test_a_failure(queue: Queue, store: Store) -> None:
@@ -44,7 +47,8 @@ def test_a_failure(queue: Queue, store: Store) -> None:
     work(store)
     assert job.is_failed
     assert job.return_value() is None
-    assert "ValueError: why" in (job.exc_info or "")
+    with pytest.deprecated_call():
+        assert "ValueError: why" in (job.exc_info or "")
 
 
 def test_waiting_for_a_result_is_woken(queue: Queue, store: Store, redis_connection: redis.Redis) -> None:

@@ -9,7 +9,7 @@ import redis
 from tests.contract import jobs
 from tests.contract.jobs import add, fail, work
 
-from atomiq import Callback, Job, JobStatus, Queue, Retry
+from atomiq import Callback, Job, JobStatus, Queue
 from atomiq._wire.sync import Store
 from atomiq.decorators import job as job_decorator
 from atomiq.exceptions import DuplicateJobError
@@ -42,10 +42,12 @@ def test_it_runs_here_and_now(eager: Queue, redis_connection: redis.Redis) -> No
 
 
 def test_a_failure_is_recorded_not_raised(eager: Queue) -> None:
-    job = eager.enqueue(fail, "why", retry=Retry(3), on_failure=Callback(jobs.on_failure))
+    job = eager.enqueue(fail, "why", on_failure=Callback(jobs.on_failure))
     assert job.get_status() is JobStatus.FAILED
     assert job.ended_at is not None
-    assert "ValueError: why" in (job.exc_info or "")
+    result = job.latest_result()
+    assert result is not None
+    assert "ValueError: why" in (result.exc_string or "")
     assert [("failure", job.id, ValueError)] == jobs.SEEN
 
 

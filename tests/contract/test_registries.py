@@ -253,27 +253,3 @@ def test_a_stopped_job_is_listed_as_failed(store: Store) -> None:
     settled(store, claimed(store), "stopped", exc_string="Job stopped by user")
     assert job.id in queue.failed_job_registry
     assert job.is_stopped
-
-
-def test_low_level_methods_of_rq(store: Store) -> None:
-    """add and remove write the member and nothing else, as in RQ."""
-    queue = Queue(connection=store.connection)
-    job = queue.enqueue(operator.add, 1, 2)
-    place = queue.finished_job_registry
-    assert place.add(job, 60) == 1
-    assert job in place
-    assert place.add(job, 120, xx=True) == 0
-    assert place.remove(job) == 1
-    assert job not in place
-    with store.connection.pipeline() as pipeline:
-        place.add(job, -1, pipeline=pipeline)
-        assert job not in place
-        pipeline.execute()
-    assert place.get_expiration_time(job).year == 9999
-    with pytest.raises(NotImplementedError):
-        queue.started_job_registry.add(job)
-    with pytest.raises(NotImplementedError):
-        queue.started_job_registry.remove(job)
-    with pytest.raises(NotImplementedError):
-        queue.canceled_job_registry.get_expired_job_ids()
-    assert len(place) == 1

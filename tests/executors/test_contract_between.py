@@ -100,7 +100,7 @@ def test_nothing_of_ours_is_written_into_a_jobs_own_files(queue: Queue, executor
     job, after = queue.enqueue(jobs.close_all_files_and_open, str(precious)), queue.enqueue(tasks.add, 1)
     run(queue, {executor: 1}, lease=2)
     assert "Work-horse terminated unexpectedly" in failure(job)
-    assert precious.read_bytes() == b""
+    assert not precious.exists() or precious.read_bytes() == b""  # the child may notice, and die, before it is opened
     assert after.is_finished
 
 

@@ -24,7 +24,7 @@ ALONE = ("process", "fork", "spawn")
 """Those with one job at a time in each child."""
 SHARED = ("thread", "async")
 WARM = ("process", "spawn", "thread", "async")
-PATIENCE = 15.0
+PATIENCE = 45.0
 """Seconds. No worker of these tests has work for longer."""
 
 

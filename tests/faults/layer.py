@@ -12,6 +12,7 @@ from atomiq._commands.base import Command
 from atomiq._commands.claim import Claimed
 from atomiq._commands.queues import pause_queue, resume
 from atomiq._commands.settle import free, reap
+from atomiq._commands.stuck import recover_stuck
 
 R = TypeVar("R")
 
@@ -60,6 +61,8 @@ def everything_ends(scene: Scene) -> dict[str, str]:
         moved = len(scene.run(reap(scene.keys, queue="q", max_abandoned=9)).requeued)
         moved += len(scene.run(reap(scene.keys, queue="r", max_abandoned=9)).requeued)
         moved += scene.run(free(scene.keys)).freed
+        for queue in "qr":
+            moved += len(scene.run(recover_stuck(scene.keys, queue=queue, max_abandoned=9)).requeued)
         jobs = scene.claim("q", "r", worker="last", count=20).jobs
         for job in jobs:
             finish(scene, job)
@@ -73,7 +76,8 @@ def finish(scene: Scene, job: Claimed) -> None:
 
 
 def _pending(scene: Scene) -> bool:
-    keys = [getattr(scene.keys, kind)(queue) for kind in ("queue", "wip", "scheduled") for queue in "qr"]
+    kinds = ("queue", "intermediate", "wip", "scheduled")
+    keys = [getattr(scene.keys, kind)(queue) for kind in kinds for queue in "qr"]
     return bool(scene.redis.exists(*keys, scene.keys.freeing()))
 
 

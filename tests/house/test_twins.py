@@ -34,10 +34,15 @@ FUNCTIONS = [
 ]
 ONLY_SYNC = {
     # A job runs, and its callbacks are called, by a worker or in the calling thread.
-    "Job": {"execute_success_callback", "execute_failure_callback", "execute_stopped_callback"},
-    "Queue": {"run_sync", "run_job"},
+    "Job": {"execute_success_callback", "execute_failure_callback", "execute_stopped_callback", "transaction"},
+    "Queue": {"run_sync", "run_job"}
+    # RQ's primitives for loops that are no worker; nothing new should take them up.
+    | {"dequeue_any", "lmove", "lpop", "pop_job_id", "push_job_id", "enqueue_dependents", "setup_dependencies"}
+    | {"acquire_maintenance_lock", "release_maintenance_lock"}
+    | {"intermediate_queue", "scheduler_pid", "get_redis_server_version"},
     # Low-level writing of single members is RQ's habit; nothing new should take it up.
-    "Registry": {"add", "remove_jobs"},
+    "Registry": {"add", "remove_jobs", "add_execution", "remove_execution", "remove_executions"},
+    "Execution": {"create", "save", "delete", "heartbeat"},
     "Result": {"create", "create_failure", "create_retried", "create_max_retries_exceeded", "save"},
 }
 ONLY_AIO = {"Registry": {"contains"}}
@@ -78,7 +83,7 @@ def test_same_functions(sync: Any, twin: Any) -> None:
 @pytest.mark.parametrize(("sync", "twin"), TWINS, ids=lambda kind: kind.__name__)
 def test_what_asks_the_server_is_awaited(sync: type, twin: type) -> None:
     """Whatever a twin defines itself and is no property is a coroutine function, unless it needs no server."""
-    without_server = {"from_queue_key", "from_hash", "get_queue", "default_job_class", "key_of"}
+    without_server = {"from_queue_key", "from_hash", "get_queue", "key_of"}
     for name, found in public(twin).items():
         called = found.__func__ if isinstance(found, classmethod | staticmethod) else found
         if inspect.isfunction(called) and called.__module__.startswith("atomiq.aio") and name not in without_server:

@@ -49,6 +49,12 @@ def on_failure(job: Any, connection: Any, kind: Any, value: Any, trace: Any) -> 
     connection.set(f"failure:{job.id}", str(value))
 
 
+def told(job: Any, kind: Any, value: Any, trace: Any) -> bool:
+    """An exception handler."""
+    print(f"told of {job.id}: {value}", flush=True)
+    return True
+
+
 class Counter:
     def __init__(self, start: int) -> None:
         self.start = start

@@ -38,7 +38,7 @@ def test_rqs_forking_worker_runs_our_jobs(redis_connection: redis.Redis, redis_u
     theirs.run_forking(redis_url)
     assert [job.return_value() for job in (good, none, method)] == [3, None, 42]
     assert [job.get_status() for job in (good, bad, none, method)] == ["finished", "failed", "finished", "finished"]
-    assert "RuntimeError: Boom" in bad.exc_info
+    assert "RuntimeError: Boom" in (bad.latest_result().exc_string or "")
     assert queue.failed_job_registry.get_job_ids() == [bad.id]
 
 

@@ -2,128 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
+from tests.lua import (
+    catalogue_by_hand,
+    catalogue_by_word,
+    catalogue_of_cron,
+    catalogue_of_doctor,
+    catalogue_of_outbox,
+    catalogue_of_raw,
+)
+from tests.lua.cases import (
+    CASES,
+    Case,
+    abandoned,
+    birth,
+    cancel_and_requeue,
+    cancel_it,
+    case,
+    crowd,
+    drain_one,
+    failed,
+    freeing,
+    many,
+    put_anew,
+    run_next,
+    running,
+    take_over,
+)
 from tests.lua.scene import LEASE, NOW, Scene, ended, held, new_job
 
 from atomiq._commands import alone, change, claim, enqueue, group, queues, settle, views, worker
 from atomiq._commands.base import Command
 
-Step = Callable[[Scene], Any]
-
-
-@dataclass(frozen=True)
-class Case:
-    """`prepare` makes the scene and gives what `command` needs; `meanwhile` is what others do before the call comes a
-    second time."""
-
-    script: str
-    label: str
-    prepare: Step
-    command: Callable[[Scene, Any], Command[Any]]
-    meanwhile: Callable[[Scene, Any], Any] | None = None
-
-    def __str__(self) -> str:
-        return f"{self.script}-{self.label}" if self.label else self.script
-
-
-CASES: list[Case] = []
-
-
-def case(script: str, label: str = "", *, prepare: Step, meanwhile: Callable[[Scene, Any], Any] | None = None) -> Any:
-    def register(command: Callable[[Scene, Any], Command[Any]]) -> Callable[[Scene, Any], Command[Any]]:
-        CASES.append(Case(script, label, prepare, command, meanwhile))
-        return command
-
-    return register
-
-
-def crowd(scene: Scene) -> None:
-    """A bit of everything, on two queues, with a worker that has a name."""
-    scene.run(birth(scene, "w"))
-    scene.enqueue(
-        new_job("run", ttl=3000),
-        new_job("next"),
-        new_job("kid", depends_on=["run"]),
-        new_job("brave", "r", depends_on=["run"], allow_failure=True),
-        new_job("heir", "r", depends_on=["run", "next"]),
-        new_job("soon", due_ms=NOW + 20, group_id="g"),
-        new_job("late", due_ms=NOW + 500_000),
-        group="g",
-    )
-
-
-def birth(scene: Scene, name: str, incarnation: str = "first") -> Command[str]:
-    return worker.worker_birth(
-        scene.keys,
-        worker=name,
-        queues=["q", "r"],
-        fields={"pid": 1},
-        ttl=480,
-        lease_ms=LEASE,
-        incarnation=incarnation,
-    )
-
-
-def running(scene: Scene) -> Any:
-    crowd(scene)
-    return scene.take("q")
-
-
-def abandoned(scene: Scene) -> Any:
-    job = running(scene)
-    scene.now += LEASE
-    return job
-
-
-def failed(scene: Scene) -> Any:
-    job = running(scene)
-    scene.settle(job, "failed")
-    return job
-
-
-def many(scene: Scene) -> Any:
-    scene.enqueue(new_job("run"), *(new_job(f"c{number}", "r", depends_on=["run"]) for number in range(150)))
-    return scene.take("q")
-
-
-def freeing(scene: Scene) -> Any:
-    job = many(scene)
-    scene.settle(job)
-    return job
-
-
-def take_over(scene: Scene, job: Any) -> None:
-    """Others reap the job once its lease is over, and one of them runs it."""
-    scene.now += LEASE
-    scene.run(settle.reap(scene.keys, queue="q"))
-    scene.claim("q", worker="other")
-
-
-def run_next(scene: Scene, job: Any) -> None:
-    scene.claim("q", "r", worker="other", count=2)
-
-
-def cancel_it(scene: Scene, job: Any) -> None:
-    scene.run(change.cancel(scene.keys, job_id="run"))
-
-
-def cancel_and_requeue(scene: Scene, job: Any) -> None:
-    cancel_it(scene, job)
-    scene.run(change.requeue(scene.keys, job_id="run"))
-    scene.claim("q", worker="other")
-
-
-def put_anew(scene: Scene, job: Any) -> None:
-    scene.put("run", call="anew")
-
-
-def drain_one(scene: Scene, job: Any) -> None:
-    for taken in scene.claim("q", worker="other").jobs:
-        scene.settle(taken, worker="other")
-
+__all__ = [
+    "CASES",
+    "Case",
+    "catalogue_by_hand",
+    "catalogue_by_word",
+    "catalogue_of_cron",
+    "catalogue_of_doctor",
+    "catalogue_of_outbox",
+    "catalogue_of_raw",
+]
 
 BATCH = [
     new_job("new"),
@@ -207,6 +128,24 @@ def _(scene: Scene, job: Any) -> Command[Any]:
 @case("fail", "stopped", prepare=running, meanwhile=put_anew)
 def _(scene: Scene, job: Any) -> Command[Any]:
     return settle.settle(scene.keys, settlement=ended(job, "stopped"))
+
+
+@case("wait", prepare=running, meanwhile=run_next)
+@case("wait", "canceled", prepare=running, meanwhile=cancel_it)
+def _(scene: Scene, job: Any) -> Command[Any]:
+    return settle.settle(scene.keys, settlement=ended(job, "waiting", retry=500, result=b"[]"))
+
+
+@case("settle_and_claim", "waiting", prepare=running, meanwhile=drain_one)
+def _(scene: Scene, job: Any) -> Command[Any]:
+    return settle.settle_and_claim(
+        scene.keys,
+        settlement=ended(job, "waiting", retry=500, result=b"[]"),
+        queues=["q", "r"],
+        worker="w",
+        executions=["x1"],
+        lease_ms=LEASE,
+    )
 
 
 @case("settle_and_claim", prepare=running, meanwhile=take_over)
@@ -303,6 +242,16 @@ def _(scene: Scene, job: Any) -> Command[Any]:
     return worker.worker_beat(scene.keys, worker="w", ttl=480, fields={"state": "busy"})
 
 
+@case("worker_note", prepare=running, meanwhile=run_next)
+def _(scene: Scene, job: Any) -> Command[Any]:
+    return worker.worker_note(scene.keys, worker="w", ttl=480, verb="set", field="state", value="idle")
+
+
+@case("scheduler_beat", prepare=crowd)
+def _(scene: Scene, _: None) -> Command[Any]:
+    return worker.scheduler_beat(scene.keys, name="s", ttl=61, fields={"pid": 7})
+
+
 @case("worker_death", prepare=running, meanwhile=run_next)
 @case("worker_death", "drained", prepare=running, meanwhile=drain_one)
 def _(scene: Scene, job: Any) -> Command[Any]:
@@ -358,6 +307,35 @@ def _(scene: Scene, job: Any) -> Command[Any]:
 @case("group_read", prepare=crowd, meanwhile=run_next)
 def _(scene: Scene, job: Any) -> Command[Any]:
     return group.group_read(scene.keys, name="g")
+
+
+def followed(scene: Scene) -> Any:
+    """A group that somebody waits for, one member still open."""
+    scene.enqueue(new_job("first"), new_job("last"), group="g")
+    scene.enqueue(new_job("then", "r", after="g", when="ended"))
+    job = scene.take("q")
+    scene.settle(job)
+    return job
+
+
+@case("group_progress", prepare=followed, meanwhile=run_next)
+def _(scene: Scene, job: Any) -> Command[Any]:
+    return group.group_progress(scene.keys, name="g")
+
+
+@case("group_leave", prepare=followed, meanwhile=run_next)
+def _(scene: Scene, job: Any) -> Command[Any]:
+    return group.group_leave(scene.keys, name="g", job_id="last")
+
+
+@case("free", "groups", prepare=followed, meanwhile=run_next)
+def _(scene: Scene, job: Any) -> Command[Any]:
+    return settle.free(scene.keys)
+
+
+@case("enqueue", "after", prepare=followed, meanwhile=run_next)
+def _(scene: Scene, job: Any) -> Command[Any]:
+    return enqueue.enqueue(scene.keys, jobs=[new_job("new"), new_job("then2", after="g", when="finished")], group="g")
 
 
 @case("groups_read", prepare=crowd, meanwhile=run_next)

@@ -12,7 +12,8 @@ def test_members_whose_job_is_gone_disappear(scene: Scene) -> None:
     scene.vanish("b")
     reply, changed = scene.changes(group_read(scene.keys, name="g"))
     assert (sorted(reply.ids), reply.cursor, reply.exists) == (["a", "c"], "0", True)
-    assert changed == {"rq:group:g": {"-b"}}
+    assert changed.pop("rq:atomiq:ended:g").value == {"b": "gone", "#gone": "1"}
+    assert changed == {"rq:group:g": {"-b"}, "rq:atomiq:open:g": {"-b"}}
     scene.unchanged(group_read(scene.keys, name="g"))
 
 
@@ -21,7 +22,8 @@ def test_with_the_last_member_the_group_goes(scene: Scene) -> None:
     scene.vanish("a")
     reply, changed = scene.changes(group_read(scene.keys, name="g"))
     assert reply == GroupPage([], "0", False)
-    assert changed == {"rq:group:g": None, "rq:groups": None}
+    assert changed.pop("rq:atomiq:ended:g").ttl == 86400
+    assert changed == {"rq:group:g": None, "rq:groups": None, "rq:atomiq:open:g": None}
 
 
 def test_no_such_group(scene: Scene) -> None:

@@ -23,7 +23,9 @@ def test_empty(scene: Scene) -> None:
     scene.enqueue(new_job("a", group_id="g"), new_job("b", group_id="g"), group="g")
     reply, changed = scene.changes(empty_queue(scene.keys, queue="q"))
     assert reply == (2, False)
-    assert changed == dict.fromkeys(("rq:job:a", "rq:job:b", "rq:queue:q", "rq:atomiq:bell:q", "rq:group:g"))
+    assert changed.pop("rq:atomiq:ended:g").value == {"a": "gone", "b": "gone", "#gone": "2"}
+    gone = ("rq:job:a", "rq:job:b", "rq:queue:q", "rq:atomiq:bell:q", "rq:group:g", "rq:atomiq:open:g")
+    assert changed == dict.fromkeys(gone)
     assert scene.unchanged(empty_queue(scene.keys, queue="q")) == (0, False)
 
 
@@ -40,7 +42,7 @@ def test_a_dependant_that_goes_on_meanwhile_stays(scene: Scene) -> None:
     scene.enqueue(
         new_job("a"), new_job("b"), new_job("brave", depends_on=["a"], allow_failure=True, enqueue_at_front="1")
     )
-    assert scene.run(empty_queue(scene.keys, queue="q")) == (2, True)
+    assert scene.run(empty_queue(scene.keys, queue="q")) == (2, False)
     assert scene.queued() == ["brave"]
 
 

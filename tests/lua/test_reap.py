@@ -224,3 +224,34 @@ def test_the_first_owner_comes_back(scene: Scene) -> None:
     assert second.attempt == 2
     assert scene.settle(second, worker="w2").word == "ok"
     assert ended(job).execution_id != second.execution_id
+
+
+def prepared_by_rq(scene: Scene) -> None:
+    """RQ's worker has popped a job, opened its execution, and was killed before its work horse began."""
+    scene.put("a")
+    scene.redis.lpop(scene.keys.queue("q"))
+    scene.redis.zadd(scene.keys.wip("q"), {"a:0f0f": NOW / 1000 + 90})
+    scene.redis.zadd(scene.keys.executions("a"), {"0f0f": NOW / 1000 + 150})
+    scene.now += 90_000
+
+
+def test_a_job_that_rq_had_not_started_yet(scene: Scene) -> None:
+    """It is queued and in no queue. As it was not started, its entry was dropped, and it was lost."""
+    prepared_by_rq(scene)
+    assert scene.run(reaping(scene)).requeued == ["a"]
+    assert scene.queued() == ["a"]
+
+
+def test_a_job_that_rq_had_not_started_and_that_was_queued_again(scene: Scene) -> None:
+    prepared_by_rq(scene)
+    scene.redis.rpush(scene.keys.queue("q"), "a")
+    assert scene.run(reaping(scene)) == Reaped([], [], [], 1, False)
+
+
+def test_a_job_that_rq_had_not_started_and_holds_in_its_list(scene: Scene) -> None:
+    """Where it may have been taken a second time, just now: recover_stuck sees to it."""
+    prepared_by_rq(scene)
+    scene.redis.rpush(scene.keys.intermediate("q"), "a")
+    assert scene.run(reaping(scene)) == Reaped([], [], [], 1, False)
+    assert scene.queued() == []
+    scene.redis.lmove(scene.keys.intermediate("q"), scene.keys.queue("q"))

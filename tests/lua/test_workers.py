@@ -1,4 +1,4 @@
-"""worker_birth, worker_beat, worker_death, clean_workers, view_workers, take_turn."""
+"""worker_birth, worker_beat, worker_note, worker_death, clean_workers, view_workers, take_turn, scheduler_beat."""
 
 from __future__ import annotations
 
@@ -7,7 +7,15 @@ from tests.lua.scene import ISO, LEASE, NOW, Scene, new_job
 
 from atomiq._commands.change import cancel
 from atomiq._commands.views import view_workers
-from atomiq._commands.worker import clean_workers, take_turn, worker_beat, worker_birth, worker_death
+from atomiq._commands.worker import (
+    clean_workers,
+    scheduler_beat,
+    take_turn,
+    worker_beat,
+    worker_birth,
+    worker_death,
+    worker_note,
+)
 
 NAME = "rq:worker:w"
 
@@ -174,3 +182,34 @@ def test_a_turn_lasts_one_interval(scene: Scene) -> None:
     assert scene.unchanged(command) is False
     scene.redis.delete(scene.keys.turn("t"))
     assert scene.run(command) is True
+
+
+def note(scene: Scene, verb: str, field: str, value: object = ""):
+    return worker_note(scene.keys, worker="w", ttl=480, verb=verb, field=field, value=value)
+
+
+def test_a_field_of_a_living_worker_is_set_dropped_and_added_to(scene: Scene) -> None:
+    scene.run(birth(scene))
+    _, changed = scene.changes(note(scene, "set", "current_job", "a"))
+    assert list(changed) == [NAME]
+    assert (scene.redis.hget(NAME, "current_job"), scene.redis.ttl(NAME)) == (b"a", 480)
+    scene.run(note(scene, "drop", "current_job"))
+    assert scene.redis.hget(NAME, "current_job") is None
+    for _ in range(2):
+        scene.run(note(scene, "add", "failed_job_count", 1))
+    scene.run(note(scene, "add", "total_working_time", 1.25))
+    assert scene.redis.hmget(NAME, "failed_job_count", "total_working_time") == [b"2", b"1.25"]
+
+
+def test_a_hash_that_only_a_note_has_made_ends(scene: Scene) -> None:
+    """RQ's counters make hashes of dead workers anew, which then stay for ever."""
+    _, changed = scene.changes(note(scene, "add", "failed_job_count", 1))
+    assert changed == {NAME: Entry("hash", {"failed_job_count": "1"}, 480)}
+
+
+def test_the_hash_of_a_scheduler_has_an_end_from_its_first_moment(scene: Scene) -> None:
+    command = scheduler_beat(scene.keys, name="s", ttl=61, fields={"pid": 7})
+    reply, changed = scene.changes(command)
+    assert reply == "ok"
+    assert changed == {"rq:scheduler:s": Entry("hash", {"pid": "7"}, 61)}
+    assert scene.unchanged(command) == "ok"

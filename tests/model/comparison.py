@@ -26,7 +26,7 @@ FREED = {("deferred", "queued"), ("deferred", "scheduled"), ("deferred", "cancel
 
 PARTS = {
     "claim": ("claim", "promote"),
-    "settle_and_claim": ("finish", "fail", "claim", "promote", "delete"),
+    "settle_and_claim": ("finish", "fail", "wait", "claim", "promote", "delete"),
     "worker_death": ("release",),
     "empty_queue": ("delete", "remove_from_queue"),
 }

@@ -40,7 +40,9 @@ specs = st.builds(
 )
 endings = st.fixed_dictionaries(
     {
-        "outcome": st.sampled_from(["finished", "finished", "failed", "failed", "stopped", "retried", "exhausted"]),
+        "outcome": st.sampled_from(
+            ["finished", "finished", "failed", "failed", "stopped", "retried", "exhausted", "waiting"]
+        ),
         "retry": st.sampled_from(["auto", "never", 0, 5_000]),
         "result_ttl": st.sampled_from([500, 500, 60, 0, -1]),
         "failure_ttl": st.sampled_from([YEAR, 60, 0, -1]),

@@ -133,6 +133,18 @@ class Model:
         words = {spec.id: self._enqueue(spec, batch) for spec in specs if last[spec.id] is spec}
         return [words[spec.id] for spec in specs]
 
+    def circle_with(self, specs: list[Spec]) -> bool:
+        """Whether one of these would wait for itself, by way of jobs that wait for it now."""
+        waits = {name: job.open for name, job in self.jobs.items() if job.status == "deferred"}
+        waits |= {spec.id: set(spec.deps) for spec in specs if not self._was_put(spec)}
+        for spec in specs:
+            seen: set[str] = set()
+            while more := {two for one in {spec.id, *seen} for two in waits.get(one, ())} - seen:
+                seen |= more
+            if spec.id in seen:
+                return True
+        return False
+
     def _was_put(self, spec: Spec) -> bool:
         job = self.jobs.get(spec.id)
         return job is not None and job.spec.call == spec.call
@@ -224,16 +236,17 @@ class Model:
         return "already" if job.settled == (verb, lease.execution) else "not_yours"
 
     def settle(self, lease: Lease, outcome: str, retry: str | int, result_ttl: int, failure_ttl: int) -> str:
-        verb = "finish" if outcome == "finished" else "fail"
+        verb = {"finished": "finish", "waiting": "waiting"}.get(outcome, "fail")
         refused = self.refusal(lease, verb)
         if refused:
             return refused
         job = self.jobs[lease.job]
         self.leave(job)
-        job.settled, job.abandoned, job.ended = (verb, lease.execution), 0, True
+        job.settled, job.abandoned = (verb, lease.execution), 0
+        job.ended, job.attempts = job.ended or outcome != "waiting", job.attempts - (outcome == "waiting")
         if outcome == "finished":
             self._finish(job, result_ttl)
-        elif outcome == "retried":
+        elif outcome in ("retried", "waiting"):
             self.put(job, self.now + int(retry))
         elif outcome == "failed" and retry == "auto" and job.retries_left > 0:
             self.retry(job)

@@ -37,6 +37,9 @@ FIELDS: list[tuple[str, Any, str, bytes]] = [
     ("retries_left", 0, "retries_left", b"0"),
     ("number_of_retries", 2, "number_of_retries", b"2"),
     ("retry_intervals", [1, 2], "retry_intervals", b"[1, 2]"),
+    ("retry_ms", [500, 1250], "retry_ms", b"[500, 1250]"),
+    ("retry_on", ["builtins.OSError"], "retry_on", b'["builtins.OSError"]'),
+    ("retry_unless", ["builtins.ValueError"], "retry_unless", b'["builtins.ValueError"]'),
     ("enqueue_at_front_on_retry", True, "enqueue_at_front_on_retry", b"1"),
     ("repeats_left", 2, "repeats_left", b"2"),
     ("repeat_intervals", [5], "repeat_intervals", b"[5]"),
@@ -49,10 +52,12 @@ FIELDS: list[tuple[str, Any, str, bytes]] = [
     ("allow_dependency_failures", False, "allow_dependency_failures", b"0"),
     ("enqueue_at_front", True, "enqueue_at_front", b"1"),
     ("_dependency_ids", ["a", "b"], "dependency_ids", b'["a", "b"]'),
+    ("_requires", '{"what": "f()"}', "requires", b'{"what": "f()"}'),
+    ("_requires_call", b"\x80check", "requires_call", b"\x80check"),
+    ("_waits", b"[[1,5,1,0],[]]", "waits", b"[[1,5,1,0],[]]"),
     ("_data", b"\x80call", "data", b"\x80call"),
     ("_status", "queued", "status", b"queued"),
     ("_exc_info", "Traceback", "exc_info", zlib.compress(b"Traceback")),
-    ("webhooks", [{"url": "http://x"}], "webhooks", b'[{"url": "http://x"}]'),
     ("attempts", 2, "attempts", b"2"),
     ("abandonments", 1, "abandoned", b"1"),
     ("retries_done", 1, "retries_done", b"1"),
@@ -83,7 +88,7 @@ def test_a_field_is_written_and_read(attribute: str, value: Any, field: str, sto
 
 
 def test_the_table_above_is_complete() -> None:
-    assert {row[0] for row in FIELDS} | {"meta", "_result"} == set(WRITERS)
+    assert {row[0] for row in FIELDS} | {"meta", "_result", "webhooks"} == set(WRITERS)
 
 
 @pytest.mark.parametrize(("attribute", "value", "field", "stored"), FIELDS)
@@ -150,7 +155,6 @@ def test_legacy_fields() -> None:
     assert record_of({"result": pickle.dumps(5)})._result == 5
     assert record_of({"result": b"rubbish"})._result == "Unserializable return value"
     assert record_of({"exc_info": b"not compressed"})._exc_info == "not compressed"
-    assert record_of({"webhooks": b"{"}).webhooks == []
     assert record_of({"data": zlib.compress(b"call")})._data == b"call"
 
 
@@ -207,7 +211,7 @@ def test_new_job_defaults() -> None:
 @given(st.dictionaries(st.sampled_from([row[2] for row in FIELDS]), st.binary(max_size=30)))
 def test_no_bytes_in_a_hash_break_more_than_their_own_field(raw: dict[str, bytes]) -> None:
     record = record_of(raw)
-    for attribute in WRITERS:
+    for attribute in WRITERS.keys() - {"webhooks"}:  # TellingJob reads them
         try:
             getattr(record, attribute)
         except DeserializationError:

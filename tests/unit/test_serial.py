@@ -16,7 +16,6 @@ from atomiq._core.errors import DeserializationError, UnserializableArguments
 from atomiq._core.serial import (
     DefaultSerializer,
     JSONSerializer,
-    PickleSerializer,
     dump_call,
     dump_meta,
     load_call,
@@ -37,7 +36,7 @@ class Custom:
 def test_resolving() -> None:
     assert resolve_serializer(None) is DefaultSerializer
     assert resolve_serializer("json") is JSONSerializer
-    assert resolve_serializer("pickle") is PickleSerializer
+    assert resolve_serializer("pickle") is DefaultSerializer
     assert resolve_serializer("json") is resolve_serializer("atomiq.serializers.JSONSerializer")
     assert resolve_serializer(pickle) is pickle  # type: ignore[arg-type, comparison-overlap]
     custom = Custom()

@@ -10,6 +10,7 @@ import redis
 from tests import tasks
 from tests.worker import setups
 
+from atomiq.utils import import_attribute
 from atomiq.worker import Worker
 
 
@@ -20,7 +21,8 @@ def main(wish: dict[str, Any]) -> None:
         options["exception_handlers"] = [getattr(tasks, name) for name in wish["handlers"]]
     if wish.get("setup"):
         getattr(setups, wish["setup"])(wish.get("setup_path", ""))
-    worker = Worker(wish["queues"], connection=connection, **options)
+    kind = import_attribute(wish["kind"]) if wish.get("kind") else Worker
+    worker = kind(wish["queues"], connection=connection, **options)
     worker.work(**wish.get("work", {}))
 
 

@@ -94,7 +94,8 @@ def test_connections_that_are_cut_all_the_time(
     """Whatever was under way is sent again, in its order: no job is lost, and none runs twice."""
     notes = tmp_path / "notes"
     jobs = noting_jobs(queue, notes, 1000)
-    start_worker(executor=executor, options={"concurrency": 2}, work=QUIET)
+    worker = start_worker(executor=executor, options={"concurrency": 2}, work=QUIET)
+    wait_until(lambda: finished(queue) > 0 or worker.process.poll() is not None, 60, "it works")
     cut = 0
 
     def done() -> bool:

@@ -77,3 +77,51 @@ def touch(keys: Keys, *, job_id: str, fields: Mapping[str, Argument], now_ms: in
         raise ValueError("touch writes at least one field, and never the status")
     args = [part for pair in fields.items() for part in pair]
     return call("touch", keys, (keys.job(job_id),), args, _decode_touch, now_ms=now_ms)
+
+
+def _decode_status(reply: Any) -> str:
+    return word(reply, "set_status", "ok", "already", "gone")
+
+
+def set_status(
+    keys: Keys,
+    *,
+    job_id: str,
+    status: str,
+    execution: str,
+    worker: str = "",
+    lease_ms: int = 0,
+    fields: Mapping[str, Argument] | None = None,
+    now_ms: int = 0,
+) -> Command[str]:
+    """Write `fields`, and move a job into the container of a status. `execution`: a new id, which tells this call from
+    others; one that is called `started` gets an execution of it, as if `worker` had claimed it."""
+    given = [part for pair in (fields or {}).items() for part in pair]
+    args = (job_id, status, worker, execution, lease_ms, *given)
+    return call("set_status", keys, (keys.job(job_id),), args, _decode_status, now_ms=now_ms)
+
+
+def _decode_again(reply: Any) -> tuple[str, str]:
+    return word(reply[0], "run_again", "ok", "already", "gone"), text(reply[1])
+
+
+def run_again(
+    keys: Keys,
+    *,
+    job_id: str,
+    queue: str,
+    by: str,
+    left: int,
+    token: str,
+    at_front: bool = False,
+    fields: Mapping[str, Argument] | None = None,
+    now_ms: int = 0,
+) -> Command[tuple[str, str]]:
+    """Write `fields`, and put a job into a queue or the schedule once more, counted by its Retry or Repeat (`by`:
+    retry, repeat). `left`: how many were left before this one; `token` tells this call from others. Says a word and the
+    job's status."""
+    if by not in ("retry", "repeat") or left < 1:
+        raise ValueError("run_again counts a retry or a repeat that is left")
+    given = [part for pair in (fields or {}).items() for part in pair]
+    args = (job_id, queue, by, left, int(at_front), token, *given)
+    return call("run_again", keys, (keys.job(job_id),), args, _decode_again, now_ms=now_ms)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from atomiq._commands.base import Argument, Command, call, text, texts, word
-from atomiq._core.errors import DuplicateJobError, JobIsRunning, PermissionDenied
+from atomiq._core.errors import DuplicateJobError, InvalidJobDependency, JobIsRunning, PermissionDenied
 from atomiq._core.keys import Keys
 from atomiq._core.record import NewJob
 
@@ -36,46 +36,34 @@ class Promoted:
 def enqueue(
     keys: Keys, *, jobs: Sequence[NewJob], unique: bool = False, group: str | None = None, now_ms: int = 0
 ) -> Command[list[Enqueued]]:
-    """All jobs or none into their places, at most MAX_BATCH; into the group too, if one is named.
+    """All jobs or none into their places, at most MAX_BATCH; into the group too, if one is named, but for those that
+    wait for a group.
 
     Raises (when the reply is decoded): DuplicateJobError if `unique` and one of the ids exists; JobIsRunning if one
-    runs now.
+    runs now; InvalidJobDependency if one would wait for itself.
     """
-    if not 0 < len(jobs) <= MAX_BATCH:
-        raise ValueError(f"an enqueue command takes 1 to {MAX_BATCH} jobs, not {len(jobs)}")
-    args: list[Argument] = [int(unique), group or ""]
-    shared: tuple[Any, ...] = ()
-    count_at = count = 0
-    for job in jobs:
-        fields = job.fields
-        if group and fields.get("group_id") != group:
-            fields = {**fields, "group_id": group}
-        ours = (*_shared(job), tuple(fields))
-        if ours != shared:
-            shared, count_at, count = ours, len(args), 0
-            args += _block_head(job, fields)
-        count += 1
-        args[count_at] = count
-        args.append(job.id)
-        args += fields.values()
+    args: list[Argument] = [int(unique), group or "", "", 0, 0]
+    pack_jobs(args, jobs, group)
     ids = [job.id for job in jobs]
 
     def decode(reply: Any) -> list[Enqueued]:
-        said = word(reply[0], "enqueue", "ok", "exists", "busy", "forbidden")
+        said = word(reply[0], "enqueue", "ok", "exists", "busy", "forbidden", "circle", "late")
         if said == "exists":
             raise DuplicateJobError(
                 f"Job with ID '{text(reply[1])}' already exists; unique=True doesn't replace it. "
                 "Delete it or use another id."
             )
         if said == "forbidden":
-            raise PermissionDenied(
-                f"enqueue: the ACL user of this connection may not run {text(reply[1])}; nothing was written. "
-                "docs/operations.md lists the commands that atomiq needs."
-            )
+            raise forbidden(reply[1])
         if said == "busy":
             raise JobIsRunning(
                 f"job {text(reply[1])} is running now and can't be enqueued a second time under the same id; "
                 "wait for it, cancel it, or use another id"
+            )
+        if said == "circle":
+            raise InvalidJobDependency(
+                f"job {text(reply[1])} would wait for itself: what it depends on waits for a job of this id "
+                "already, so that none of them could ever run. Use another id, or cancel those that wait for it."
             )
         at_ms = int(reply[1])
         if len(reply) == 3:  # the same became of all
@@ -86,9 +74,47 @@ def enqueue(
     return call("enqueue", keys, (keys.queues(),), args, decode, now_ms=now_ms)
 
 
+def forbidden(verb: Any) -> PermissionDenied:
+    """The error for a command of the script that the ACL doesn't allow."""
+    return PermissionDenied(
+        f"enqueue: the ACL user of this connection may not run {text(verb)}; nothing was written. "
+        "docs/operations.md lists the commands that atomiq needs."
+    )
+
+
+def pack_jobs(args: list[Argument], jobs: Sequence[NewJob], group: str | None) -> None:
+    """Append jobs as the script takes them: in blocks of alike ones. ValueError: none, or more than MAX_BATCH."""
+    if not 0 < len(jobs) <= MAX_BATCH:
+        raise ValueError(f"an enqueue command takes 1 to {MAX_BATCH} jobs, not {len(jobs)}")
+    shared: tuple[Any, ...] = ()
+    count_at = count = 0
+    for job in jobs:
+        fields = job.fields
+        if group and not job.after and fields.get("group_id") != group:
+            fields = {**fields, "group_id": group}
+        ours = (*_shared(job), tuple(fields))
+        if ours != shared:
+            shared, count_at, count = ours, len(args), 0
+            args += _block_head(job, fields)
+        count += 1
+        args[count_at] = count
+        args.append(job.id)
+        args += fields.values()
+
+
 def _shared(job: NewJob) -> tuple[Any, ...]:
     """What jobs of one block have in common, beside the names of their fields."""
-    return (job.queue, job.call, job.at_front, job.due_ms, job.ttl, job.allow_failure, job.depends_on)
+    return (
+        job.queue,
+        job.call,
+        job.at_front,
+        job.due_ms,
+        job.ttl,
+        job.allow_failure,
+        job.after,
+        job.when,
+        job.depends_on,
+    )
 
 
 def _block_head(job: NewJob, fields: Mapping[str, Any]) -> tuple[Argument, ...]:
@@ -101,6 +127,8 @@ def _block_head(job: NewJob, fields: Mapping[str, Any]) -> tuple[Argument, ...]:
         job.due_ms,
         job.ttl if job.ttl is not None and job.ttl > 0 else 0,
         int(job.allow_failure),
+        job.after,
+        job.when,
         len(job.depends_on),
         *job.depends_on,
         len(fields),

@@ -24,8 +24,11 @@ _OUTCOMES: Final = {
     "retried": "result",
     "exhausted": "result",
     "abandoned": "exc_string",
+    "waiting": "waits",
 }
 """Each with what is kept of it."""
+_SCRIPTS: Final = {"finished": "finish", "waiting": "wait"}
+"""Those of outcomes that `fail` is not for."""
 
 
 @dataclass(slots=True)
@@ -34,7 +37,8 @@ class Settlement:
 
     `outcome`: finished; failed (raised, timed out, killed); stopped (by the user); retried (returned a Retry that is
     carried out after `retry` ms); exhausted (returned a Retry, but none is left); abandoned (its process was killed,
-    and the job is to be run again from the front of its queue: counted towards max_abandoned, not as a retry).
+    and the job is to be run again from the front of its queue: counted towards max_abandoned, not as a retry); waiting
+    (what it requires is not there, it is looked for again in `retry` ms; `result` is the record of its waits).
     `result` is the return value in the serializer's bytes, None for None. `exc_string` is the traceback.
     `retry`, for failed: auto (what the job's Retry allows), never, or a delay in ms.
     An `exc_string` of an abandoned one is kept with the job as `last_death`.
@@ -116,6 +120,8 @@ def _settlement_arguments(s: Settlement) -> tuple[Argument, ...]:
         raise ValueError(f"no outcome of a job: {s.outcome!r}; it is one of {', '.join(sorted(_OUTCOMES))}")
     if kept == "exc_string":
         value = pack_exception(s.exc_string)
+    elif kept == "waits":
+        value = s.result or b""
     else:
         value = b"" if s.result is None else b2a_base64(s.result, newline=False)
     ttl = DEFAULT_FAILURE_TTL if s.failure_ttl is None else s.failure_ttl
@@ -130,13 +136,16 @@ def _decode_settled(reply: Any) -> Settled:
 def settle(
     keys: Keys, *, settlement: Settlement, full: bool = True, tally: Tally = NO_TALLY, now_ms: int = 0
 ) -> Command[Settled]:
-    """End one execution: the script finish or fail, by the outcome.
+    """End one execution: the script finish, fail or wait, by the outcome.
 
     `full`: count it in the worker's hash, with `tally`. One that is not counted goes into the tally of a later call.
     """
-    name = "finish" if settlement.outcome == "finished" else "fail"
+    name = _SCRIPTS.get(settlement.outcome, "fail")
     declared = (keys.wip(settlement.queue),)
-    args = (*_settlement_arguments(settlement), tally_argument(full, tally))
+    said = _settlement_arguments(settlement)
+    if name == "wait":
+        said = (*said[:4], said[5], said[-1])
+    args = (*said, tally_argument(full, tally))
     return call(name, keys, declared, args, _decode_settled, now_ms=now_ms)
 
 
@@ -225,6 +234,7 @@ def _decode_freed(reply: Any) -> Freed:
     return Freed(int(reply[1]), bool(reply[2]))
 
 
-def free(keys: Keys, *, limit: int = 100, now_ms: int = 0) -> Command[Freed]:
-    """Go on with the dependants of ended jobs that have very many of them."""
-    return call("free", keys, (keys.freeing(),), (limit,), _decode_freed, now_ms=now_ms)
+def free(keys: Keys, *, limit: int = 100, pause_ms: int = 0, now_ms: int = 0) -> Command[Freed]:
+    """Go on with the dependants of ended jobs that have very many of them, and with groups that a job waits for, unless
+    they were looked through in the last `pause_ms`."""
+    return call("free", keys, (keys.freeing(), keys.watched()), (limit, pause_ms), _decode_freed, now_ms=now_ms)

@@ -44,6 +44,39 @@ def worker_beat(
     return call("worker_beat", keys, (keys.worker(worker),), (ttl, *pairs), _decode_beat, now_ms=now_ms)
 
 
+def _decode_noted(reply: Any) -> str:
+    return word(reply, "worker_note", "ok")
+
+
+def worker_note(
+    keys: Keys, *, worker: str, ttl: int, verb: str, field: str, value: Argument = "", now_ms: int = 0
+) -> Command[str]:
+    """Set, drop or add to one field of a worker's hash. A hash that only this makes lives `ttl` seconds."""
+    if verb not in ("set", "drop", "add"):
+        raise ValueError(f"no verb of worker_note: {verb!r}; it is set, drop or add")
+    args = (ttl, verb, field, value)
+    return call(
+        "worker_note",
+        keys,
+        (keys.worker(worker),),
+        args,
+        _decode_noted,
+        now_ms=now_ms,
+        safe_to_repeat=verb != "add",
+    )
+
+
+def _decode_scheduler(reply: Any) -> str:
+    return word(reply, "scheduler_beat", "ok")
+
+
+def scheduler_beat(keys: Keys, *, name: str, ttl: int, fields: Mapping[str, Argument], now_ms: int = 0) -> Command[str]:
+    """Write fields of the hash of RQ's scheduler; it then lives `ttl` seconds."""
+    pairs = [part for pair in fields.items() for part in pair]
+    declared = (keys.scheduler(name),)
+    return call("scheduler_beat", keys, declared, (ttl, *pairs), _decode_scheduler, now_ms=now_ms)
+
+
 def _decode_death(reply: Any) -> list[str]:
     word(reply[0], "worker_death", "ok", "taken")
     return texts(reply[1])

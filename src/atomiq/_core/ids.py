@@ -28,7 +28,9 @@ def validate_job_id(job_id: str) -> None:
 
 
 def parse_job_id(job_or_execution_id: str) -> str:
-    """Job id of a job id or of a composite `job:execution` id (RQ)."""
+    """Job id of a job id or of a composite `job:execution` id (RQ). Raises TypeError: not a string."""
+    if not isinstance(job_or_execution_id, str):
+        raise TypeError(f"Job ID must be a string, not {type(job_or_execution_id)}")
     return job_or_execution_id.partition(":")[0]
 
 
@@ -54,15 +56,26 @@ def validate_worker_name(name: str) -> None:
     _validate_name("worker", name)
 
 
-def _validate_name(kind: str, name: str) -> None:
+def validate_cron_name(name: str) -> None:
+    """Refuse a name of a cron entry that nobody could read or type; commas are fine, as in RQ.
+
+    Raises:
+        TypeError: not a string.
+        InvalidName: empty, too long, a control character in it, or outer blanks.
+    """
+    _validate_name("cron entry", name, comma=True)
+
+
+def _validate_name(kind: str, name: str, comma: bool = False) -> None:
     if not isinstance(name, str):
         raise TypeError(f"{kind} name must be a string, not {type(name)}")
     if not name:
         raise InvalidName(f"{kind} name is empty")
     if len(name) > _LONGEST_NAME:
         raise InvalidName(f"{kind} name is longer than {_LONGEST_NAME} characters: {name[:40]!r}...")
-    if _NOT_IN_NAMES.search(name):
-        raise InvalidName(f"{kind} name may not contain a comma or a control character: {name!r}")
+    if _NOT_IN_NAMES.search(name.replace(",", "") if comma else name):
+        not_in_it = "a control character" if comma else "a comma or a control character"
+        raise InvalidName(f"{kind} name may not contain {not_in_it}: {name!r}")
     if name != name.strip():
         raise InvalidName(f"{kind} name begins or ends with a blank: {name!r}")
     try:

@@ -37,6 +37,54 @@ OWN_KEYS: tuple[tuple[str, str, str, str], ...] = (
         "ended job -> how it ended, while more dependants wait than one step may free",
         "the step that frees the last one removes the field",
     ),
+    (
+        "atomiq:stuck:<queue>",
+        "hash",
+        "id that a worker of RQ's took and has not started -> since when, and which stay in the queue that was",
+        "upkeep removes the field with the id; TTL of a day",
+    ),
+    (
+        "atomiq:open:<group>",
+        "set",
+        "members of a group that have not ended, written by enqueue",
+        "shrinks as they end; TTL of a year from the last enqueue into the group",
+    ),
+    (
+        "atomiq:ended:<group>",
+        "hash",
+        "member -> how it ended, and how many ended so, for progress",
+        "TTL of a day once the whole group has ended, of a year before",
+    ),
+    (
+        "atomiq:after:<group>",
+        "hash",
+        "job that waits for the whole group -> on what condition, written by enqueue",
+        "the step that lets it go removes the field; TTL of a year",
+    ),
+    (
+        "atomiq:watched",
+        "sorted set",
+        "groups that jobs wait for, scored by when upkeep last looked through them",
+        "removed when nothing waits for the group any more",
+    ),
+    (
+        "atomiq:cron_entries",
+        "sorted set",
+        "names of cron entries, score = when a cron scheduler last said that it looks after it",
+        "a name goes a year after that",
+    ),
+    (
+        "atomiq:cron:<name>",
+        "hash",
+        "a cron entry: schedule, since when, last tick decided, its job, paused, tick that waits, how to run it",
+        "TTL of a year, renewed while a cron scheduler looks after it",
+    ),
+    (
+        "atomiq:outbox:<source>",
+        "sorted set",
+        "rows of a database's outbox that were sent, scored by when; written by the step that enqueues their jobs",
+        "relays remove a member when its row is gone and nobody can still be about to send it; TTL of a year",
+    ),
 )
 
 
@@ -54,6 +102,10 @@ class Keys:
 
     def intermediate(self, queue: str) -> str:
         return f"{self.prefix}queue:{queue}:intermediate"
+
+    def first_seen(self, queue: str, job_id: str) -> str:
+        """RQ's note of when its maintenance saw an id in the intermediate list."""
+        return f"{self.prefix}queue:{queue}:intermediate:first_seen:{job_id}"
 
     def job(self, job_id: str) -> str:
         return f"{self.prefix}job:{job_id}"
@@ -123,6 +175,18 @@ class Keys:
     def scheduler(self, name: str) -> str:
         return f"{self.prefix}scheduler:{name}"
 
+    def cron_schedulers(self) -> str:
+        return f"{self.prefix}cron_schedulers"
+
+    def cron_scheduler(self, name: str) -> str:
+        return f"{self.prefix}cron_scheduler:{name}"
+
+    def cron_jobs(self) -> str:
+        return f"{self.prefix}cron_jobs"
+
+    def cron_history(self, name: str) -> str:
+        return f"{self.prefix}cron_job:{name}:jobs"
+
     def bell(self, queue: str) -> str:
         return f"{self.prefix}atomiq:bell:{queue}"
 
@@ -140,3 +204,27 @@ class Keys:
 
     def unmet(self, job_id: str) -> str:
         return f"{self.prefix}atomiq:unmet:{job_id}"
+
+    def stuck(self, queue: str) -> str:
+        return f"{self.prefix}atomiq:stuck:{queue}"
+
+    def open(self, group: str) -> str:
+        return f"{self.prefix}atomiq:open:{group}"
+
+    def ended(self, group: str) -> str:
+        return f"{self.prefix}atomiq:ended:{group}"
+
+    def after(self, group: str) -> str:
+        return f"{self.prefix}atomiq:after:{group}"
+
+    def watched(self) -> str:
+        return f"{self.prefix}atomiq:watched"
+
+    def cron_entries(self) -> str:
+        return f"{self.prefix}atomiq:cron_entries"
+
+    def cron_entry(self, name: str) -> str:
+        return f"{self.prefix}atomiq:cron:{name}"
+
+    def outbox(self, source: str) -> str:
+        return f"{self.prefix}atomiq:outbox:{source}"

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from atomiq._core.callref import accepts_keyword, parameters_of
-from atomiq._core.errors import InvalidArguments, InvalidOption
-from atomiq._core.ids import validate_job_id
+from atomiq._core.errors import ArgumentsTwice, InvalidOption
+from atomiq._core.ids import validate_group_name, validate_job_id
+from atomiq._core.precondition import Precondition, as_precondition
 from atomiq._core.settings import EXECUTORS
 from atomiq._core.ttl import check_keep, check_timeout, check_ttl
 from atomiq._core.values import (
@@ -19,6 +20,7 @@ from atomiq._core.values import (
     Dependencies,
     EnqueueArgs,
     Repeat,
+    RequiringArgs,
     Retry,
     call_args,
     call_kwargs,
@@ -47,6 +49,8 @@ RESERVED: Final = (
     "kwargs",
 )
 """Keywords of enqueue that never reach the function."""
+REQUIRES: Final = "requires"
+"""One that RQ doesn't have; see `take_requires`."""
 
 _RESERVED_SET: Final = frozenset(RESERVED)
 _OFTEN_MEANT: Final = {
@@ -58,6 +62,8 @@ _OFTEN_MEANT: Final = {
     "dependencies": "depends_on",
     "front": "at_front",
     "metadata": "meta",
+    "require": REQUIRES,
+    "precondition": REQUIRES,
 }
 _CLOSE: Final = 0.75
 
@@ -77,8 +83,9 @@ UNSET: Final = Unset()
 
 def meant_option(name: str, options: Sequence[str] = RESERVED) -> str | None:
     """The option that an unknown keyword is probably a misspelling of; by default among those that enqueue reserves."""
-    if _OFTEN_MEANT.get(name) in options:
-        return _OFTEN_MEANT[name]
+    often = _OFTEN_MEANT.get(name)
+    if often in options or (often == REQUIRES and options is RESERVED):
+        return often
     close = difflib.get_close_matches(name, options, n=1, cutoff=_CLOSE)
     return close[0] if close else None
 
@@ -88,10 +95,13 @@ def parse_enqueue(func: Callable[..., Any] | str, args: tuple[Any, ...], keyword
 
     Raises:
         InvalidOption: a ValueError; an unknown keyword that the function doesn't take looks like a misspelt option.
-        InvalidArguments: `args=` or `kwargs=` together with arguments given in the plain way.
+        ArgumentsTwice: `args=` or `kwargs=` together with arguments given in the plain way.
     """
     if not keywords:
         return EnqueueArgs._make((func, *NOTHING_GIVEN, args, {}, None))
+    requires = None
+    if REQUIRES in keywords:
+        keywords, requires = take_requires(func, keywords)
     given = {name: value for name, value in keywords.items() if name in _RESERVED_SET}
     own = {name: value for name, value in keywords.items() if name not in _RESERVED_SET}
     if "args" in given or "kwargs" in given:
@@ -104,7 +114,18 @@ def parse_enqueue(func: Callable[..., Any] | str, args: tuple[Any, ...], keyword
     for event in ("on_success", "on_failure", "on_stopped"):
         if given.get(event):
             given[event] = as_callback(given[event], event)
-    return EnqueueArgs._make((func, *NOTHING_GIVEN, args, own, None))._replace(**given)
+    made = EnqueueArgs._make((func, *NOTHING_GIVEN, args, own, None))._replace(**given)
+    return made if requires is None else RequiringArgs.of(made, requires)
+
+
+def take_requires(func: Callable[..., Any] | str, keywords: Mapping[str, Any]) -> tuple[dict[str, Any], Any]:
+    """The other keywords, and what the job requires: None if that is not said. Functions of RQ's users may have a
+    parameter of this name: it is theirs then, unless it is given a precondition."""
+    others = dict(keywords)
+    parameters = parameters_of(func)
+    if parameters is not None and REQUIRES in parameters.keywords and not isinstance(others[REQUIRES], Precondition):
+        return others, None
+    return others, others.pop(REQUIRES)
 
 
 NOTHING_GIVEN: Final[tuple[Any, ...]] = tuple(
@@ -115,7 +136,7 @@ NOTHING_GIVEN: Final[tuple[Any, ...]] = tuple(
 
 def _refuse_double(args: tuple[Any, ...], own: Mapping[str, Any]) -> None:
     if args:
-        raise InvalidArguments("Extra positional arguments cannot be used when using explicit args and kwargs")
+        raise ArgumentsTwice("Extra positional arguments cannot be used when using explicit args and kwargs")
     for name in own:
         meant = meant_option(name)
         hint = f"; did you mean {meant}?" if meant else "; put it into kwargs"
@@ -172,6 +193,7 @@ class JobOptions:
     group_id: str | None = None
     abandoned: str | None = None
     executor: str | None = None
+    requires: Precondition | None = None
 
 
 NO_OPTIONS: Final = JobOptions()
@@ -232,6 +254,11 @@ def _check_job_id(value: str) -> str:
     return value
 
 
+def _check_group(value: str) -> str:
+    validate_group_name(value)
+    return value
+
+
 def _of_kind(kind: type, name: str) -> Callable[[Any], Any]:
     def check(value: Any) -> Any:
         if not isinstance(value, kind):
@@ -254,7 +281,7 @@ def _check_webhooks(value: Any) -> list[Any]:
     if isinstance(value, (str, bytes)) or not isinstance(value, Sequence):
         raise TypeError(f"webhooks must be a list of Webhook, not {type(value).__name__}")
     for each in value:
-        if not isinstance(each, dict) and not hasattr(each, "to_dict"):
+        if not hasattr(each, "to_dict"):
             raise TypeError(f"webhooks must be a list of Webhook, found {type(each).__name__}")
     return list(value)
 
@@ -274,7 +301,8 @@ _CHECKS: Final[dict[str, tuple[str, Callable[[Any], Any]]]] = {
     "on_failure": ("on_failure", lambda value: as_callback(value, "on_failure")),
     "on_stopped": ("on_stopped", lambda value: as_callback(value, "on_stopped")),
     "webhooks": ("webhooks", _check_webhooks),
-    "group_id": ("group_id", str),
+    "group_id": ("group_id", _check_group),
     "abandoned": ("abandoned", check_abandoned),
     "executor": ("executor", check_executor),
+    "requires": ("requires", as_precondition),
 }

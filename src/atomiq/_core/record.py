@@ -17,11 +17,13 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias, TypeVar, overl
 from atomiq._core.errors import DeserializationError
 from atomiq._core.serial import DefaultSerializer, Serializer, pack, unpack
 from atomiq._core.settings import CALLBACK_TIMEOUT, UNSERIALIZABLE_RETURN_VALUE_PAYLOAD
+from atomiq._core.states import JobStatus
 from atomiq._core.timestamp import utcformat, utcparse
 from atomiq._core.ttl import parse_timeout
 
 T = TypeVar("T")
 Value: TypeAlias = bytes | str | int | float
+_STATUSES: Final[dict[str, str]] = {status.value: status for status in JobStatus}
 
 
 @dataclass(slots=True)
@@ -30,7 +32,8 @@ class NewJob:
 
     `fields` is the complete job hash except `status` and `enqueued_at`, which the script writes. `due_ms` 0 means now;
     `call` names the enqueue call, so that sending it twice enqueues once. It is empty when the id was made for this
-    very call, and names it well enough.
+    very call, and names it well enough. `after` is a group that the job waits for, `when` on what condition: ended,
+    finished or failed.
     """
 
     id: str
@@ -42,6 +45,8 @@ class NewJob:
     due_ms: int = 0
     ttl: int | None = None
     call: str = ""
+    after: str = ""
+    when: str = ""
 
 
 class Field(Generic[T]):
@@ -85,6 +90,12 @@ def _read_text(raw: bytes) -> str:
     return raw.decode("utf-8", "replace")
 
 
+def _read_status(raw: bytes) -> str:
+    """A status as such; a word that is none stays as it is."""
+    text = _read_text(raw)
+    return _STATUSES.get(text, text)
+
+
 def _read_flag(raw: bytes) -> bool:
     return bool(int(raw))
 
@@ -93,7 +104,7 @@ def _read_seconds(raw: bytes) -> int | None:
     return parse_timeout(raw.decode())
 
 
-def _read_list(raw: bytes) -> list[Any] | None:
+def _read_list(raw: bytes) -> list[Any]:
     found = json.loads(raw)
     return found if isinstance(found, list) else [found]
 
@@ -124,6 +135,17 @@ def _text() -> Field[str | None]:
     return Field(_read_text, None)
 
 
+class _Ids(Field[list[str]]):
+    """Ids of dependencies. Old versions of RQ stored only the first, under a name of its own; without any, each reader
+    gets a list of its own."""
+
+    def __get__(self, record: Any, owner: type | None = None) -> Any:
+        if record is None or record.raw.get(self.raw_key):
+            return super().__get__(record, owner)
+        first = record.raw.get(b"dependency_id")
+        return [_read_text(first)] if first else []
+
+
 class JobRecord:
     """The fields of a job, without any I/O. `raw` is the hash as read, `{}` for a job that was never stored."""
 
@@ -146,6 +168,9 @@ class JobRecord:
     retries_left = _number()
     number_of_retries = _number()
     retry_intervals: Field[list[int] | None] = Field(_read_list, None)
+    retry_ms: Field[list[int] | None] = Field(_read_list, None)
+    retry_on: Field[list[str] | None] = Field(_read_list, None)
+    retry_unless: Field[list[str] | None] = Field(_read_list, None)
     enqueue_at_front_on_retry: Field[bool] = Field(_read_flag, False)
     repeats_left = _number()
     repeat_intervals: Field[list[int] | None] = Field(_read_list, None)
@@ -168,9 +193,13 @@ class JobRecord:
     last_death: Field[str | None] = Field(_read_packed, None)
     """How the process of an earlier run was killed; base64 of what exc_info holds, as the result stream has it."""
 
+    _requires: Field[str | None] = Field(_read_text, None, "requires")
+    _requires_call: Field[bytes | None] = Field(bytes, None, "requires_call")
+    _waits: Field[bytes | None] = Field(bytes, None, "waits")
+
     _data: Field[bytes | None] = Field(unpack, None, "data")
-    _status: Field[str | None] = Field(_read_text, None, "status")
-    _dependency_ids: Field[list[str] | None] = Field(_read_list, None, "dependency_ids")
+    _status: Field[str | None] = Field(_read_status, JobStatus.CREATED, "status")
+    _dependency_ids: Field[list[str]] = _Ids(_read_list, [], "dependency_ids")
     _exc_info: Field[str | None] = Field(_read_exception, None, "exc_info")
 
     @property
@@ -189,10 +218,10 @@ class JobRecord:
     @property
     def _result(self) -> Any:
         """Legacy result field; the result stream is what counts."""
-        if "_result" not in self.__dict__:
-            raw = self.raw.get(b"result")
-            self.__dict__["_result"] = self._load(raw, UNSERIALIZABLE_RETURN_VALUE_PAYLOAD) if raw else None
-        return self.__dict__["_result"]
+        if "_result" in self.__dict__:
+            return self.__dict__["_result"]
+        raw = self.raw.get(b"result")
+        return self._load(raw, UNSERIALIZABLE_RETURN_VALUE_PAYLOAD) if raw else None
 
     @_result.setter
     def _result(self, result: Any) -> None:
@@ -204,34 +233,12 @@ class JobRecord:
         except Exception:  # noqa: BLE001 - a serializer may raise anything
             return otherwise
 
-    @property
-    def webhooks(self) -> list[Any]:
-        """Webhooks as stored: dicts, or objects with `to_dict` on a job that was not stored yet."""
-        found: list[Any] | None = self.__dict__.get("webhooks")
-        if found is None:
-            found = self.__dict__["webhooks"] = _read_webhooks(self.raw.get(b"webhooks"))
-        return found
-
-    @webhooks.setter
-    def webhooks(self, webhooks: list[Any]) -> None:
-        self.__dict__["webhooks"] = webhooks
-
     def load_fields(self, raw: Mapping[bytes, bytes]) -> None:
         """Take the fields of a job hash as read; what was set or decoded before is forgotten."""
         mine = self.__dict__
         for name in WRITERS.keys() & mine.keys():
             del mine[name]
         mine["raw"] = raw
-
-
-def _read_webhooks(raw: bytes | None) -> list[Any]:
-    if not raw:
-        return []
-    try:
-        found = json.loads(raw)
-    except ValueError:
-        return []
-    return found if isinstance(found, list) else []
 
 
 def _write_time(value: datetime | str | None) -> str | None:
@@ -287,6 +294,9 @@ WRITERS: Final[dict[str, tuple[str, Callable[[Any], Value | None]]]] = {
     "retries_left": ("retries_left", _write_plain),
     "number_of_retries": ("number_of_retries", _write_plain),
     "retry_intervals": ("retry_intervals", _write_list),
+    "retry_ms": ("retry_ms", _write_list),
+    "retry_on": ("retry_on", _write_list),
+    "retry_unless": ("retry_unless", _write_list),
     "enqueue_at_front_on_retry": ("enqueue_at_front_on_retry", _write_set_flag),
     "repeats_left": ("repeats_left", _write_plain),
     "repeat_intervals": ("repeat_intervals", _write_list),
@@ -307,6 +317,9 @@ WRITERS: Final[dict[str, tuple[str, Callable[[Any], Value | None]]]] = {
     "retries_done": ("retries_done", _write_plain),
     "repeats_done": ("repeats_done", _write_plain),
     "last_death": ("last_death", _write_packed),
+    "_requires": ("requires", _write_filled),
+    "_requires_call": ("requires_call", _write_filled),
+    "_waits": ("waits", _write_filled),
     "_data": ("data", lambda value: None if value is None else pack(value)),
     "_status": ("status", _write_plain),
     "_dependency_ids": ("dependency_ids", _write_list),

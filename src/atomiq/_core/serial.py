@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import pickletools
 import zlib
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -21,6 +22,8 @@ _FRAME_BEGINS: Final = b"\x80\x05\x95"
 _FRAME_AT: Final = 11
 _TUPLE_OPCODES: Final = b"\x85\x86\x87t"
 _MEMOIZE: Final = 0x94
+_TEXT_OPCODES: Final = frozenset(["SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8", "UNICODE"])
+_BEFORE_TEXT: Final = frozenset(["PROTO", "FRAME", "MARK"])
 
 
 @runtime_checkable
@@ -52,15 +55,16 @@ class JSONSerializer:
     """json as UTF-8 (RQ). Tuples come back as lists; bound methods can't be stored."""
 
     @staticmethod
-    def dumps(obj: Any, *args: Any, **kwargs: Any) -> bytes:
-        return json.dumps(obj, *args, **kwargs).encode()
+    def dumps(*args: Any, **kwargs: Any) -> bytes:
+        return json.dumps(*args, **kwargs).encode()
 
     @staticmethod
-    def loads(data: bytes, *args: Any, **kwargs: Any) -> Any:
-        return json.loads(data.decode(), *args, **kwargs)
+    def loads(s: bytes, *args: Any, **kwargs: Any) -> Any:
+        return json.loads(s.decode(), *args, **kwargs)
 
 
-_ALIASES: dict[str, Serializer] = {"json": JSONSerializer, "pickle": PickleSerializer}
+SERIALIZER_ALIASES: dict[str, Serializer] = {"json": JSONSerializer, "pickle": DefaultSerializer}
+"""Short names that may stand for a serializer (RQ)."""
 
 
 def resolve_serializer(serializer: Serializer | type[Serializer] | str | None = None) -> Serializer:
@@ -74,7 +78,7 @@ def resolve_serializer(serializer: Serializer | type[Serializer] | str | None = 
         return DefaultSerializer
     found: Any = serializer
     if isinstance(serializer, str):
-        found = _ALIASES.get(serializer) or import_attribute(serializer)
+        found = SERIALIZER_ALIASES.get(serializer) or import_attribute(serializer)
     for method in ("dumps", "loads"):
         if not callable(getattr(found, method, None)):
             raise NotImplementedError(f"Serializer should have (at least) a {method!r} method: {found!r}")
@@ -157,6 +161,25 @@ def load_call(serializer: Serializer, data: bytes) -> tuple[str, Any, tuple[Any,
     except Exception as error:
         raise DeserializationError(f"the call of the job can't be loaded: {type(error).__name__}: {error}") from error
     return name, instance, args, kwargs
+
+
+def name_in_call(serializer: Serializer, data: bytes) -> str | None:
+    """The function's name in a serialised call: of a pickle without loading anything; None if none is to be found.
+
+    Raises:
+        DeserializationError: of another serializer's, whatever `load_call` raises.
+    """
+    if serializer not in (DefaultSerializer, PickleSerializer):
+        return load_call(serializer, data)[0]
+    try:
+        for opcode, argument, _ in pickletools.genops(data):
+            if opcode.name in _TEXT_OPCODES:
+                return str(argument)
+            if opcode.name not in _BEFORE_TEXT:
+                return None
+    except (ValueError, IndexError):
+        return None
+    return None
 
 
 def pack(data: bytes) -> bytes:

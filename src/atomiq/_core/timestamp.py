@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from atomiq._core.errors import InvalidTime
+from atomiq._core.errors import InvalidTime, InvalidTimeType
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -57,7 +57,7 @@ def check_due(moment: datetime, name: str = "datetime") -> int:
         InvalidTime: a ValueError; not a datetime, or out of the range of times.
     """
     if not isinstance(moment, datetime):
-        raise InvalidTime(f"{name} must be a datetime.datetime, not {type(moment).__name__}: {moment!r}")
+        raise InvalidTimeType(f"{name} must be a datetime.datetime, not {type(moment).__name__}: {moment!r}")
     try:
         return max(to_ms(moment), 1)
     except (OverflowError, ValueError, OSError) as error:
@@ -71,7 +71,7 @@ def check_delay(delay: timedelta, name: str = "time_delta") -> timedelta:
         InvalidTime: a ValueError; not a timedelta, or longer than times can express.
     """
     if not isinstance(delay, timedelta):
-        raise InvalidTime(f"{name} must be a datetime.timedelta, not {type(delay).__name__}: {delay!r}")
+        raise InvalidTimeType(f"{name} must be a datetime.timedelta, not {type(delay).__name__}: {delay!r}")
     if delay > _LONGEST_DELAY:
         raise InvalidTime(f"{name}={delay!r} is longer than {_LONGEST_DELAY.days // 365} years")
     return max(delay, timedelta(0))

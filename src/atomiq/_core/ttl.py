@@ -7,13 +7,13 @@ from datetime import timedelta
 from math import isnan
 from typing import Any, TypeAlias
 
-from atomiq._core.errors import InvalidTime, TimeoutFormatError
+from atomiq._core.errors import InvalidTime, TimeoutFormatError, TimeoutTypeError
 
 Duration: TypeAlias = int | float | str | timedelta
 """Seconds, numeric text, `'90s'` `'5m'` `'2h'` `'1d'`, or a timedelta."""
 
 _UNIT_SECONDS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
-_WITH_UNIT = re.compile(r"([+-]?\d+)([dhms])\Z", re.IGNORECASE)
+_WITH_UNIT = re.compile(r"([+-]?\d+)\s*([dhms])\Z", re.IGNORECASE)
 FOREVER = -1
 LONGEST_SECONDS = 1000 * 365 * 86400
 """A thousand years. A server can't count much further: its EXPIRE would break off a script half way."""
@@ -25,7 +25,7 @@ def parse_timeout(timeout: Duration | None) -> int | None:
     No limit is set here; the checks below refuse what is longer than a thousand years.
 
     Raises:
-        TimeoutFormatError: a ValueError; none of the forms of `Duration`.
+        TimeoutFormatError: a ValueError; none of the forms of `Duration`. Of a wrong type it is a TypeError too.
     """
     if timeout is None or type(timeout) is int:
         return timeout
@@ -35,8 +35,10 @@ def parse_timeout(timeout: Duration | None) -> int | None:
         return _parse_text(timeout)
     try:
         return int(timeout)
-    except (TypeError, ValueError, OverflowError) as error:
+    except (ValueError, OverflowError) as error:
         raise _format_error(timeout) from error
+    except TypeError as error:
+        raise TimeoutTypeError(_format_text(timeout)) from error
 
 
 def _parse_text(text: str) -> int:
@@ -50,9 +52,11 @@ def _parse_text(text: str) -> int:
 
 
 def _format_error(timeout: object) -> TimeoutFormatError:
-    return TimeoutFormatError(
-        f"{timeout!r} is not a duration: give whole seconds, or a text such as '90s', '5m', '2h' or '1d'"
-    )
+    return TimeoutFormatError(_format_text(timeout))
+
+
+def _format_text(timeout: object) -> str:
+    return f"{timeout!r} is not a duration: give whole seconds, or a text such as '90s', '5m', '2h' or '1d'"
 
 
 def check_timeout(timeout: Duration | None, name: str = "job_timeout") -> int | None:

@@ -6,10 +6,12 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
+from atomiq._core.backoff import MOST_DELAYS, Backoff, check_backoff, whole_seconds
 from atomiq._core.cadence import interval_after
 from atomiq._core.callref import function_name, reference
 from atomiq._core.errors import InvalidArguments, InvalidOption
 from atomiq._core.ids import validate_job_id
+from atomiq._core.raised import exception_names
 from atomiq._core.settings import CALLBACK_TIMEOUT
 from atomiq._core.ttl import Duration, check_length, check_timeout
 
@@ -54,26 +56,63 @@ class Retry:
         max: number of retries, at least 1.
         interval: seconds before each retry; a list is used in order and its last entry repeats. Default 0: at once.
         enqueue_at_front: put the retry at the front of its queue.
+        backoff: a strategy of `atomiq.backoff`, or seconds, instead of `interval`. Jitter is drawn for each job.
+        on: retry only these exceptions: classes or dotted names, one or several. Subclasses count. Default: all.
+        unless: don't retry these; wins over `on`.
+
+    RQ's workers keep to the delays, in whole seconds rounded up, and know neither `on` nor `unless`.
 
     Raises:
-        InvalidOption: a ValueError; max below 1, a negative interval, an empty list.
+        InvalidOption: a ValueError; max below 1, a negative interval, an empty list, interval and backoff, more than
+            1,000 retries with a backoff, an exception that can't be imported.
         InvalidArguments: a TypeError and ValueError; not whole numbers.
         InvalidTime: a ValueError; an interval longer than a thousand years.
     """
 
     __module__ = "atomiq.job"  # a returned Retry is pickled into the job's results under this name
+    backoff: Backoff | None = None
+    on: tuple[str, ...] = ()
+    unless: tuple[str, ...] = ()
 
     def __init__(
         self,
         max: int,  # noqa: A002 - RQ's name
         interval: int | Iterable[int] = 0,
         enqueue_at_front: bool = False,
+        *,
+        backoff: Backoff | float | None = None,
+        on: Any = (),
+        unless: Any = (),
     ) -> None:
         if _whole_number(max, "max") < 1:
             raise InvalidOption("max: please enter a value greater than 0")
         self.max = max
         self.intervals = _intervals(interval, "interval")
         self.enqueue_at_front = enqueue_at_front
+        if backoff is not None:
+            if interval != 0:
+                raise InvalidOption("interval and backoff both say how long to wait; give one of them")
+            self.backoff = check_backoff(backoff, "backoff")
+            self.intervals = whole_seconds([round(self.backoff.delay(n) * 1000) for n in range(self._bounded())])
+        if on:
+            self.on = exception_names(on, "on")
+        if unless:
+            self.unless = exception_names(unless, "unless")
+
+    def _bounded(self) -> int:
+        if self.max > MOST_DELAYS:
+            raise InvalidOption(f"max: a Retry with a backoff has at most {MOST_DELAYS} retries, not {self.max}")
+        return self.max
+
+    def delays_ms(self) -> list[int] | None:
+        """What one job waits before each of its retries, jitter included; None without a backoff: see `intervals`."""
+        return None if self.backoff is None else self.backoff.delays_ms(self.max)
+
+    def delay_ms(self, count: int) -> int:
+        """Milliseconds before the retry that follows `count` retries, jitter included."""
+        if self.backoff is None:
+            return interval_after(self.intervals, count) * 1000
+        return self.backoff.delay_ms(count)
 
     @classmethod
     def get_interval(cls, count: int, intervals: int | Sequence[int] | None) -> int:
@@ -81,7 +120,8 @@ class Retry:
         return interval_after(intervals, count)
 
     def __repr__(self) -> str:
-        return f"Retry(max={self.max}, interval={self.intervals}, enqueue_at_front={self.enqueue_at_front})"
+        own = "".join(f", {name}={value!r}" for name in ("backoff", "on", "unless") if (value := vars(self).get(name)))
+        return f"Retry(max={self.max}, interval={self.intervals}, enqueue_at_front={self.enqueue_at_front}{own})"
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Retry) and vars(self) == vars(other)
@@ -284,6 +324,12 @@ class EnqueueData(NamedTuple):
     webhooks: Any
 
 
+class RequiringData(EnqueueData):
+    """One that requires something as well: RQ's tuple has no place for it."""
+
+    requires: Any = None
+
+
 class EnqueueArgs(NamedTuple):
     """The keywords of `enqueue`, apart from those of the function (RQ)."""
 
@@ -307,3 +353,19 @@ class EnqueueArgs(NamedTuple):
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
     webhooks: Any
+
+
+class RequiringArgs(EnqueueArgs):
+    """Those that require something as well: RQ's tuple has no place for it."""
+
+    requires: Any = None
+
+    @classmethod
+    def of(cls, given: EnqueueArgs, requires: Any) -> RequiringArgs:
+        """The same, with what the job requires."""
+        made = cls._make(given)
+        made.requires = requires
+        return made
+
+    def _asdict(self) -> dict[str, Any]:
+        return {**super()._asdict(), "requires": self.requires}

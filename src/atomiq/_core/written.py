@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from atomiq._core.record import WRITERS, JobRecord, Value
 from atomiq._core.serial import dump_meta, pack
+from atomiq._core.settings import UNSERIALIZABLE_RETURN_VALUE_PAYLOAD
 from atomiq._core.timestamp import utcformat
 
 _ALWAYS: Final[dict[str, Value]] = {
@@ -27,7 +28,7 @@ _ABSENT_IF_EMPTY: Final = _ALWAYS.keys() - {"created_at", "data", "last_heartbea
 """Those that RQ's readers do without. Without last_heartbeat an RQ worker takes the job for deleted."""
 
 OF_ONE_RUN: Final = frozenset(
-    {"status", "enqueued_at", "call", "attempts", "abandoned", "last_death", "settled", "due", "stop"}
+    {"status", "enqueued_at", "call", "attempts", "abandoned", "last_death", "settled", "due", "stop", "waits"}
 )
 """Fields that belong to one stay of the job on the server and are never carried into the next enqueue."""
 _NOT_PLAIN: Final = frozenset({"meta", "_result"})
@@ -58,6 +59,10 @@ def write_fields(record: JobRecord) -> dict[str, Value]:
     dependency_ids = mine.get("_dependency_ids")
     if dependency_ids:
         fields["dependency_id"] = dependency_ids[0]
+    elif dependency_ids is not None:
+        fields.pop("dependency_ids", None)
+    if mine.get("_result") is not None:
+        fields["result"] = _dump_result(record, mine["_result"])
     if "meta" in mine:
         fields.pop("meta", None)
         if mine["meta"]:
@@ -65,12 +70,23 @@ def write_fields(record: JobRecord) -> dict[str, Value]:
     return fields
 
 
+def _dump_result(record: JobRecord, value: Any) -> Value:
+    try:
+        return record.serializer.dumps(value)
+    except Exception:  # noqa: BLE001 - a serializer may raise anything
+        return UNSERIALIZABLE_RETURN_VALUE_PAYLOAD
+
+
 def write_new(record: JobRecord) -> dict[str, Value]:
     """The fields of a NewJob: without those that the script writes, belong to an earlier run, or would say nothing."""
-    fields = write_fields(record)
+    return without_state(write_fields(record))
+
+
+def without_state(fields: dict[str, Value]) -> dict[str, Value]:
+    """The fields of a complete hash that a NewJob has."""
     for key in OF_ONE_RUN & fields.keys():
         del fields[key]
-    for key in _ABSENT_IF_EMPTY:
+    for key in _ABSENT_IF_EMPTY & fields.keys():
         if not fields[key]:
             del fields[key]
     return fields

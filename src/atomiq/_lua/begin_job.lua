@@ -5,7 +5,7 @@
 -- args: id worker execution lease:int
 -- says: ok already busy gone
 -- cost: O(1); O(queue) for a job that waits in a queue
-local job = fields_of(k_job, 'status', 'origin', 'data', 'attempts')
+local job = fields_of(k_job, 'status', 'origin', 'data', 'attempts', 'group_id')
 if not job.data or not job.origin then return { 'gone', NOW } end
 if job.status == 'started' then
   local mine = redis.call('ZSCORE', key_wip(job.origin), a_id .. ':' .. a_execution)
@@ -13,6 +13,7 @@ if job.status == 'started' then
 end
 -- writes below
 leave(a_id, job.status, job.origin)
+if is_group(job.group_id) then reopen_member(job.group_id, a_id) end
 redis.call('SADD', key_queues(), key_queue(job.origin))
 open_execution(job.origin, a_id, a_execution, a_worker, a_lease, (tonumber(job.attempts or '') or 0) + 1, NOW)
 redis.call('PERSIST', k_job)

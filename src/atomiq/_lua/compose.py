@@ -24,7 +24,10 @@ from atomiq._lua.inline import Inlined, expression_of, put_in_expressions, put_i
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _START = re.compile(r"^local (?:function )?([A-Za-z_][A-Za-z0-9_]*)")
 _RARE = re.compile(r"\brare\('(\w+)'\)")
-_LIBRARY = ("clock", "place", "dependants", "erase", "promotion", "claiming", "settling")
+_LIBRARY = (
+    *("clock", "place", "groups", "dependants", "erase", "promotion", "claiming", "settling", "abandoned", "cron"),
+    *("diagnosis", "things"),
+)
 """In the order in which they are put in: a function may use those of its own file above it, and of files before it."""
 
 _CLOCK = """local NOW = ARGV[2] + 0

@@ -1,4 +1,4 @@
--- delete: a job and everything kept about it; dependants that needed it to finish are canceled
+-- delete: a job and everything kept about it; dependants that needed it to finish are canceled, or deleted as well
 -- from: created queued deferred scheduled started finished failed stopped canceled
 -- to: gone
 -- keys: job
@@ -10,14 +10,9 @@ if not job.status and not job.data then
   if redis.call('EXISTS', k_job) == 0 then return { 'gone', '', 0 } end
 end
 -- writes below
-if a_dependants == 1 then
-  for _, id in ipairs(redis.call('SPOP', key_dependents(a_id), 1000)) do
-    local child = fields_of(key_job(id), 'status', 'origin')
-    if child.status then erase(id, child.status, child.origin or '', NOW) end
-  end
-end
+if a_dependants == 1 then remove_dependants(a_id, 100, NOW) end
 -- Where dependencies go in a circle, the deletion of a dependant may have moved this job as well.
 local status = redis.call('HGET', k_job, 'status')
-erase(a_id, status or 'created', job.origin or '', NOW)
+erase(a_id, status or 'created', job.origin or '', NOW, a_dependants == 1 and 0 or 100)
 redis.call('DEL', key_executions(a_id))
 return { 'ok', job.status or '', 0 }

@@ -9,6 +9,7 @@
 -- All are taken off first: a dependant that goes on because its parent is deleted comes into the queue anew, and stays.
 local ids = redis.call('LRANGE', k_queue, 0, a_limit - 1)
 redis.call('LTRIM', k_queue, a_limit, -1)
+local left = redis.call('LLEN', k_queue)
 for _, id in ipairs(ids) do
   local job = fields_of(key_job(id), 'status', 'origin')
   if job.status == 'queued' then
@@ -23,6 +24,5 @@ for _, id in ipairs(ids) do
     forget(id, NOW)
   end
 end
-local left = redis.call('LLEN', k_queue)
-if left == 0 then redis.call('DEL', key_bell(a_queue)) end
+if redis.call('LLEN', k_queue) == 0 then redis.call('DEL', key_bell(a_queue)) end
 return { 'ok', #ids, left > 0 and 1 or 0 }

@@ -2,30 +2,38 @@
 -- from: gone created queued deferred scheduled finished failed stopped canceled
 -- to: queued deferred scheduled
 -- keys: queues
--- args: unique:int group jobs:list
--- says: ok exists busy forbidden
+-- args: unique:int group outbox not_after:int rows:int sent:some jobs:list
+-- says: ok exists busy forbidden circle late
 -- cost: O(jobs + dependencies); LREM, O(queue), only for an id that waits in a queue already and is put to its front
 -- The jobs come in blocks of alike ones, which say once what they share: how many they are, queue, call, front, due, ttl,
--- allow_failure, dependencies, names of the fields. Then the id of each, with the values of its fields.
+-- allow_failure, a group they wait for and on what condition, dependencies, names of the fields. Then the id of each, with the values
+-- of its fields. Those that wait for a group are no members of the one that the others become members of.
+-- From an outbox come as many names of rows as there are jobs: a row that was sent before is not enqueued again, one that is refused is
+-- told in its place instead of stopping the others, and nothing is done after `not_after`, when the names may be forgotten.
+if a_outbox ~= '' and NOW > a_not_after then return { 'late', NOW } end
 local blocks, jobs, in_batch, keys, at = {}, {}, {}, {}, 1
 local plain = true -- new ids only, each once, into their queue at once
 while a_jobs[at] do
   local b = { count = tonumber(a_jobs[at]), queue = a_jobs[at + 1], call = a_jobs[at + 2], front = a_jobs[at + 3] == '1',
-    due = tonumber(a_jobs[at + 4]), ttl = tonumber(a_jobs[at + 5]), allow_failure = a_jobs[at + 6] == '1', waits_for = {} }
-  local dependencies = tonumber(a_jobs[at + 7])
-  for i = 1, dependencies do b.waits_for[i] = a_jobs[at + 7 + i] end
-  at = at + 8 + dependencies
+    due = tonumber(a_jobs[at + 4]), ttl = tonumber(a_jobs[at + 5]), allow_failure = a_jobs[at + 6] == '1', after = a_jobs[at + 7], when = a_jobs[at + 8], waits_for = {} }
+  local dependencies = tonumber(a_jobs[at + 9])
+  for i = 1, dependencies do b.waits_for[i] = a_jobs[at + 9 + i] end
+  at = at + 10 + dependencies
   b.names, b.width = at, tonumber(a_jobs[at])
   b.ids = at + b.width + 1
   at = b.ids + b.count * (b.width + 1)
   blocks[#blocks + 1] = b
-  if b.front or b.due > 0 or b.ttl > 0 or dependencies > 0 then plain = false end
+  if b.front or b.due > 0 or b.ttl > 0 or dependencies > 0 or b.after ~= '' then plain = false end
   for first = b.ids, at - 1, b.width + 1 do
     local id = a_jobs[first]
     if in_batch[id] then plain = false end
     in_batch[id] = true
     keys[#keys + 1] = key_job(id)
   end
+end
+for n = 1, a_rows do
+  a_sent[a_sent[n]] = redis.call('ZSCORE', key_outbox(a_outbox), a_sent[n])
+  if a_sent[a_sent[n]] then plain = false end
 end
 -- Who waits to be freed by an earlier run of a job can't be told apart later from who waits for the next one.
 keys[#keys + 1] = key_freeing()
@@ -40,26 +48,86 @@ if not plain then
       local there = redis.call('HMGET', key_job(id), 'status', 'call', 'origin', 'group_id')
       local j = { id = id, block = b, first = first, was = there[1], origin = there[3] or b.queue, group = there[4] }
       -- This very call was carried out before. A call without a token is the only one that knows the id.
-      j.repeated = j.was and (b.call == '' or there[2] == b.call)
+      j.row = a_sent[#jobs + 1]
+      j.repeated = j.was and (b.call == '' or there[2] == b.call) or j.row and a_sent[j.row]
       if not j.repeated then
-        if a_unique == 1 and (j.was or in_batch[id]) then return { 'exists', id } end
-        if j.was == 'started' then return { 'busy', id } end
+        if a_unique == 1 and (j.was or in_batch[id]) then
+          if not j.row then return { 'exists', id } end
+          j.refused = 'exists'
+        elseif j.was == 'started' then
+          if not j.row then return { 'busy', id } end
+          j.refused = 'busy'
+        end
       end
       -- Of an id that comes twice the last one counts, and the other never was.
-      in_batch[id] = j
+      if not j.refused then in_batch[id] = j end
       jobs[#jobs + 1] = j
     end
   end
 end
+
+-- Would a job wait for itself, by way of jobs that wait for it already? Only one that is put anew has such. Looks at 1,000 jobs at
+-- most, all in all.
+local budget = 1000
+local function waits_for_itself(j)
+  local open, seen = {}, {}
+  for i, dependency in ipairs(j.block.waits_for) do open[i] = dependency end
+  while #open > 0 and budget > 0 do
+    local id = table.remove(open)
+    if id == j.id then return true end
+    if not seen[id] then
+      seen[id], budget = true, budget - 1
+      local beside, next_ids, allow_failure = in_batch[id], {}, false
+      if beside and not beside.repeated then
+        next_ids = beside.block.waits_for
+      else
+        local job = fields_of(key_job(id), 'status', 'allow_dependency_failures')
+        if job.status == 'deferred' then
+          local key = redis.call('EXISTS', key_unmet(id)) == 1 and key_unmet(id) or key_dependencies(id)
+          next_ids, allow_failure = redis.call('SSCAN', key, 0, 'COUNT', 100)[2], is_set(job.allow_dependency_failures)
+        end
+      end
+      for _, dependency in ipairs(next_ids) do
+        if beside or not is_met(dependency, allow_failure) then open[#open + 1] = dependency end
+      end
+    end
+  end
+  return false
+end
+for _, j in ipairs(jobs) do
+  local counts = j.was and not j.repeated and in_batch[j.id] == j and #j.block.waits_for > 0
+  if counts and redis.call('EXISTS', key_dependents(j.id)) == 1 and waits_for_itself(j) then
+    if not j.row then return { 'circle', j.id } end
+    j.refused, in_batch[j.id] = 'circle', nil
+  end
+end
 -- An ACL that allows some of the commands only would break the writes off half-way. Servers before Redis 7 can't be asked.
 if redis.acl_check_cmd then
-  local verbs = plain and { 'HSET', 'SADD', 'RPUSH', 'ZADD' } or { 'HSET', 'SADD', 'RPUSH', 'LPUSH', 'ZADD', 'EXPIRE', 'DEL' }
+  local verbs = plain and a_outbox == '' and { 'HSET', 'SADD', 'RPUSH', 'ZADD' } or { 'HSET', 'SADD', 'RPUSH', 'LPUSH', 'ZADD', 'EXPIRE', 'DEL' }
   for _, verb in ipairs(verbs) do
     if not redis.acl_check_cmd(verb, keys[1]) then return { 'forbidden', verb } end
   end
 end
 -- writes below
 local now_iso, rings = iso(NOW), {}
+for n = 1, a_rows do
+  if plain or not jobs[n].refused then redis.call('ZADD', key_outbox(a_outbox), NOW, a_sent[n]) end
+end
+if a_outbox ~= '' then redis.call('EXPIRE', key_outbox(a_outbox), 31536000) end
+
+-- They count as members of the group.
+local function open_members(ids)
+  redis.call('SADD', key_groups(), a_group)
+  if redis.call('EXISTS', key_ended(a_group)) == 0 then
+    for first = 1, #ids, 1000 do
+      redis.call('SADD', key_open(a_group), unpack(ids, first, math.min(first + 999, #ids)))
+    end
+  else
+    for _, id in ipairs(ids) do count_open(a_group, id) end
+    redis.call('EXPIRE', key_ended(a_group), 31536000)
+  end
+  redis.call('EXPIRE', key_open(a_group), 31536000)
+end
 
 -- What most calls are: nothing to look at any more, and one row of arguments serves a whole block.
 if plain then
@@ -81,9 +149,9 @@ if plain then
       redis.call('RPUSH', key_queue(b.queue), unpack(ids, first, last))
       if a_group ~= '' then redis.call('SADD', key_group(a_group), unpack(ids, first, last)) end
     end
+    if a_group ~= '' then open_members(ids) end
     rings[b.queue] = true
   end
-  if a_group ~= '' then redis.call('SADD', key_groups(), a_group) end
   for queue in pairs(rings) do
     redis.call('SADD', k_queues, key_queue(queue))
     ring(queue)
@@ -107,6 +175,7 @@ end
 local function replace(j, b)
   if not j.was then return false end
   local stays = j.was == 'queued' and j.origin == b.queue and not b.front and #b.waits_for == 0 and b.due == 0
+  if stays and redis.call('LREM', key_intermediate(b.queue), 0, j.id) > 0 then stays = false end
   if not stays then leave(j.id, j.was, j.origin) end
   redis.call('DEL', key_job(j.id), key_dependencies(j.id))
   return stays
@@ -144,8 +213,19 @@ local function defer(j, b, open)
   return 'deferred'
 end
 
+-- Until every member of a group has ended.
+local function wait_for_group(j, b)
+  write(j, b, 'status', 'deferred', 'due', b.due, 'after', b.after)
+  redis.call('ZADD', key_deferred(b.queue), seconds(NOW), j.id)
+  redis.call('HSET', key_after(b.after), j.id, b.when)
+  redis.call('EXPIRE', key_after(b.after), 31536000)
+  redis.call('ZADD', key_watched(), 'NX', seconds(NOW), b.after)
+  return 'deferred'
+end
+
 local function place(j, b)
   local stays, open = replace(j, b), open_dependencies(j, b)
+  if b.after ~= '' then return wait_for_group(j, b) end
   if #open > 0 then return defer(j, b, open) end
   if b.due > 0 then
     write(j, b, 'status', 'scheduled')
@@ -167,17 +247,24 @@ for _, j in ipairs(jobs) do
     rings[b.queue] = rings[b.queue] or false
     j.word = place(j, b)
     if b.ttl > 0 then keep_for(key_job(j.id), b.ttl) end
-    if is_set(j.group) and redis.call('HGET', key_job(j.id), 'group_id') ~= j.group then
-      redis.call('SREM', key_group(j.group), j.id)
-    end
-    if a_group ~= '' then
-      redis.call('SADD', key_groups(), a_group)
+    if is_group(j.group) and redis.call('HGET', key_job(j.id), 'group_id') ~= j.group then take_out(j.group, j.id, NOW) end
+    if a_group ~= '' and b.after == '' then
       redis.call('SADD', key_group(a_group), j.id)
+      open_members({ j.id })
+    end
+  end
+end
+-- One whose members have all ended lets go at once.
+for _, b in ipairs(blocks) do
+  if b.after ~= '' then
+    conclude(b.after, NOW)
+    for _, j in ipairs(jobs) do
+      if j.block == b and j.word == 'deferred' then j.word = redis.call('HGET', key_job(j.id), 'status') end
     end
   end
 end
 local reply = { 'ok', NOW }
-for i, j in ipairs(jobs) do reply[i + 2] = in_batch[j.id].word end
+for i, j in ipairs(jobs) do reply[i + 2] = j.refused or in_batch[j.id].word end
 for queue, wake in pairs(rings) do
   redis.call('SADD', k_queues, key_queue(queue))
   if wake then ring(queue) end

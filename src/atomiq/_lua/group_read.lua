@@ -12,7 +12,7 @@ for _, id in ipairs(page[2]) do
   if redis.call('EXISTS', key_job(id)) == 1 then
     ids[#ids + 1] = id
   else
-    redis.call('SREM', k_group, id)
+    member_gone(a_name, id, NOW)
   end
 end
 local there = redis.call('EXISTS', k_group)

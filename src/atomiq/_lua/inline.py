@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import NamedTuple
 
 _EXPRESSION = re.compile(r"local function \w+\(([^)]*)\)\s*return ([^\n]+?)\s*end")
@@ -41,8 +42,9 @@ def statements_of(text: str) -> Inlined | None:
 def put_in_expressions(text: str, functions: Mapping[str, Inlined]) -> str:
     """The text with every call of one of `functions` replaced. An argument is repeated as often as the expression
     names it, so a call or the like may stand only where that is once."""
-    while (found := _call_of(functions, text)) is not None:
-        name = found.group(1)
+    at = 0
+    while (found := _call_of(functions, text, at)) is not None:
+        at, name = found.start(), found.group(1)  # nothing before it is left to be replaced
         arguments, end = _arguments(text, found.end())
         values = {}
         for parameter, argument in _paired(name, functions[name], arguments):
@@ -56,8 +58,9 @@ def put_in_expressions(text: str, functions: Mapping[str, Inlined]) -> str:
 
 def put_in_statements(text: str, functions: Mapping[str, Inlined]) -> str:
     """The text with every call of one of `functions` replaced by a block."""
-    while (found := _call_of(functions, text)) is not None:
-        name = found.group(1)
+    at = 0
+    while (found := _call_of(functions, text, at)) is not None:
+        at, name = found.start(), found.group(1)
         arguments, end = _arguments(text, found.end())
         pairs = _paired(name, functions[name], arguments)
         local = f"local {', '.join(p for p, _ in pairs)} = {', '.join(a for _, a in pairs)}" if pairs else ""
@@ -69,8 +72,14 @@ def _names(parameters: str) -> tuple[str, ...]:
     return tuple(name for name in parameters.split(", ") if name)
 
 
-def _call_of(functions: Mapping[str, Inlined], text: str) -> re.Match[str] | None:
-    return re.search(rf"\b({'|'.join(map(re.escape, functions))})\(", text) if functions else None
+def _call_of(functions: Mapping[str, Inlined], text: str, at: int) -> re.Match[str] | None:
+    """The first call of one of them behind `at`."""
+    return _calls(tuple(functions)).search(text, at) if functions else None
+
+
+@lru_cache(64)
+def _calls(names: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile(rf"\b({'|'.join(map(re.escape, names))})\(")
 
 
 def _paired(name: str, function: Inlined, arguments: list[str]) -> list[tuple[str, str]]:

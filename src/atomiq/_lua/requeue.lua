@@ -5,7 +5,7 @@
 -- args: id registry front:int
 -- says: ok already busy not_there gone
 -- cost: O(log registry + dependencies); what is left to free of dependants of the last run, at most 10,000
-local job = fields_of(k_job, 'status', 'origin', 'data', 'ttl')
+local job = fields_of(k_job, 'status', 'origin', 'data', 'ttl', 'group_id')
 if not job.status or not job.data then return { 'gone', '', 0 } end
 if job.status == 'started' then return { 'busy', job.status, 0 } end
 if job.status == 'queued' then return { 'already', job.status, 0 } end
@@ -15,7 +15,8 @@ if a_registry ~= '' and not redis.call('ZSCORE', a_registry, a_id) then return {
 settle_dependants(a_id, NOW)
 leave(a_id, job.status, job.origin)
 redis.call('HSET', k_job, 'started_at', '', 'ended_at', '')
-redis.call('HDEL', k_job, 'exc_info', 'due', 'abandoned', 'last_death')
+redis.call('HDEL', k_job, 'exc_info', 'due', 'after', 'abandoned', 'last_death')
+if is_group(job.group_id) then reopen_member(job.group_id, a_id) end
 redis.call('PERSIST', k_job)
 put(a_id, job.origin, nil, a_front == 1, NOW)
 local ttl = tonumber(job.ttl or '')

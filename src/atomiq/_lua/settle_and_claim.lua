@@ -1,4 +1,4 @@
--- settle_and_claim: finish or fail one job and take the next, in one round trip
+-- settle_and_claim: finish or fail one job, or let it wait, and take the next, in one round trip
 -- from: started queued scheduled
 -- to: finished failed stopped scheduled queued started gone
 -- keys: wip
@@ -15,6 +15,8 @@ local word, status, freed, more
 if a_outcome == 'finished' then
   word, status, freed, more = finish_job(a_queue, a_id, a_execution, a_worker, a_value, a_ttl, a_started, a_started_at, a_ended,
     a_ended_at, full, common, NOW)
+elseif a_outcome == 'waiting' then
+  word, status, freed, more = rare('wait_job')(a_queue, a_id, a_execution, a_worker, a_value, a_retry + 0, NOW)
 else
   word, status, freed, more = rare('fail_job')({ queue = a_queue, id = a_id, execution = a_execution, worker = a_worker,
     outcome = a_outcome, value = a_value, ttl = a_ttl, started = a_started, started_at = a_started_at, ended = a_ended,

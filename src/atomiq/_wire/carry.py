@@ -50,6 +50,11 @@ def connection_like(pattern: bytes) -> redis.Redis:
     return made  # type: ignore[no-any-return]
 
 
+def make_connection(client: type[Any], connection_class: type[Any], kwargs: dict[str, Any]) -> Any:
+    """A client of the three parts that `parse_connection` says (RQ's way)."""
+    return client(connection_pool=redis.ConnectionPool(connection_class=connection_class, **kwargs))
+
+
 def _is_asked_for(name: str, value: Any) -> bool:
     """Whether the user meant it, and it isn't one of the pool's own parts, which another pool makes for itself."""
     if name in ("credential_provider", "retry"):

@@ -82,6 +82,7 @@ def connect(
         embedded: True for the embedded server in `.atomiq/`, or its folder.
         prefix: what keys start with; default ATOMIQ_PREFIX, else `rq:`.
         **kwargs: for redis.Redis; they win over what atomiq sets (timeouts, keepalive), and the URL over both.
+            `sentinel_kwargs` is a dict of options for the connections to sentinels.
 
     Raises:
         InvalidURL: not a URL that atomiq can connect to.
@@ -176,6 +177,7 @@ def from_sentinel(target: Target, sentinel: Any, parse_url: Any, kwargs: dict[st
         "username": options.pop("sentinel_username", None),
     }
     asked = {"socket_timeout": CONNECT_TIMEOUT_S, **{name: value for name, value in sentinel_options.items() if value}}
+    asked |= options.pop("sentinel_kwargs", {})
     return sentinel(list(said.sentinels), sentinel_kwargs=asked).master_for(said.master, **options)
 
 
@@ -216,16 +218,31 @@ def address_of(connection_kwargs: dict[str, Any]) -> str:
 
 def unavailable_text(tried: str, error: Exception) -> str:
     """What a person reads whose server isn't there."""
+    # redis-py appends the representation of a whole connection pool when no sentinel knows the master.
+    reason = str(error).partition(" : <")[0].rstrip(".")
     return (
-        f"no server at {tried}: {str(error).rstrip('.')}. Start Redis or Valkey there, name another with --url or "
+        f"no server at {tried}: {reason}. Start Redis or Valkey there, name another with --url or "
         "ATOMIQ_URL, or use the embedded server: --embedded on the command line, embedded:// as the URL, "
         "connect(embedded=True) in Python"
     )
 
 
+REDIS_RUNTIME_CONNECTION_KWARGS = (
+    "maint_notifications_config",
+    "maint_notifications_pool_handler",
+    "himport_registry",
+    "event_dispatcher",
+    "orig_host_address",
+    "orig_socket_timeout",
+    "orig_socket_connect_timeout",
+)
+"""What redis-py notes among a pool's arguments while it runs; it belongs to that process (RQ)."""
+
+
 def get_connection_kwargs(connection: Any) -> dict[str, Any]:
-    """The keyword arguments of a connection's pool, for making it anew (RQ)."""
-    return dict(connection.connection_pool.connection_kwargs)
+    """The keyword arguments of a connection's pool, for making it anew, in another process if need be (RQ)."""
+    found = connection.connection_pool.connection_kwargs
+    return {name: value for name, value in found.items() if name not in REDIS_RUNTIME_CONNECTION_KWARGS}
 
 
 def parse_connection(connection: Any) -> tuple[type[Any], type[Any], dict[str, Any]]:

@@ -91,3 +91,10 @@ class Store:
     def queue_in(self, pipeline: Any, command: Command[Any]) -> None:
         """Put a command into a caller's pipeline; see `queue_command`."""
         queue_command(pipeline, command)
+
+    def execute(self, pipeline: Any) -> list[Any]:
+        """Carry out a pipeline of this store's connection. Raises errors of atomiq's tree, as `run`."""
+        try:
+            return list(pipeline.execute())
+        except redis_errors.RedisError as error:
+            raise translated(error, "EXEC", address_of(self.connection)) from error

@@ -130,8 +130,10 @@ def url_of_parts(environ: Mapping[str, str]) -> str:
     secure = environ.get("REDIS_SSL", "").lower()
     if secure not in YES and secure not in NO:
         raise InvalidURL(f"REDIS_SSL={secure!r} is neither yes nor no")
-    # Container platforms set REDIS_PORT to things like tcp://10.0.0.1:6379 for a service called redis.
     port = environ.get("REDIS_PORT", "")
+    # Container platforms set REDIS_PORT to things like tcp://10.0.0.1:6379 for a service called redis.
+    if port and not port.isdecimal() and "://" not in port:
+        raise InvalidURL(f"REDIS_PORT={port!r} is not a number")
     password = environ.get("REDIS_PASSWORD")
     address = f"{environ.get('REDIS_HOST') or 'localhost'}:{port if port.isdecimal() else 6379}"
     login = f":{quote(password, safe='')}@" if password else ""

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
-from functools import cached_property
 from typing import Any, Self
 
 from atomiq._commands.alone import save_job
 from atomiq._commands.base import plain
-from atomiq._commands.change import cancel, delete, requeue, touch
+from atomiq._commands.change import cancel, delete, requeue
 from atomiq._commands.views import (
     view_dependencies,
     view_dependents,
@@ -23,20 +21,16 @@ from atomiq._core.errors import InvalidJobOperation, NoSuchJobError
 from atomiq._core.ids import parse_job_id, validate_job_id
 from atomiq._core.serial import dump_meta
 from atomiq._core.states import JobStatus
-from atomiq._core.timestamp import utcformat
 from atomiq._wire.aio import AsyncStore
+from atomiq.aio.job_steps import SteppingJob
 from atomiq.aio.late import classes
 from atomiq.aio.results import Result
 from atomiq.aio.send import send
 from atomiq.job.base import BaseJob
 
 
-class Job(BaseJob):
+class Job(SteppingJob):
     """`atomiq.Job` for asyncio: same methods, awaited; a property there that asks the server is a method here."""
-
-    @cached_property
-    def _store(self) -> AsyncStore:
-        return AsyncStore.of(self.connection)
 
     # -- reading ------------------------------------------------------------------------------------------------------
 
@@ -130,23 +124,19 @@ class Job(BaseJob):
         """Store the job's changed fields, never its state; a job that was not stored is then 'created', in no queue.
 
         Raises:
+            NoSuchJobError: it was stored, and has been deleted since: nothing of it is brought back.
             UnserializableArguments: a ValueError; the call or meta can't be serialised.
         """
         fields = self.changed_fields(include_meta, include_result)
-        if fields:
+        if not self.was_stored():
             await send(self._store, save_job(self._store.keys, job_id=self.id, fields=fields), pipeline)
+            self.__dict__["_sent"] = self.to_dict()
+        elif fields:
+            await self._touch(fields, pipeline)
 
     async def save_meta(self) -> None:
         """Store `meta`. Raises NoSuchJobError when the job is gone: nothing of it is brought back."""
-        fields = {"meta": dump_meta(self.serializer, self.meta)}
-        if await self._store.run(touch(self._store.keys, job_id=self.id, fields=fields)) == "gone":
-            raise NoSuchJobError(f"No such job: {self.key}")
-
-    async def heartbeat(self, timestamp: datetime, ttl: int = 0, pipeline: Any = None, xx: bool = False) -> None:
-        """Store `last_heartbeat`; ttl and xx have no effect."""
-        self.last_heartbeat = timestamp
-        fields = {"last_heartbeat": utcformat(timestamp)}
-        await send(self._store, touch(self._store.keys, job_id=self.id, fields=fields), pipeline)
+        await self._touch({"meta": dump_meta(self.serializer, self.meta)})
 
     async def cancel(
         self, pipeline: Any = None, enqueue_dependents: bool = False, remove_from_dependencies: bool = False
@@ -283,23 +273,6 @@ class Job(BaseJob):
         return classes[name](
             self.origin, connection=self.connection, job_class=self.__class__, serializer=self.serializer
         )
-
-    # -- keys ---------------------------------------------------------------------------------------------------------
-
-    @property
-    def key(self) -> str:
-        """Key of the job hash."""
-        return self._store.keys.job(self.id)
-
-    @property
-    def dependents_key(self) -> str:
-        """Key of the set of jobs that wait for this one."""
-        return self._store.keys.dependents(self.id)
-
-    @property
-    def dependencies_key(self) -> str:
-        """Key of the set of jobs this one waits for."""
-        return self._store.keys.dependencies(self.id)
 
 
 async def cancel_job(job_id: str, connection: Any, serializer: Any = None, enqueue_dependents: bool = False) -> None:

@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from atomiq._commands.enqueue import MAX_BATCH, enqueue
 from atomiq._commands.queues import delete_queue, empty_queue, pause_queue, remove_from_queue
+from atomiq._commands.raw import compact_queue
 from atomiq._commands.views import (
     QueueCounts,
     view_length,
@@ -21,12 +22,16 @@ from atomiq._core.errors import InvalidOption
 from atomiq._core.ids import parse_job_id
 from atomiq._core.options import parse_enqueue
 from atomiq._core.record import NewJob
-from atomiq._core.values import EnqueueArgs, EnqueueData, call_args, call_kwargs
+from atomiq._core.states import JobStatus
+from atomiq._core.values import EnqueueArgs, EnqueueData, RequiringArgs, call_args, call_kwargs
 from atomiq._wire.aio import AsyncStore
 from atomiq.aio.job import Job
 from atomiq.aio.late import classes
 from atomiq.aio.send import send
+from atomiq.on_commit import CommitSource, Held, check_no_pipeline, waits_for
 from atomiq.queue.base import BaseQueue
+from atomiq.queue.batch import Batch
+from atomiq.queue.hooks import Hooks
 
 _ROUNDS = 1000
 
@@ -84,6 +89,8 @@ class Queue(BaseQueue):
 
         Keywords, result and errors are those of `atomiq.Queue.enqueue`.
         """
+        if self._hooks.replaced(self):
+            return await self.enqueue_call(**self._parsed(f, args, kwargs))
         return await self._enqueue_args(parse_enqueue(f, args, kwargs), 0)
 
     async def enqueue_call(
@@ -108,20 +115,31 @@ class Queue(BaseQueue):
         pipeline: Any = None,
         unique: bool = False,
         webhooks: Any = None,
+        *,
+        requires: Any = None,
     ) -> Job:
         """`enqueue` with everything explicit; the time limit is named `timeout` here."""
         given = EnqueueArgs(
             func, timeout, description, result_ttl, ttl, failure_ttl, depends_on, job_id, at_front, meta, retry, repeat,
             on_success, on_failure, on_stopped, pipeline, unique, call_args(args), call_kwargs(kwargs), webhooks,
         )  # fmt: skip
+        if requires is not None:
+            given = RequiringArgs.of(given, requires)
+        if self._hooks.replaced(self):
+            job: Job = self._created(given._asdict(), JobStatus.QUEUED)
+            return await self.enqueue_job(job, pipeline=pipeline, at_front=at_front, unique=unique)
         return await self._enqueue_args(given, 0)
 
     async def enqueue_at(self, datetime: datetime, f: Callable[..., Any] | str, *args: Any, **kwargs: Any) -> Job:
         """Enqueue a call that runs not before a time. A naive datetime is local time."""
+        if self._hooks.replaced_later(self):
+            return await self._schedule_by_hooks(self._parsed(f, args, kwargs), datetime)
         return await self._enqueue_args(parse_enqueue(f, args, kwargs), self._due_at(datetime))
 
     async def enqueue_in(self, time_delta: timedelta, func: Callable[..., Any] | str, *args: Any, **kwargs: Any) -> Job:
         """Enqueue a call that runs not before a delay has passed."""
+        if self._hooks.replaced_later(self):
+            return await self.enqueue_at(self._moment_in(time_delta), func, *args, **kwargs)
         return await self._enqueue_args(parse_enqueue(func, args, kwargs), self._due_in(time_delta))
 
     async def enqueue_job(self, job: Job, pipeline: Any = None, at_front: bool = False, unique: bool = False) -> Job:
@@ -141,6 +159,9 @@ class Queue(BaseQueue):
         returned jobs, and the errors, are those of `atomiq.Queue.enqueue_many`.
         """
         batch = self._batch_of(job_datas, group_id)
+        source = waits_for(self.on_commit)
+        if source is not None and await self._all_held(source, batch, pipeline, group_id):
+            return batch.returned()
         for jobs, news in batch.parts():
             answers = await send(self._store, enqueue(self._store.keys, jobs=news, group=group_id), pipeline)
             if answers is None:
@@ -151,12 +172,23 @@ class Queue(BaseQueue):
                 job.mark_enqueued(done.word, done.enqueued_at_ms)
         return batch.returned()
 
+    async def _schedule_by_hooks(self, given: Mapping[str, Any], moment: datetime) -> Job:
+        job: Job = self._created(given, JobStatus.SCHEDULED)
+        if given["at_front"]:
+            job.enqueue_at_front = True
+        options = {"unique": True} if given["unique"] else {}
+        return await self.schedule_job(job, moment, pipeline=given["pipeline"], **options)
+
     async def _enqueue_args(self, given: EnqueueArgs, due_ms: int) -> Job:
         job = self._job_of_args(given)
         new = job.to_new_job(at_front=bool(given.at_front), due_ms=due_ms)
         return await self._send(job, new, given.pipeline, given.unique)
 
     async def _send(self, job: Any, new: NewJob, pipeline: Any, unique: bool) -> Job:
+        source = waits_for(self.on_commit)
+        if source is not None and await self._held(source, [job], [new], pipeline, unique, job.group_id or None):
+            held: Job = job
+            return held
         command = enqueue(self._store.keys, jobs=(new,), unique=unique, group=job.group_id or None)
         answers = await send(self._store, command, None if unique else pipeline)
         if answers is None:
@@ -165,6 +197,18 @@ class Queue(BaseQueue):
             job.mark_enqueued(answers[0].word, answers[0].enqueued_at_ms)
         sent: Job = job
         return sent
+
+    async def _held(
+        self, source: CommitSource, jobs: list[Any], news: list[NewJob], pipeline: Any, unique: bool, group: str | None
+    ) -> bool:
+        """Whether a source keeps the jobs until its transaction commits."""
+        check_no_pipeline(pipeline)
+        held = Held(self._store, self, jobs, news, unique, group)
+        return await source.ahold(held) and held.wait()
+
+    async def _all_held(self, source: CommitSource, batch: Batch, pipeline: Any, group: str | None) -> bool:
+        held = [await self._held(source, jobs, news, pipeline, False, group) for jobs, news in list(batch.parts())]
+        return bool(held) and all(held)
 
     # -- looking ------------------------------------------------------------------------------------------------------
 
@@ -269,7 +313,10 @@ class Queue(BaseQueue):
         )
 
     async def compact(self) -> None:
-        """Nothing to do: ids whose job is gone leave the queue when they are met."""
+        """Take the ids off the queue whose job is gone. They would leave it when a worker meets them."""
+        offset: int | None = 0
+        while offset is not None:
+            offset = await self._store.run(compact_queue(self._store.keys, queue=self.name, offset=offset))
 
     async def pause(self) -> None:
         """Let no worker take jobs of this queue. RQ's own workers don't know of it."""
@@ -287,3 +334,6 @@ class Queue(BaseQueue):
 
     def _registry(self, name: str) -> Any:
         return classes[name](queue=self, job_class=self.job_class, serializer=self.serializer)
+
+
+Queue._hooks = Hooks(Queue)  # noqa: SLF001 - its own, once it is complete

@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from atomiq._commands.change import delete, requeue
+from atomiq._commands.change import requeue
 from atomiq._commands.queues import expire
 from atomiq._commands.views import view_registry, view_registry_size, view_score
+from atomiq._core.errors import NoSuchJobError
 from atomiq._core.keys import Keys
 from atomiq._core.values import JobOrId
 from atomiq._wire.aio import AsyncStore
@@ -22,6 +23,8 @@ from atomiq.registry.record import Canceled, Deferred, Failed, Finished, Registr
 class BaseRegistry(RegistryRecord):
     """`atomiq.registry.BaseRegistry` for asyncio. Arguments as there."""
 
+    job_class: Any = Job
+
     @property
     def _store(self) -> AsyncStore:
         return AsyncStore.of(self.connection)
@@ -29,17 +32,16 @@ class BaseRegistry(RegistryRecord):
     def _keys(self) -> Keys:
         return self._store.keys
 
-    def default_job_class(self) -> Any:
-        """Job."""
-        return Job
-
     async def get_job_count(self, cleanup: bool = True) -> int:
         """How many jobs are in it. `cleanup=False` also counts those whose time is over."""
         if not cleanup:
             return await self._store.run(view_registry_size(key=self.key))
+        view = self._counts()
+        if view is None:
+            return await self._store.run(view_registry_size(key=self.key))
         await self._heal()
-        (counts,) = await self._store.run(self.counts(self._keys()))
-        return int(getattr(counts, self.shown_as))
+        (counts,) = await self._store.run(view)
+        return int(getattr(counts, self.stands_for))
 
     async def count(self) -> int:
         """How many jobs are in it."""
@@ -63,7 +65,7 @@ class BaseRegistry(RegistryRecord):
         """When a member is forgotten, aware UTC; the latest time there is for one that is kept for ever.
 
         Raises:
-            NoSuchJobError: it isn't a member.
+            NotInRegistry: a NoSuchJobError and TypeError; it isn't a member.
         """
         job_id = id_of(job)
         return self.moment(job_id, await self._score(job_id))
@@ -79,12 +81,12 @@ class BaseRegistry(RegistryRecord):
         return classes["Queue"](self.name, connection=self.connection, serializer=self.serializer)
 
     async def _heal(self) -> None:
-        if self.outlives:
+        if self.outlives and self._status:
             await self._store.run(expire(self._keys(), queue=self.name))
 
     async def cleanup(self, timestamp: float | None = None, exception_handlers: Any = None) -> None:
         """Drop what has outlived its time at `timestamp` (unix seconds; default: the server's now)."""
-        offset, more = 0, self.outlives
+        offset, more = 0, self.outlives and bool(self._status)
         while more:
             command = expire(self._keys(), queue=self.name, offset=offset, now_ms=milliseconds(timestamp))
             page = await self._store.run(command)
@@ -106,16 +108,25 @@ class BaseRegistry(RegistryRecord):
         job: Job = await self.job_class.fetch(job_id, connection=self.connection, serializer=self.serializer)
         return job
 
-    async def remove(self, job: JobOrId, pipeline: Any = None, delete_job: bool = False) -> int:
-        """Remove a job from the registry. With `delete_job` the job is deleted, in one step.
+    async def remove(self, job: JobOrId, pipeline: Any = None, delete_job: bool = False) -> Any:
+        """Take a job out of this registry by hand; with `delete_job` it is deleted, in the same step.
 
-        Without it this is low level: only the member goes, and the job is then in no container.
+        Without, its status is then 'created': it is in no container. One that is somewhere else by now stays there.
+        Says 1 if it was in this registry, else 0; `pipeline`, if one is given.
+
+        Raises:
+            NoSuchJobError: it was to be deleted and is gone.
         """
         job_id = id_of(job)
-        if not delete_job:
-            return await send(self._store, remove_members(self.key, [job_id]), pipeline) or 0
-        changed = await send(self._store, delete(self._keys(), job_id=job_id), pipeline)
-        return int(changed is not None and changed.word == "ok")
+        if not self._status and not delete_job:
+            removed = await send(self._store, remove_members(self.key, [job_id]), pipeline)
+            return pipeline if removed is None else removed
+        left = await send(self._store, self._leaving(job_id, delete_job), pipeline)
+        if left is None:
+            return pipeline
+        if delete_job and not left.existed:
+            raise NoSuchJobError(f"No such job: {self._keys().job(job_id)}")
+        return left.removed
 
 
 class FinishedJobRegistry(Finished, BaseRegistry):
@@ -141,10 +152,11 @@ class CanceledJobRegistry(Canceled, BaseRegistry):
 class ScheduledJobRegistry(Scheduled, BaseRegistry):
     """Jobs whose time has not come."""
 
-    async def schedule(self, job: Any, scheduled_datetime: datetime, pipeline: Any = None) -> int:
-        """Schedule a job of this queue anew, for another time. Raises JobIsRunning: it runs now."""
-        await self.get_queue().schedule_job(job, scheduled_datetime, pipeline=pipeline)
-        return 1
+    async def schedule(self, job: JobOrId, scheduled_datetime: datetime, pipeline: Any = None) -> Any:
+        """Let a job be queued at this time, wherever it is now; see the synchronous one. Raises JobIsRunning: it runs
+        now."""
+        entered = await send(self._store, self._scheduling(job, scheduled_datetime), pipeline)
+        return pipeline if entered is None else self.check_entered(id_of(job), entered)
 
     async def get_scheduled_time(self, job_or_id: JobOrId) -> datetime:
         """When a job is due, aware UTC. Raises NoSuchJobError: it isn't scheduled."""

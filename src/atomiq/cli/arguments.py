@@ -74,6 +74,8 @@ def content(path: str) -> str:
     Raises:
         click.FileError: it can't be read.
     """
+    if not path:
+        raise click.FileError(path, "Not found")
     try:
         return Path(path).read_text(encoding="utf-8")
     except FileNotFoundError as error:

@@ -41,10 +41,12 @@ def target_of_config(settings: Mapping[str, Any], module: str) -> tuple[Target |
     source = f"from the config module {module}"
     if settings.get("REDIS_URL"):
         return checked(str(settings["REDIS_URL"]), source), {}
-    if settings.get("SENTINEL"):
+    if settings.get("SENTINEL") is not None:
         url, extra = sentinel_url(settings["SENTINEL"])
         return checked(url, source), extra
     parts = {name: as_text(settings[name]) for name in (*PART_VARIABLES, *TLS_VARIABLES) if settings.get(name)}
+    if "REDIS_SSL_CERT_REQS" in settings and settings["REDIS_SSL_CERT_REQS"] is None:
+        parts["REDIS_SSL_CERT_REQS"] = "none"
     if any(name in settings for name in PART_VARIABLES):
         return checked(url_of_parts(parts), source), {}
     return None, {}
@@ -74,8 +76,6 @@ def sentinel_url(said: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     extra = dict(said.get("CONNECTION_KWARGS") or {})
     if said.get("SOCKET_TIMEOUT") is not None:
         extra["socket_timeout"] = said["SOCKET_TIMEOUT"]
-    own = said.get("SENTINEL_KWARGS") or {}
-    for name in ("username", "password"):
-        if own.get(name):
-            extra[f"sentinel_{name}"] = own[name]
+    if said.get("SENTINEL_KWARGS"):
+        extra["sentinel_kwargs"] = dict(said["SENTINEL_KWARGS"])
     return url, extra

@@ -28,6 +28,9 @@ def job_lines(job: Any) -> Iterator[str]:
         if result.exc_string:
             failures.append(result.exc_string)
             yield from indented(result.exc_string)
+    for wait in job.waits:
+        why = f"error: {wait.error}" if wait.error else "not there"
+        yield f"{'waited:':<14} {wait.at:%Y-%m-%d %H:%M:%S.%f} UTC for {wait.seconds:g} s, {why}"
     last_death = job.last_death
     if last_death and not any(last_death.strip() in failure for failure in failures):
         yield f"{'last death:':<14} its process died, and the job was put back to run again"
@@ -58,6 +61,7 @@ def facts(job: Any) -> Iterator[tuple[str, Any]]:
     yield "worker", job.worker_name
     yield "attempts", job.attempts
     yield "abandoned", job.abandonments
+    yield "requires", readable(lambda: job.requires)
     yield "retries left", job.retries_left
     yield "repeats left", job.repeats_left
     yield "time limit", job.timeout

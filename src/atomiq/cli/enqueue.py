@@ -49,41 +49,42 @@ def _job_id(text: str) -> str:
 
 
 @click.command(cls=Command)
-@click.option("--queue", "-q", default="default", show_default=True, help="Name of the queue.")
+@click.option("--queue", "-q", default="default", show_default=True, help="Name of the queue that the job waits in.")
 @click.option(
     "--timeout",
     metavar="DURATION",
     callback=checked(lambda text: check_timeout(text, "timeout")),
-    help="How long the job may run: 90, 90s, 5m, 2h, 1d; -1 for no limit.",
+    help="How long the job may run: 90, 90s, 5m, 2h, 1d; -1 for no limit.  [default: 3m]",
 )
 @click.option(
     "--result-ttl",
     metavar="DURATION",
     callback=checked(lambda text: check_keep(text, "result-ttl")),
-    help="How long a success and its result are kept; -1 for ever.",
+    help="How long a success and its result are kept; -1 for ever.  [default: what the worker says, 500 s]",
 )
 @click.option(
     "--ttl",
     metavar="DURATION",
     callback=checked(lambda text: check_ttl(text, "ttl")),
-    help="How long the job may wait before it is dropped.",
+    help="How long the job may wait before it is dropped.  [default: no limit]",
 )
 @click.option(
     "--failure-ttl",
     metavar="DURATION",
     callback=checked(lambda text: check_keep(text, "failure-ttl")),
-    help="How long a failure is kept; -1 for ever.",
+    help="How long a failure is kept; -1 for ever.  [default: 365d]",
 )
 @click.option("--description", help="Text shown for the job instead of the call.")
 @click.option("--depends-on", multiple=True, metavar="ID", help="A job that has to finish first. Repeatable.")
 @click.option("--job-id", metavar="ID", callback=checked(_job_id), help="Id of the job. Default: a new one.")
 @click.option("--at-front", is_flag=True, help="At the front of the queue, not at its end.")
-@click.option("--retry-max", type=int, default=0, help="How often a failure is retried.")
+@click.option("--retry-max", type=int, default=0, show_default=True, help="How often a failure is retried.")
 @click.option(
     "--retry-interval",
     type=click.IntRange(min=0),
     multiple=True,
     default=[0],
+    show_default=True,
     help="Seconds before a retry. Repeatable: the first retry, the second and so on.",
 )
 @click.option(
@@ -118,6 +119,8 @@ def enqueue(
                 :[1,2]  name:={"a":1}     JSON
                 %(1,2)  name%=None        Python literals
     A value that starts with @ is the content of that file.
+
+    Exit code 0, 1 after any error, 2 for a wrong call.
     """
     if "." not in function and not hasattr(builtins, function):
         raise click.UsageError(f"{function!r} is not a dotted name such as package.module.function")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import shutil
 import sys
 import time
@@ -13,6 +14,7 @@ from atomiq._wire.sync import Store
 from atomiq.cli.detail import job_lines
 from atomiq.cli.live import watch
 from atomiq.cli.options import Command, Settings, shared_options
+from atomiq.cli.relay import database_option
 from atomiq.cli.shapes import page
 from atomiq.cli.snapshot import Snapshot, names_to_show, take
 
@@ -21,14 +23,15 @@ from atomiq.cli.snapshot import Snapshot, names_to_show, take
 @click.option(
     "--interval",
     "-i",
-    type=click.FloatRange(min=0, min_open=True),
-    help="Draw it anew every so many seconds, until Ctrl+C.",
+    type=click.FloatRange(min=0),
+    help="Draw it anew every so many seconds, until Ctrl+C. 0: once.",
 )
-@click.option("--raw", "-r", is_flag=True, help="Plain lines for scripts.")
-@click.option("--only-queues", "-Q", is_flag=True, help="Only the queues.")
-@click.option("--only-workers", "-W", is_flag=True, help="Only the workers.")
-@click.option("--by-queue", "-R", is_flag=True, help="The workers of each queue.")
-@click.option("--job", "job_id", metavar="ID", help="All about one job instead.")
+@click.option("--raw", "-r", is_flag=True, help="Print plain lines for scripts.")
+@click.option("--only-queues", "-Q", is_flag=True, help="Show only the queues.")
+@click.option("--only-workers", "-W", is_flag=True, help="Show only the workers.")
+@click.option("--by-queue", "-R", is_flag=True, help="Show the workers by queue.")
+@click.option("--job", "job_id", metavar="ID", help="Show all about one job instead.")
+@functools.partial(database_option, required=False)
 @click.argument("queues", nargs=-1)
 @shared_options
 def info(
@@ -40,8 +43,12 @@ def info(
     only_workers: bool,
     by_queue: bool,
     job_id: str | None,
+    database: str | None,
 ) -> None:
-    """Show queues and workers. Looking changes nothing."""
+    """Show queues and workers: QUEUES, or all. Looking changes nothing.
+
+    Exit code 0, 1 after any error, 2 for a wrong call.
+    """
     if job_id is not None:
         job = settings.job.fetch(job_id, connection=settings.connection, serializer=settings.serializer_object)
         for line in job_lines(job):
@@ -51,7 +58,7 @@ def info(
     names = names_to_show(store, queues)
 
     def look() -> Snapshot:
-        return take(store, names, only_of_queues=bool(queues))
+        return take(store, names, only_of_queues=bool(queues), database=database)
 
     show_queues, show_workers = only_queues or not only_workers, not only_queues
 
@@ -60,7 +67,7 @@ def info(
         for line in page(look(), raw=raw, by_queue=by_queue, queues=show_queues, workers=show_workers, width=width):
             click.echo(line)
 
-    if interval is None:
+    if not interval:
         print_page()
     elif sys.stdout.isatty() and not raw and not by_queue:
         until_interrupted(lambda: watch(look, interval, show_queues, show_workers))

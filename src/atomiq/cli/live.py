@@ -10,7 +10,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from atomiq.cli.shapes import COLORS, SUSPENDED_TEXT
+from atomiq.cli.shapes import COLORS, SUSPENDED_TEXT, outbox_line
 from atomiq.cli.snapshot import Snapshot
 
 COLUMNS = ("queued", "started", "scheduled", "deferred", "finished", "failed", "canceled")
@@ -57,6 +57,8 @@ def draw(snapshot: Snapshot, rate: float | None, queues: bool, workers: bool) ->
                 cell("failed", worker.failed),
             )
         parts.append(table)
+    if snapshot.outbox is not None:
+        parts.append(Text.from_ansi(outbox_line(snapshot.outbox, raw=False)))
     speed = "" if rate is None else f"{rate:,.1f} jobs/s   "
     parts.append(Text(f"{speed}Ctrl+C to leave", style="dim"))
     return Group(*parts)

@@ -8,13 +8,17 @@ import click
 
 from atomiq._core.errors import AtomiqError
 from atomiq._core.version import __version__
+from atomiq.cli.cron import cron
 from atomiq.cli.demo import demo
+from atomiq.cli.doctor import doctor
 from atomiq.cli.enqueue import enqueue
 from atomiq.cli.health import health
 from atomiq.cli.info import info
 from atomiq.cli.manage import empty, requeue, resume, suspend
 from atomiq.cli.options import wants_traceback
+from atomiq.cli.outbox import outbox
 from atomiq.cli.pool import pool
+from atomiq.cli.relay import relay
 from atomiq.cli.worker import worker
 
 
@@ -36,7 +40,10 @@ def main() -> None:
     """Background jobs on Redis or Valkey; every state change is one atomic step."""
 
 
-for command in (worker, pool, info, health, enqueue, requeue, empty, suspend, resume, demo):
+RUNNING = (worker, pool, cron, relay, demo)
+LOOKING = (info, health, doctor)
+CHANGING = (enqueue, requeue, empty, suspend, resume, outbox)
+for command in (*RUNNING, *LOOKING, *CHANGING):
     main.add_command(command)
 
 

@@ -14,12 +14,15 @@ from atomiq.registry import FailedJobRegistry
 
 
 @click.command(cls=Command)
-@click.option("--all", "-a", "everything", is_flag=True, help="All failed jobs of the queue.")
-@click.option("--queue", required=True, help="Queue that the jobs came from.")
+@click.option("--all", "-a", "everything", is_flag=True, help="Requeue all failed jobs of the queue.")
+@click.option("--queue", required=True, help="Name of the queue that the jobs came from.")
 @click.argument("job_ids", nargs=-1)
 @shared_options
 def requeue(settings: Settings, queue: str, everything: bool, job_ids: tuple[str, ...]) -> None:
-    """Put failed jobs back into their queue."""
+    """Put failed jobs back into their queue: JOB_IDS, or all.
+
+    Exit code 0; 1 when one could not be requeued (the others are), and after any error; 2 for a wrong call.
+    """
     registry = FailedJobRegistry(queue=settings.make_queue(queue))
     ids = registry.get_job_ids() if everything else list(job_ids)
     if not ids:
@@ -42,11 +45,11 @@ def requeue(settings: Settings, queue: str, everything: bool, job_ids: tuple[str
 
 
 @click.command(cls=Command)
-@click.option("--all", "-a", "everything", is_flag=True, help="All queues.")
+@click.option("--all", "-a", "everything", is_flag=True, help="Empty all queues.")
 @click.argument("queues", nargs=-1)
 @shared_options
 def empty(settings: Settings, everything: bool, queues: tuple[str, ...]) -> None:
-    """Delete the jobs that wait in QUEUES."""
+    """Delete the jobs that wait in QUEUES, or in all queues."""
     chosen: list[Any] = settings.named_queues(() if everything else queues) if everything or queues else []
     if not chosen:
         click.echo("Nothing to do")
@@ -59,7 +62,7 @@ def empty(settings: Settings, everything: bool, queues: tuple[str, ...]) -> None
 
 
 @click.command(cls=Command)
-@click.option("--duration", type=int, help="Seconds until workers go on by themselves.")
+@click.option("--duration", type=int, help="Seconds until workers go on by themselves.  [default: until resumed]")
 @shared_options
 def suspend(settings: Settings, duration: int | None) -> None:
     """Let no worker of this server take a job; what runs is completed. RQ's workers obey too."""

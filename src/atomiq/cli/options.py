@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging.config
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -20,11 +21,13 @@ from atomiq.cli.config import load_config, target_of_config
 from atomiq.defaults import DEFAULT_CONNECTION_CLASS, DEFAULT_JOB_CLASS, DEFAULT_QUEUE_CLASS, DEFAULT_WORKER_CLASS
 from atomiq.job import Job
 from atomiq.queue import Queue
-from atomiq.utils import import_job_class, import_queue_class
+from atomiq.utils import import_job_class, import_queue_class, import_worker_class
+from atomiq.worker import Worker
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 DEFAULT_FOLDER: Final = ".atomiq/"
+KNOWN_TO_REDIS_PY: Final = ("redis", "rediss", "unix")
 ABOVE_CONFIG: Final = ("ATOMIQ_URL", "RQ_REDIS_URL")
 _DEBUG: Final = "atomiq.debug"
 
@@ -78,6 +81,34 @@ class Settings:
         """Upper-case names of the config module; empty without one."""
         return load_config(self.config) if self.config else {}
 
+    @property
+    def queues_of_config(self) -> tuple[str, ...]:
+        """QUEUES in the config module.
+
+        Raises:
+            click.BadParameter: it is a text.
+        """
+        found = self.from_config.get("QUEUES") or ()
+        if isinstance(found, str):
+            reason = f"QUEUES in the config module {self.config} is the text {found!r}; it has to be a list of names"
+            raise click.BadParameter(reason, param_hint="'--config'")
+        return tuple(found)
+
+    def configure_logging(self) -> None:
+        """Set logging up as DICT_CONFIG in the config module says, if it is there.
+
+        Raises:
+            click.BadParameter: logging refuses it.
+        """
+        said = self.from_config.get("DICT_CONFIG")
+        if not said:
+            return
+        try:
+            logging.config.dictConfig(said)
+        except (ValueError, TypeError, AttributeError, ImportError) as error:
+            reason = f"DICT_CONFIG in the config module {self.config} can't be used: {error}"
+            raise click.BadParameter(reason, param_hint="'--config'") from error
+
     @cached_property
     def target(self) -> Target:
         """The server that is meant.
@@ -107,10 +138,30 @@ class Settings:
         if self.connection_class == DEFAULT_CONNECTION_CLASS:
             connection = connect(target.url, **self.extra)
         else:
-            client = chosen(self.connection_class, import_attribute, "--connection-class")
-            connection = client.from_url(target.url, **self.extra)
+            connection = chosen(
+                self.connection_class, lambda _: self._connection_of_class(target), "--connection-class"
+            )
         check_connection(connection, str(target))
         return connection
+
+    def _connection_of_class(self, target: Target) -> Any:
+        if target.scheme in KNOWN_TO_REDIS_PY:
+            return self.client.from_url(target.url, **self.extra)
+        found = connect(target.url, **self.extra)
+        found.auto_close_connection_pool = False
+        return self.client.from_pool(found.connection_pool)
+
+    @cached_property
+    def client(self) -> Any:
+        """The connection class."""
+        return chosen(self.connection_class, import_attribute, "--connection-class")
+
+    @cached_property
+    def worker(self) -> Any:
+        """The worker class."""
+        if self.worker_class == DEFAULT_WORKER_CLASS:
+            return Worker
+        return chosen(self.worker_class, import_worker_class, "--worker-class")
 
     @cached_property
     def job(self) -> Any:
@@ -129,6 +180,15 @@ class Settings:
         """The serializer, None for the default."""
         return chosen(self.serializer, resolve_serializer, "--serializer") if self.serializer else None
 
+    def check_classes(self) -> None:
+        """Import what is named, also where a command has no use for it (RQ).
+
+        Raises:
+            click.BadParameter: one of them can't be imported, or is of the wrong kind.
+        """
+        for _ in (self.worker, self.job, self.queue, self.client, self.serializer_object):
+            pass
+
     def make_queue(self, name: str) -> Any:
         """A queue of the chosen classes on the chosen server."""
         return self.queue(name, connection=self.connection, job_class=self.job, serializer=self.serializer_object)
@@ -142,20 +202,35 @@ class Settings:
 
 
 def chosen(name: str, importer: Callable[[str], Any], option: str) -> Any:
-    """What a dotted name that an option gives stands for.
+    """What a dotted name that an option gives stands for. RQ's names (`rq.SimpleWorker`) mean atomiq's.
 
     Raises:
         click.BadParameter: it can't be imported, or is of the wrong kind.
     """
+    ours = f"atomiq.{name.removeprefix('rq.')}" if name.startswith("rq.") else name
     try:
-        return importer(name)
-    except (ValueError, ImportError, AttributeError, NotImplementedError) as error:
-        raise click.BadParameter(str(error), param_hint=f"'{option}'") from error
+        return importer(ours)
+    except (ValueError, TypeError, ImportError, AttributeError, NotImplementedError) as error:
+        raise click.BadParameter(f"{error}{hint_about(ours)}", param_hint=f"'{option}'") from error
 
 
-def env(name: str, rq: str | None = None) -> list[str]:
+def hint_about(name: str) -> str:
+    """What helps when a class is refused because its base is the installed rq's."""
+    try:
+        bases = getattr(import_attribute(name), "__mro__", ())
+    except ValueError:
+        return ""
+    if not any(base.__module__.partition(".")[0] == "rq" for base in bases):
+        return ""
+    return (
+        "; its base is a class of rq's: import that from atomiq, or start this command with "
+        "python -m atomiq.contrib.rq_alias"
+    )
+
+
+def env(name: str) -> list[str]:
     """Environment names of an option: ours, then RQ's."""
-    return [f"ATOMIQ_{name}", f"RQ_{rq or name}"]
+    return [f"ATOMIQ_{name}", f"RQ_{name}"]
 
 
 def _remember_debug(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
@@ -167,12 +242,25 @@ def wants_traceback(ctx: click.Context) -> bool:
     return bool(ctx.meta.get(_DEBUG))
 
 
+def class_option(*names: str, envvar: list[str], default: str, kind: str) -> Callable[[F], F]:
+    """An option that names a class."""
+    return click.option(
+        *names,
+        metavar="PATH",
+        envvar=envvar,
+        show_envvar=True,
+        default=default,
+        show_default=True,
+        help=f"Dotted name of the {kind} class.",
+    )
+
+
 SHARED: Final = (
     click.option(
         "--url",
         "-u",
-        help="Server: redis://, rediss://, unix://, redis+sentinel:// or embedded://PATH. "
-        "Env: ATOMIQ_URL, RQ_REDIS_URL, REDIS_URL. Default: localhost:6379.",
+        help="Server: redis://, rediss://, unix://, redis+sentinel:// or embedded://PATH. Without it: ATOMIQ_URL, "
+        "RQ_REDIS_URL, the config module, REDIS_URL, REDIS_HOST and its companions, localhost:6379.",
     ),
     click.option(
         "--embedded",
@@ -180,22 +268,40 @@ SHARED: Final = (
         help="Use the embedded server in this folder (default .atomiq/). "
         "PATH starts with a dot or has a slash in it, or is given as --embedded=PATH.",
     ),
-    click.option("--config", "-c", envvar=env("CONFIG"), help="Importable module with settings."),
-    click.option("--worker-class", "-w", envvar=env("WORKER_CLASS"), default=DEFAULT_WORKER_CLASS, show_default=True),
-    click.option("--job-class", "-j", envvar=env("JOB_CLASS"), default=DEFAULT_JOB_CLASS, show_default=True),
-    click.option("--queue-class", envvar=env("QUEUE_CLASS"), default=DEFAULT_QUEUE_CLASS, show_default=True),
     click.option(
-        "--connection-class",
-        envvar=env("CONNECTION_CLASS", "CONNECTION_CLASS"),
-        default=DEFAULT_CONNECTION_CLASS,
-        show_default=True,
+        "--config",
+        "-c",
+        metavar="MODULE",
+        envvar=env("CONFIG"),
+        show_envvar=True,
+        help="Module with settings, such as REDIS_URL, SENTINEL, QUEUES, NAME and DICT_CONFIG.",
     ),
-    click.option("--path", "-P", multiple=True, default=(".",), show_default=True, help="Put on the import path."),
-    click.option("--serializer", "-S", help="json, pickle (default) or a dotted path."),
+    class_option("--worker-class", "-w", envvar=env("WORKER_CLASS"), default=DEFAULT_WORKER_CLASS, kind="worker"),
+    class_option("--job-class", "-j", envvar=env("JOB_CLASS"), default=DEFAULT_JOB_CLASS, kind="job"),
+    class_option("--queue-class", envvar=env("QUEUE_CLASS"), default=DEFAULT_QUEUE_CLASS, kind="queue"),
+    class_option(
+        "--connection-class", envvar=env("CONNECTION_CLASS"), default=DEFAULT_CONNECTION_CLASS, kind="Redis client"
+    ),
+    click.option(
+        "--path",
+        "-P",
+        multiple=True,
+        metavar="FOLDER",
+        default=(".",),
+        show_default=True,
+        help="Import from here too. Repeatable.",
+    ),
+    click.option(
+        "--serializer",
+        "-S",
+        metavar="NAME",
+        help="How calls and results are written: json, pickle or a dotted path.  [default: pickle]",
+    ),
     click.option(
         "--debug",
         is_flag=True,
         envvar="ATOMIQ_DEBUG",
+        show_envvar=True,
         expose_value=False,
         is_eager=True,
         callback=_remember_debug,
@@ -216,6 +322,7 @@ def shared_options(command: F) -> F:
         for each in settings.path:
             # Appended, as RQ does: the standard library and installed packages win over a stray file.
             sys.path.append(os.path.abspath(each) if each == "." else each)  # noqa: PTH100
+        settings.check_classes()
         return ctx.invoke(command, settings, **given)
 
     taking_settings.__doc__ = command.__doc__

@@ -9,7 +9,9 @@ from typing import Final
 import click
 
 from atomiq._commands.views import QueueCounts
+from atomiq._core.errors import OutboxError
 from atomiq.cli.snapshot import Snapshot, WorkerLine
+from atomiq.outbox import Figures
 
 SCALES: Final = (20, 50, 100, 200, 400, 600, 800, 1000)
 LONGEST_BAR: Final = 20
@@ -67,18 +69,31 @@ def named_state(worker: WorkerLine) -> str:
     return f"{worker.name} ({state_text(worker.state)})"
 
 
+def outbox_line(found: Figures | OutboxError, raw: bool) -> str:
+    """What waits in a database to be sent."""
+    if isinstance(found, OutboxError):
+        return f"outbox ? {found}" if raw else click.style(f"outbox: {found}", fg="red")
+    if raw:
+        return f"outbox {found.waiting} waiting, {found.lag:.1f} s, {found.parked} parked"
+    return f"outbox: {found.waiting} waiting (the oldest for {found.lag:.1f} s), {found.parked} parked"
+
+
 def page(snapshot: Snapshot, *, raw: bool, by_queue: bool, queues: bool, workers: bool, width: int) -> Iterator[str]:
     """All lines of one look."""
     if snapshot.suspended and not raw:
         yield click.style(SUSPENDED_TEXT, fg="yellow")
     if queues:
         yield from queue_lines(snapshot, raw, width)
-        if not raw:
+        if workers and not raw:
             yield ""
     if workers:
         yield from by_queue_lines(snapshot) if by_queue else worker_lines(snapshot, raw)
         if not raw:
             yield f"{len(snapshot.workers)} workers, {len(snapshot.queues)} queues"
+    if snapshot.outbox is not None:
+        if not raw:
+            yield ""
+        yield outbox_line(snapshot.outbox, raw)
     if queues and workers and not raw:
         yield ""
         yield f"Updated: {datetime.now()}"  # noqa: DTZ005 - the reader's own clock

@@ -6,7 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from atomiq._commands.views import Hash, QueueCounts, view_queue_names, view_queues, view_suspended, view_workers
+from atomiq._core.errors import OutboxError
 from atomiq._wire.sync import Store
+from atomiq.outbox import Figures, figures
+from atomiq.outbox.trouble import is_database_error
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +29,13 @@ class WorkerLine:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Queues in the order asked for, workers by name."""
+    """Queues in the order asked for, workers by name. `outbox` of a database, if there is one to look at: its figures,
+    or why it has none to tell."""
 
     queues: tuple[QueueCounts, ...]
     workers: tuple[WorkerLine, ...]
     suspended: bool
+    outbox: Figures | OutboxError | None = None
 
 
 def names_to_show(store: Store, names: Sequence[str]) -> tuple[str, ...]:
@@ -39,13 +44,26 @@ def names_to_show(store: Store, names: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names or known))
 
 
-def take(store: Store, queues: Sequence[str], *, only_of_queues: bool) -> Snapshot:
+def take(store: Store, queues: Sequence[str], *, only_of_queues: bool, database: str | None = None) -> Snapshot:
     """Queues and workers now; with `only_of_queues` only workers that listen to one of these queues."""
     counts = store.run(view_queues(store.keys, queues=queues)) if queues else []
     workers = [describe(name, fields) for name, fields in store.run(view_workers(store.keys))]
     if only_of_queues:
         workers = [worker for worker in workers if set(worker.queues) & set(queues)]
-    return Snapshot(tuple(counts), tuple(workers), store.run(view_suspended(store.keys)))
+    suspended = store.run(view_suspended(store.keys))
+    return Snapshot(tuple(counts), tuple(workers), suspended, outbox_of(database) if database else None)
+
+
+def outbox_of(database: str) -> Figures | OutboxError:
+    """A database that is away must not hide the queues."""
+    try:
+        return figures(database)
+    except OutboxError as error:
+        return error
+    except Exception as error:
+        if not (isinstance(error, OSError) or is_database_error(error)):
+            raise
+        return OutboxError(f"can't be read: {str(error).strip().partition(chr(10))[0]}")
 
 
 def describe(name: str, fields: Hash) -> WorkerLine:

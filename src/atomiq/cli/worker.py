@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import logging
-import logging.config
 import os
+import signal
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,8 @@ from typing import Any
 import click
 
 from atomiq._core.callref import import_attribute
-from atomiq.cli.options import Command, Settings, chosen, env, shared_options
+from atomiq.cli.cron import cron_beside
+from atomiq.cli.options import Command, Settings, chosen, shared_options
 from atomiq.defaults import (
     DEFAULT_JOB_MONITORING_INTERVAL,
     DEFAULT_LEASE,
@@ -22,12 +24,10 @@ from atomiq.defaults import (
     DEFAULT_MAINTENANCE_TASK_INTERVAL,
     DEFAULT_MAX_ABANDONED,
     DEFAULT_RESULT_TTL,
-    DEFAULT_WORKER_CLASS,
     DEFAULT_WORKER_TTL,
 )
 from atomiq.suspension import is_suspended
-from atomiq.utils import import_worker_class
-from atomiq.worker import DequeueStrategy, Worker
+from atomiq.worker import DequeueStrategy, RandomWorker, RoundRobinWorker
 
 OWN_OPTIONS = (
     "lease",
@@ -66,10 +66,22 @@ def with_concurrency(args: Sequence[str]) -> list[str]:
 
 @click.command(cls=WorkerCommand)
 @click.option("--burst", "-b", is_flag=True, help="End when all queues are empty.")
-@click.option("--logging_level", "--logging-level", help="Level of the log: DEBUG, INFO, WARNING, ERROR.")
-@click.option("--log-format", default=DEFAULT_LOGGING_FORMAT, show_default=True)
-@click.option("--date-format", default=DEFAULT_LOGGING_DATE_FORMAT, show_default=True)
-@click.option("--name", "-n", help="Name of the worker; one living worker may have it. Default: a random one.")
+@click.option(
+    "--logging_level",
+    "--logging-level",
+    metavar="LEVEL",
+    help="Level of the log: DEBUG, INFO, WARNING, ERROR or CRITICAL.  [default: INFO]",
+)
+@click.option("--log-format", default=DEFAULT_LOGGING_FORMAT, show_default=True, help="Format of a line of the log.")
+@click.option(
+    "--date-format", default=DEFAULT_LOGGING_DATE_FORMAT, show_default=True, help="Format of the time in the log."
+)
+@click.option(
+    "--name",
+    "-n",
+    help="Name of the worker, which no other living one may have. "
+    "Default: NAME in the config module, else a random one.",
+)
 @click.option(
     "--results-ttl",
     type=int,
@@ -99,10 +111,13 @@ def with_concurrency(args: Sequence[str]) -> list[str]:
     help="Accepted; here the lease decides how often a worker reports.",
 )
 @click.option("--disable-job-desc-logging", is_flag=True, help="Log no descriptions of jobs.")
-@click.option("--verbose", "-v", is_flag=True, help="Log more.")
-@click.option("--quiet", "-q", is_flag=True, help="Log only warnings and errors.")
+@click.option("--verbose", "-v", is_flag=True, help="Log more: the level DEBUG.")
+@click.option("--quiet", "-q", is_flag=True, help="Log only warnings and errors: the level WARNING.")
 @click.option(
-    "--exception-handler", multiple=True, metavar="PATH", help="Function called when a job fails. Repeatable."
+    "--exception-handler",
+    multiple=True,
+    metavar="PATH",
+    help="Dotted name of a function that is called when a job fails. Repeatable.",
 )
 @click.option("--pid", metavar="FILE", help="Write the process id to this file.")
 @click.option(
@@ -119,12 +134,14 @@ def with_concurrency(args: Sequence[str]) -> list[str]:
     "-ds",
     default="default",
     show_default=True,
-    help="Which queue is asked first: default, round_robin, random.",
+    metavar="STRATEGY",
+    help="Which queue is asked first: default, in the order given; round_robin; random.",
 )
 @click.option(
     "--executor",
     metavar="KIND",
-    envvar=env("EXECUTOR")[:1],
+    envvar="ATOMIQ_EXECUTOR",
+    show_envvar=True,
     help="process (default): warm children. fork: a fresh child for each job. spawn, thread, async, inline; or several "
     "with their concurrency: process:2,async:100.",
 )
@@ -132,6 +149,7 @@ def with_concurrency(args: Sequence[str]) -> list[str]:
     "--concurrency",
     type=click.IntRange(min=1),
     envvar="ATOMIQ_CONCURRENCY",
+    show_envvar=True,
     help="Jobs at a time; also -c N (-c with anything but a number is RQ's --config). Default: 1; thread 8, async 100.",
 )
 @click.option(
@@ -151,36 +169,43 @@ def with_concurrency(args: Sequence[str]) -> list[str]:
     "--health-port",
     metavar="ADDRESS",
     envvar="ATOMIQ_HEALTH_PORT",
+    show_envvar=True,
     help="Answer probes at /live and /ready: 8080 (this machine), :8080 (from anywhere), unix:/path.",
 )
+@click.option("--with-cron", metavar="CONFIG", help="Look after this config's cron entries too, see `atomiq cron`.")
 @click.option(
     "--lease",
     type=click.FloatRange(min=0, min_open=True),
     envvar="ATOMIQ_LEASE",
+    show_envvar=True,
     help=f"Seconds of silence after which a worker's jobs are run elsewhere. Default: {DEFAULT_LEASE:g}.",
 )
 @click.option(
     "--max-abandoned",
     type=click.IntRange(min=0),
     envvar="ATOMIQ_MAX_ABANDONED",
+    show_envvar=True,
     help=f"How often a job may lose its worker before it is failed. Default: {DEFAULT_MAX_ABANDONED}.",
 )
 @click.option(
     "--abandoned",
     type=click.Choice(["retry", "fail"]),
     envvar="ATOMIQ_ABANDONED",
+    show_envvar=True,
     help="What becomes of a job that lost its worker: run again (default), or RQ's way.",
 )
 @click.option(
     "--grace",
     type=click.FloatRange(min=0),
     envvar="ATOMIQ_GRACE",
+    show_envvar=True,
     help="Seconds that running jobs get at a shutdown; then they are given back. Default: no limit.",
 )
 @click.option(
     "--kill-after",
     type=click.FloatRange(min=0),
     envvar="ATOMIQ_KILL_AFTER",
+    show_envvar=True,
     help="Seconds between a job's time limit and the kill of its child. Default: 60.",
 )
 @click.argument("queues", nargs=-1)
@@ -195,36 +220,39 @@ def worker(
     imports: tuple[str, ...],
     **given: Any,
 ) -> None:
-    """Run jobs of QUEUES (default: `default`), the first queue first, until told to stop.
+    """Run jobs of QUEUES (default: QUEUES in the config module, else `default`), the first queue first, until told to
+    stop.
 
     SIGINT or SIGTERM: finish what runs, then end; a second one ends at once, and what ran is run again.
     Exit code 0 after an ordered end, 1 after any error, 2 for a wrong call.
     """
+    check_format(given["log_format"])
     level = logging_level(given.pop("verbose"), given.pop("quiet"), given.pop("logging_level"))
     strategy = strategy_named(dequeue_strategy)
-    worker_class = class_of_worker(settings)
     for module in imports:
         imported(module)
     handlers = [chosen(path, import_attribute, "--exception-handler") for path in given.pop("exception_handler")]
-    config = settings.from_config
-    if config.get("DICT_CONFIG"):
-        logging.config.dictConfig(config["DICT_CONFIG"])
+    settings.configure_logging()
+    warn_about_class(settings.worker)
     if pid:
         try:
             Path(pid).expanduser().write_text(str(os.getpid()))
         except OSError as error:
             raise click.FileError(pid, error.strerror) from error
-    names = queues or tuple(config.get("QUEUES") or ()) or ("default",)
+    names = queues or settings.queues_of_config or ("default",)
     connection = settings.connection
     for warning in settings.server.warnings:
         click.secho(f"WARNING: {warning}", fg="yellow", err=True)
-    if is_suspended(connection):
-        raise click.ClickException('atomiq is currently suspended, to resume job execution run "atomiq resume"')
+    refuse_while_suspended(connection)
     own = {name: given[name] for name in OWN_OPTIONS if given[name] is not None}
+    if imports:
+        own["imports"] = imports
+    if given.pop("reload"):
+        own["watched"] = settings.path
     made = make_worker(
-        worker_class,
+        settings.worker,
         [settings.make_queue(queue) for queue in names],
-        name=name or config.get("NAME"),
+        name=name or settings.from_config.get("NAME"),
         connection=connection,
         default_result_ttl=given["results_ttl"],
         worker_ttl=given["worker_ttl"],
@@ -236,36 +264,45 @@ def worker(
         disable_default_exception_handler=given["disable_default_exception_handler"],
         log_job_description=not given["disable_job_desc_logging"],
         serializer=settings.serializer_object,
-        imports=imports,
-        reloads=True,
-        watched=settings.path if given.pop("reload") else (),
         **own,
     )
-    made.work(
-        burst=burst,
-        logging_level=level,
-        date_format=given["date_format"],
-        log_format=given["log_format"],
-        max_jobs=given["max_jobs"],
-        max_idle_time=given["max_idle_time"],
-        with_scheduler=given["with_scheduler"],
-        dequeue_strategy=strategy,
-    )
+    made.reloads = hasattr(signal, "SIGHUP")
+    with cron_beside(settings, given["with_cron"], level):
+        made.work(
+            burst=burst,
+            logging_level=level,
+            date_format=given["date_format"],
+            log_format=given["log_format"],
+            max_jobs=given["max_jobs"],
+            max_idle_time=given["max_idle_time"],
+            with_scheduler=given["with_scheduler"],
+            dequeue_strategy=strategy,
+        )
 
 
 def make_worker(worker_class: Any, queues: list[Any], **options: Any) -> Any:
-    """The worker object.
+    """The worker object. A class of the user's may take no other arguments than RQ's.
 
     Raises:
-        click.UsageError: what the options say together makes no sense.
+        click.UsageError: what the options say together makes no sense, or the class doesn't take them.
     """
     own, given = getattr(worker_class, "executor", None), options.get("executor")
     if own is not None and given is not None and given != own:
         raise click.UsageError(f"--executor {given} and --worker-class {worker_class.__name__} don't go together")
     try:
+        inspect.signature(worker_class).bind(queues, **options)
+    except TypeError as error:
+        raise click.UsageError(f"{worker_class.__name__} doesn't take these options: {error}") from error
+    try:
         return worker_class(queues, **options)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
+
+
+def refuse_while_suspended(connection: Any) -> None:
+    """A worker isn't started while work is suspended; a pool is, and waits (RQ)."""
+    if click.get_current_context().command is worker and is_suspended(connection):
+        raise click.ClickException('atomiq is currently suspended, to resume job execution run "atomiq resume"')
 
 
 def logging_level(verbose: bool, quiet: bool, level: str | None) -> str | None:
@@ -276,9 +313,21 @@ def logging_level(verbose: bool, quiet: bool, level: str | None) -> str | None:
     """
     if verbose and quiet:
         raise click.UsageError("Flags --verbose and --quiet are mutually exclusive.")
-    if level is not None and level.upper() not in logging.getLevelNamesMapping() and not level.isdecimal():
-        raise click.UsageError(f"{level!r} is not a logging level")
+    if level is not None and level.upper() not in logging.getLevelNamesMapping():
+        raise click.UsageError(f"{level!r} is not a logging level: DEBUG, INFO, WARNING, ERROR, CRITICAL")
     return "DEBUG" if verbose else "WARNING" if quiet else level.upper() if level else None
+
+
+def check_format(log_format: str) -> None:
+    """Refuse a format that logging would.
+
+    Raises:
+        click.BadParameter: with logging's reason.
+    """
+    try:
+        logging.Formatter(log_format)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="'--log-format'") from error
 
 
 def strategy_named(name: str) -> DequeueStrategy:
@@ -286,16 +335,17 @@ def strategy_named(name: str) -> DequeueStrategy:
     try:
         return DequeueStrategy(name)
     except ValueError:
-        known = ", ".join(strategy.value for strategy in DequeueStrategy)
-        click.secho(f"ERROR: Dequeue Strategy can only be one of {known}", fg="red", err=True)
+        known = "`default`, `random` or `round_robin`"
+        click.secho(f"ERROR: Dequeue Strategy can only be one of {known}.", fg="red", err=True)
         raise click.exceptions.Exit(1) from None
 
 
-def class_of_worker(settings: Settings) -> Any:
-    """The worker class that --worker-class names."""
-    if settings.worker_class == DEFAULT_WORKER_CLASS:
-        return Worker
-    return chosen(settings.worker_class, import_worker_class, "--worker-class")
+def warn_about_class(worker_class: type[Any]) -> None:
+    """Say which option replaces a class whose only purpose is the order of the queues."""
+    for deprecated, strategy in ((RoundRobinWorker, "round_robin"), (RandomWorker, "random")):
+        if issubclass(worker_class, deprecated):
+            name = deprecated.__name__
+            click.secho(f"WARNING: {name} is deprecated. Use `--dequeue-strategy {strategy}` instead.", fg="yellow")
 
 
 def imported(module: str) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 from atomiq._core.errors import NoSuchJobError, PoisonJobError
 from atomiq._core.states import JobStatus
 from atomiq.executors.report import Report
+from atomiq.executors.webhooks import sends_by_itself
 from atomiq.job import Job
 from atomiq.timeouts import BaseDeathPenalty
 
@@ -42,8 +43,8 @@ def call_killed(job: Job, handler: Callable[..., Any], arguments: tuple[Any, ...
 def call_abandoned(
     fetch: Callable[[], Job], penalty: type[BaseDeathPenalty], handle: Callable[..., Any], log: logging.Logger
 ) -> Report:
-    """What a job is owed that lost its worker and isn't run again: failure callback and exception handlers, or the
-    stopped callback if it was to be stopped."""
+    """What a job is owed that lost its worker and isn't run again: failure callback, exception handlers and webhooks;
+    the stopped callback if it was to be stopped."""
     started = time.monotonic()
     try:
         job = fetch()
@@ -53,9 +54,18 @@ def call_abandoned(
         try:
             job.execute_failure_callback(penalty, PoisonJobError, error, None)
         finally:
-            handle(job, PoisonJobError, error, None)
+            try:
+                handle(job, PoisonJobError, error, None)
+            finally:
+                _send_webhooks(job)
     except NoSuchJobError:
         log.info("An abandoned job is gone already: nobody is told of its failure")
     except Exception:
         log.exception("The failure callback of an abandoned job failed")
     return Report("finished", started, time.monotonic())
+
+
+def _send_webhooks(job: Job) -> None:
+    if job.webhooks or sends_by_itself(type(job)):
+        latest = job.latest_result()
+        job.send_webhooks(JobStatus.FAILED, exc_string="" if latest is None else latest.exc_string)

@@ -46,12 +46,12 @@ class Death:
         return None
 
 
-def signal_name(number: int) -> str:
+def signal_name(signum: int) -> str:
     """'SIGKILL' for 9; the number as text for one that has no name here."""
     try:
-        return signal.Signals(number).name
+        return signal.Signals(signum).name
     except ValueError:
-        return f"signal {number}"
+        return f"signal {signum}"
 
 
 def peak_memory(usage: resource.struct_rusage | None) -> int | None:

@@ -1,4 +1,5 @@
-"""What a worker says about jobs, in RQ's words where RQ has them. A line that nobody wants costs one test."""
+"""What a worker says about jobs: to its log, in RQ's words where RQ has them, and to their webhooks. What nobody wants
+costs one test."""
 
 from __future__ import annotations
 
@@ -7,17 +8,21 @@ import logging
 
 from atomiq._commands.claim import Claimed
 from atomiq._commands.settle import Settled, Settlement
+from atomiq.executors.webhooks import Notifier
 
 
 class JobLog:
     """For one worker. `descriptions`: whether a job's description may be shown; `lifespans`: how long its result is
-    kept."""
+    kept. `notifier`: sends webhooks; None: nobody does."""
 
-    def __init__(self, log: logging.Logger, name: str, descriptions: bool, lifespans: bool) -> None:
+    def __init__(
+        self, log: logging.Logger, name: str, descriptions: bool, lifespans: bool, notifier: Notifier | None = None
+    ) -> None:
         self._log = log
         self._name = name
         self._descriptions = descriptions
         self._lifespans = lifespans
+        self.notifier = notifier
 
     def started(self, claimed: Claimed) -> None:
         if not self._log.isEnabledFor(logging.INFO):
@@ -31,16 +36,21 @@ class JobLog:
         """`took`: seconds that the call took."""
         if settled.word not in ("ok", "already"):
             return  # the brain says what there is to say
+        notifier = self.notifier
+        if notifier is not None and (b"webhooks" in claimed.fields or notifier.always):
+            notifier.ended(claimed, end, settled)
         if end.outcome == "finished":
             if self._log.isEnabledFor(logging.INFO):
                 self._finished(claimed, end, took)
+        elif end.outcome == "waiting":
+            return  # its child has said what for
         elif end.outcome == "stopped":
             self._log.info("Worker %s: job %s stopped", self._name, end.job_id)
         else:
             self._not_finished(end, settled)
 
     def _finished(self, claimed: Claimed, end: Settlement, took: float) -> None:
-        what = f"{_description(claimed)} job" if self._descriptions else "job"
+        what = f"{_description(claimed)} job" if self._descriptions else f"job {end.job_id}"
         self._log.info(
             "Successfully completed %s in %ss on worker %s", what, datetime.timedelta(seconds=took), self._name
         )

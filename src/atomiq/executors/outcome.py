@@ -8,6 +8,8 @@ from typing import Final
 
 from atomiq._commands.claim import Claimed
 from atomiq._commands.settle import Settlement
+from atomiq._core.errors import DeserializationError
+from atomiq._core.precondition import Requirement, stamped
 from atomiq._core.settings import CALLBACK_TIMEOUT, DEFAULT_RESULT_TTL, DEFAULT_TIMEOUT
 from atomiq.executors.report import Report
 
@@ -17,13 +19,16 @@ LARGEST_NUMBER: Final = 10**12
 
 def reported(claimed: Claimed, report: Report, worker: str, server_ms: Callable[[float], int]) -> Settlement:
     """The settlement of a call that could say how it ended. `server_ms`: a monotonic time on the server's clock."""
+    result = report.result
+    if report.outcome == "waiting":
+        result = stamped(result, server_ms(report.ended))
     return Settlement(
         claimed.job_id,
         claimed.queue,
         claimed.execution_id,
         worker,
         report.outcome,
-        report.result,
+        result,
         report.exc_string,
         _bounded(DEFAULT_RESULT_TTL if report.result_ttl is None else report.result_ttl),
         None if report.failure_ttl is None else _bounded(report.failure_ttl),
@@ -59,6 +64,17 @@ def time_limit(claimed: Claimed) -> float | None:
     raw = claimed.fields.get(b"timeout")
     limit = (number(claimed, b"timeout") if raw else None) or DEFAULT_TIMEOUT
     return float(limit) if limit > 0 else None
+
+
+def look_limit(claimed: Claimed) -> float:
+    """Seconds that may be spent on looking for what the job requires, before its own limit begins."""
+    stored = claimed.fields.get(b"requires")
+    if not stored:
+        return 0.0
+    try:
+        return Requirement.read(stored).timeout
+    except DeserializationError:
+        return 0.0
 
 
 def stopped_callback_limit(claimed: Claimed) -> float | None:

@@ -15,17 +15,22 @@ from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from types import CoroutineType
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from atomiq.executors.coroutine import TaskGuard
 from atomiq.executors.fork import Announce
 from atomiq.executors.limits import Guard, MainThreadGuard
+from atomiq.executors.precondition import alook, look
 from atomiq.executors.report import Report
 from atomiq.executors.story import ColdStop, ExcInfo, Narrator, exception_text, parts_of
 from atomiq.job import Job
 from atomiq.job.current import running
 
 __all__ = ["ColdStop", "ExcInfo", "Handler", "Hooks", "Performer", "describe_error", "exception_text", "run_handlers"]
+
+_PERFORM: Final = Job.perform
+_EXECUTE: Final = Job._execute  # noqa: SLF001
+"""As we have made them: what a subclass, or somebody who patches Job, puts in their place is called."""
 
 Handler = Callable[..., Any]
 """(job, exception type, exception, traceback); a false value other than None ends the chain."""
@@ -62,9 +67,12 @@ class Performer(Narrator):
         guard.begin(job.id)
         hooks = self.hooks
         make_call: Callable[[], Any] = job.perform
-        if type(job).perform is Job.perform:
+        if type(job).perform is _PERFORM and type(job)._execute is _EXECUTE:  # noqa: SLF001  RQ's users override it
             make_call = functools.partial(_perform, job, guard)
-        if hooks is None:
+        if b"requires" in job.raw:
+            begin, end = (None, None) if hooks is None else (hooks.start_job, hooks.end_job)
+            story = self.story(job, announce, guard, make_call, end, begin, functools.partial(look, job, guard))
+        elif hooks is None:
             story = self.story(job, announce, guard, make_call, None)
         else:
             story = self.story(job, announce, guard, _hooked(job, hooks, make_call), hooks.end_job)
@@ -97,7 +105,13 @@ class Performer(Narrator):
             return await asyncio.get_running_loop().run_in_executor(pool, performing)
         hooks = self.hooks
         guard.begin(job.id)
-        story = self.story(job, announce, guard, _ahooked(job, hooks), None if hooks is None else hooks.aend_job)
+        end = None if hooks is None else hooks.aend_job
+        if b"requires" in job.raw:
+            begin = None if hooks is None else hooks.astart_job
+            looking = functools.partial(alook, job, pool, guard.aside)
+            story = self.story(job, announce, guard, _ahooked(job, None), end, begin, looking)
+        else:
+            story = self.story(job, announce, guard, _ahooked(job, hooks), end)
         seconds, function, arguments = next(story)
         try:
             while True:
@@ -115,7 +129,7 @@ class Performer(Narrator):
 
 def is_coroutine_job(job: Job) -> bool:
     """Whether a job can share an event loop with others: its function is a coroutine function. It is imported."""
-    if type(job).perform is not Job.perform:
+    if type(job).perform is not _PERFORM or type(job)._execute is not _EXECUTE:  # noqa: SLF001
         return False
     try:
         function = job.func

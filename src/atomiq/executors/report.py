@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-Outcome = Literal["finished", "failed", "retried", "exhausted", "stopped", "released"]
+Outcome = Literal["finished", "failed", "retried", "exhausted", "stopped", "released", "waiting"]
 
 STOPPED_TEXT: Final = "Job stopped by user, work-horse terminated."
 """RQ's sentence, in the record of a stopped job."""
@@ -42,11 +42,13 @@ _PARTS: Final = {
 @dataclass(slots=True)
 class Report:
     """How a call ended. 'released': interrupted, because the worker ends; the job is to be given back, the attempt not
-    counted. 'stopped': interrupted on a user's wish, its stopped callback has been called.
+    counted. 'stopped': interrupted on a user's wish, its stopped callback has been called. 'waiting': what it requires
+    is not there, the function was not called; `result` is the record of its waits.
 
     `result`: what the serializer made of the returned value, None for None. `started`, `ended`: `time.monotonic()`,
     which all processes of a machine share. `retry`: 'auto' lets the job's own Retry decide; a number is a delay in ms.
-    `result_ttl`, `failure_ttl`: seconds, as the job has them after the call; None: the default.
+    `result_ttl`, `failure_ttl`: seconds, as the job has them after the call; None: the default. `value`: what was
+    returned, and `told`: a method of the worker has settled it already; both stay in this very process.
     """
 
     outcome: Outcome
@@ -57,6 +59,8 @@ class Report:
     retry: str | int = "auto"
     result_ttl: int | None = None
     failure_ttl: int | None = None
+    value: Any = None
+    told: bool = False
 
     @property
     def succeeded(self) -> bool:

@@ -16,10 +16,18 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Protocol
 
-from atomiq._core.errors import DeserializationError, JobStopped, ShuttingDown
+from atomiq._core.errors import (
+    DeserializationError,
+    JobStopped,
+    PreconditionError,
+    PreconditionNotMet,
+    ShuttingDown,
+)
+from atomiq._core.raised import calls_for_retry, read_names
 from atomiq._core.settings import CALLBACK_TIMEOUT, DEFAULT_TIMEOUT, UNSERIALIZABLE_RETURN_VALUE_PAYLOAD
 from atomiq._core.states import JobStatus
 from atomiq.executors.fork import Announce
+from atomiq.executors.precondition import Look
 from atomiq.executors.report import STOPPED_TEXT, Report
 from atomiq.job import Job, Retry
 from atomiq.serializers import Serializer
@@ -29,6 +37,11 @@ ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
 
 LARGEST_RESULT: Final = 380 * 2**20
 """Bytes; base64 of it still fits into the 512 MiB that a server takes as one argument."""
+
+_SUCCESS_CALLBACK: Final = Job.execute_success_callback
+_FAILURE_CALLBACK: Final = Job.execute_failure_callback
+_STOPPED_CALLBACK: Final = Job.execute_stopped_callback
+"""As we have made them: what a subclass, or somebody who patches Job, puts in their place is called."""
 
 
 class ColdStop(SystemExit):
@@ -70,24 +83,31 @@ class Narrator:
         guard: Interrupted,
         make_call: Callable[[], Any],
         end: Callable[..., Any] | None,
+        begin: Callable[..., Any] | None = None,
+        look: Callable[[], Any] | None = None,
     ) -> Story:
         """`make_call`: the call itself; `end`: called in the end with the job and what it ended with, None if all went
-        well."""
+        well. `look`: whether what the job requires is there; `begin`: called with the job before that."""
         started = time.monotonic()
         ended: float | None = None
         error: BaseException | None = None
         try:
             try:
-                value = yield _time_limit(job), make_call, ()
+                waiting = None
+                if look is not None:
+                    waiting = yield from self._look_first(job, announce, guard, begin, look)
+                value = waiting or (yield _time_limit(job), make_call, ())
                 ended = time.monotonic()
-                if isinstance(value, Retry):
+                if waiting is not None:
+                    report, error = waiting, waiting.value
+                elif isinstance(value, Retry):
                     report = self._asked_again(job, value, started, ended)
                 else:
                     result = self._dump(value)
                     if job.success_callback_name:
                         yield self._success_callback(job, value, announce)
                     ttl = job.get_result_ttl(self.default_result_ttl)
-                    report = Report("finished", started, ended, result, result_ttl=ttl)
+                    report = Report("finished", started, ended, result, result_ttl=ttl, value=value)
             except ColdStop:
                 raise
             except BaseException as raised:  # noqa: BLE001  SystemExit and KeyboardInterrupt of a job are its failures
@@ -100,6 +120,40 @@ class Narrator:
         finally:
             del error  # its traceback refers to this frame
 
+    def _look_first(
+        self,
+        job: Job,
+        announce: Announce,
+        guard: Interrupted,
+        begin: Callable[..., Any] | None,
+        look: Callable[[], Any],
+    ) -> Generator[Step, Any, Report | None]:
+        """Look for what the job requires. None: it is there. Otherwise the job waits, or an error is raised; `value` is
+        what a hook of the job's end is given."""
+        started = time.monotonic()
+        if begin is not None:
+            yield _time_limit(job), begin, (job,)
+        seen = Look(job)
+        announce(seen.requirement.timeout)
+        try:
+            there = yield seen.requirement.timeout, look, ()
+        except ColdStop:
+            raise
+        except BaseException as error:
+            if _wish(error, guard) is not None:
+                raise
+            seen.failed(error, time.monotonic() - started)
+        else:
+            if there:
+                announce(_time_limit(job))
+                return None
+            seen.absent(time.monotonic() - started)
+        self.log.info("Worker %s: job %s: %s", self.worker_name, job.id, seen.describe())
+        not_yet = PreconditionNotMet(seen.describe())
+        return Report(
+            "waiting", started, time.monotonic(), seen.waits.stored(), retry=seen.next.delay_ms, value=not_yet
+        )
+
     def _raised(
         self,
         job: Job,
@@ -111,7 +165,7 @@ class Narrator:
     ) -> Story:
         """The call or its success callback has raised."""
         text = ""
-        retries = _stored_retries(job)
+        retries, called_for = _stored_retries(job), _calls_for_retry(job, error)
         wish = _wish(error, guard)
         if wish is None:
             error, text = yield from self._failed(job, error, announce, guard)
@@ -124,15 +178,16 @@ class Narrator:
                 "stopped", started, ended, exc_string=STOPPED_TEXT, retry="never", failure_ttl=_failure_ttl(job)
             )
         gave_up = retries > 0 and _retries_left(job) == 0
-        retry = "never" if gave_up else "auto"
+        retry = "auto" if called_for and not gave_up else "never"
         return Report("failed", started, ended, exc_string=text, retry=retry, failure_ttl=_failure_ttl(job))
 
     def _asked_again(self, job: Job, retry: Retry, started: float, ended: float) -> Report:
         """The function returned a Retry: it counts apart from the retries for exceptions."""
         done = job.number_of_retries or 0
         outcome: Any = "retried" if done < retry.max else "exhausted"
-        delay = Retry.get_interval(done, retry.intervals) * 1000
-        return Report(outcome, started, ended, self._dump(retry), retry=delay, failure_ttl=_failure_ttl(job))
+        delay = retry.delay_ms(done)
+        kept = self._dump(retry)
+        return Report(outcome, started, ended, kept, retry=delay, failure_ttl=_failure_ttl(job), value=retry)
 
     def _dump(self, value: Any) -> bytes | None:
         if value is None:
@@ -150,7 +205,7 @@ class Narrator:
         seconds = job.success_callback_timeout
         announce(seconds)
         _show_status(job, JobStatus.FINISHED)
-        if type(job).execute_success_callback is not Job.execute_success_callback:
+        if type(job).execute_success_callback is not _SUCCESS_CALLBACK:
             return seconds, job.execute_success_callback, (self._penalty(), value)
         return seconds, _call_back, (job, "success_callback", value)
 
@@ -178,7 +233,7 @@ class Narrator:
     def _failure_callback(self, job: Job, exc_info: ExcInfo, announce: Announce) -> Step:
         seconds = job.failure_callback_timeout
         announce(seconds)
-        if type(job).execute_failure_callback is not Job.execute_failure_callback:
+        if type(job).execute_failure_callback is not _FAILURE_CALLBACK:
             return seconds, job.execute_failure_callback, (self._penalty(), *exc_info)
         return seconds, _call_back, (job, "failure_callback", *exc_info)
 
@@ -193,7 +248,7 @@ class Narrator:
         if not name:
             return
         announce(seconds)
-        if type(job).execute_stopped_callback is Job.execute_stopped_callback:
+        if type(job).execute_stopped_callback is _STOPPED_CALLBACK:
             yield from self._tried(job, "its stopped callback", _call_back, (job, "stopped_callback"), seconds)
         else:
             execute = job.execute_stopped_callback
@@ -280,6 +335,14 @@ def _stored_retries(job: Job) -> int:
     return 0
 
 
+def _calls_for_retry(job: Job, error: BaseException) -> bool:
+    """Whether the job's Retry is for such an exception."""
+    on, unless = read_names(job.raw.get(b"retry_on")), read_names(job.raw.get(b"retry_unless"))
+    if not on and isinstance(error, (PreconditionNotMet, PreconditionError)):
+        return False  # it was looked for often enough
+    return calls_for_retry(error, on, unless)
+
+
 def _retries_left(job: Job) -> int:
     try:
         return job.retries_left or 0
@@ -300,6 +363,7 @@ def _show_status(job: Job, status: JobStatus) -> None:
 
 
 _OURS: Final = frozenset(
-    str(Path(__file__).with_name(f"{name}.py")) for name in ("story", "perform", "limits", "coroutine", "drive")
+    str(Path(__file__).with_name(f"{name}.py"))
+    for name in ("story", "perform", "limits", "coroutine", "drive", "precondition")
 ) | {Job.perform.__code__.co_filename}
 """Files of what is between a worker and the user's code."""

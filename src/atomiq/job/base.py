@@ -2,30 +2,43 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, ClassVar, Final, Self
 
 from atomiq._core.cadence import interval_after
-from atomiq._core.callref import call_string, check_call, import_attribute, reference
-from atomiq._core.errors import DeserializationError, InvalidJobDependency, InvalidJobOperation, NoSuchJobError
+from atomiq._core.callref import call_string, check_call, reference
+from atomiq._core.errors import (
+    DeserializationError,
+    InvalidJobDependency,
+    InvalidJobOperation,
+    InvalidOption,
+    NoSuchJobError,
+)
 from atomiq._core.ids import new_call_token, validate_job_id
 from atomiq._core.keys import DEFAULT_PREFIX
+from atomiq._core.log import get_logger
 from atomiq._core.options import NO_OPTIONS, JobOptions, check_options
 from atomiq._core.record import NewJob, Value
 from atomiq._core.serial import resolve_serializer
 from atomiq._core.states import JobStatus
 from atomiq._core.timestamp import from_ms
-from atomiq._core.written import OF_ONE_RUN, write_fields, write_new, write_plain
-from atomiq.job.call import JobCall
-from atomiq.timeouts import JobTimeoutException
+from atomiq._core.values import Dependencies, parse_depends_on
+from atomiq._core.written import OF_ONE_RUN, without_state, write_fields, write_new, write_plain
+from atomiq.job.telling import TellingJob, webhook_of
 
 
-class BaseJob(JobCall):
+class BaseJob(TellingJob):
     """What `Job` and `aio.Job` have in common."""
 
     redis_job_namespace_prefix: ClassVar[str] = f"{DEFAULT_PREFIX}job:"
+    redis_server_version: tuple[int, int, int] | None = None
+    """Of RQ; nothing here depends on it, so nobody asks the server."""
+    log: ClassVar[logging.Logger] = get_logger("job")
+    _plain: ClassVar[bool] = True
+    """The class adds nothing to the fields that are stored."""
 
     @property
     def started_job_registry(self) -> Any:
@@ -59,6 +72,11 @@ class BaseJob(JobCall):
             self._id = id
         self.connection = connection
         self.serializer = resolve_serializer(serializer)
+        self.__dict__["created_at"] = datetime.now(UTC)
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        cls._plain = cls.to_dict is BaseJob.to_dict
 
     # -- making one ---------------------------------------------------------------------------------------------------
 
@@ -87,6 +105,7 @@ class BaseJob(JobCall):
         on_failure: Any = None,
         on_stopped: Any = None,
         webhooks: Any = None,
+        requires: Any = None,
     ) -> Self:
         """A job that is not stored yet (RQ). Status 'created' unless given; times in seconds or '1h'.
 
@@ -98,7 +117,7 @@ class BaseJob(JobCall):
             "timeout": timeout, "result_ttl": result_ttl, "ttl": ttl, "failure_ttl": failure_ttl,
             "description": description, "depends_on": depends_on, "job_id": id, "meta": meta, "retry": retry,
             "on_success": on_success, "on_failure": on_failure, "on_stopped": on_stopped, "webhooks": webhooks,
-            "group_id": group_id,
+            "group_id": group_id, "requires": requires,
         })  # fmt: skip
         if args is not None and not isinstance(args, (tuple, list)):
             raise TypeError(f"{args!r} is not a valid args list")
@@ -126,7 +145,6 @@ class BaseJob(JobCall):
         job = cls(options.job_id, connection, serializer)
         mine = job.__dict__
         mine["_call"] = (name, instance, args, kwargs)
-        mine["created_at"] = datetime.now(UTC)
         mine["origin"] = origin
         mine["description"] = options.description or call_string(name, args, kwargs)
         mine["_status"] = status
@@ -143,11 +161,9 @@ class BaseJob(JobCall):
         if options.meta:
             self.meta = options.meta
         if options.dependencies.ids:
-            self._take_dependencies(options)
+            self._take_dependencies(options.dependencies)
         if options.retry is not None:
-            self.retries_left = options.retry.max
-            self.retry_intervals = options.retry.intervals
-            self.enqueue_at_front_on_retry = options.retry.enqueue_at_front
+            self._take_retry(options.retry)
         if options.repeat is not None:
             self.repeats_left = options.repeat.times
             self.repeat_intervals = options.repeat.intervals
@@ -161,14 +177,15 @@ class BaseJob(JobCall):
             self.stopped_callback_name = options.on_stopped.name
             self.stopped_callback_timeout = options.on_stopped.timeout
         if options.webhooks:
-            self.webhooks = options.webhooks
+            self.webhooks = [webhook_of(each) for each in options.webhooks]
         if options.abandoned is not None:
             self.on_abandoned = options.abandoned
         if options.executor is not None:
             self.executor = options.executor
+        if options.requires is not None:
+            self.require(options.requires)
 
-    def _take_dependencies(self, options: JobOptions) -> None:
-        dependencies = options.dependencies
+    def _take_dependencies(self, dependencies: Dependencies) -> None:
         if self._id is not None and self._id in dependencies.ids:
             raise InvalidJobDependency(f"job {self._id} can't depend on itself")
         self._dependency_ids = dependencies.ids
@@ -187,14 +204,14 @@ class BaseJob(JobCall):
         token = "" if self._id is None else call or new_call_token()
         self.data  # noqa: B018 - serialises the call, if it is not yet
         job_id = self.id
-        plain = None if due_ms else write_plain(self)
+        plain = write_plain(self) if self._plain and not due_ms else None
         if plain is not None:
             self.__dict__["_sent"] = plain
             return NewJob(job_id, self.origin, plain, at_front=at_front, call=token)
         depends_on = self._dependency_ids or []
         if at_front and (due_ms or depends_on):
             self.enqueue_at_front = True
-        fields = self.__dict__["_sent"] = write_new(self)
+        fields = self.__dict__["_sent"] = write_new(self) if self._plain else without_state(self.to_dict())
         return NewJob(
             id=job_id,
             queue=self.origin,
@@ -219,7 +236,7 @@ class BaseJob(JobCall):
 
     def mark_expected(self, new: NewJob) -> None:
         """Assume what becomes of a job whose enqueue command is still in a pipeline."""
-        if new.depends_on:
+        if new.depends_on or new.after:
             self._status = JobStatus.DEFERRED
         elif new.due_ms:
             self._status = JobStatus.SCHEDULED
@@ -290,45 +307,27 @@ class BaseJob(JobCall):
         except ValueError as error:
             raise InvalidJobOperation(f"job {self.id} has the unknown status {status!r}") from error
 
-    # -- callbacks ----------------------------------------------------------------------------------------------------
-
-    @property
-    def success_callback(self) -> Callable[..., Any] | None:
-        """The function called on success, imported; None if there is none. Raises InvalidFunction, a ValueError."""
-        return import_attribute(self.success_callback_name) if self.success_callback_name else None
-
-    @property
-    def failure_callback(self) -> Callable[..., Any] | None:
-        """The function called on failure, imported; None if there is none. Raises InvalidFunction, a ValueError."""
-        return import_attribute(self.failure_callback_name) if self.failure_callback_name else None
-
-    @property
-    def stopped_callback(self) -> Callable[..., Any] | None:
-        """The function called on a stop, imported; None if there is none. Raises InvalidFunction, a ValueError."""
-        return import_attribute(self.stopped_callback_name) if self.stopped_callback_name else None
-
-    def execute_success_callback(self, death_penalty_class: Any, result: Any) -> None:
-        """Call the success callback with (job, connection, result), within its time limit (RQ)."""
-        callback = self.success_callback
-        if callback is not None:
-            with death_penalty_class(self.success_callback_timeout, JobTimeoutException, job_id=self.id):
-                callback(self, self.connection, result)
-
-    def execute_failure_callback(self, death_penalty_class: Any, *exc_info: Any) -> None:
-        """Call the failure callback with (job, connection, type, value, traceback), within its time limit (RQ)."""
-        callback = self.failure_callback
-        if callback is not None:
-            with death_penalty_class(self.failure_callback_timeout, JobTimeoutException, job_id=self.id):
-                callback(self, self.connection, *exc_info)
-
-    def execute_stopped_callback(self, death_penalty_class: Any) -> None:
-        """Call the stopped callback with (job, connection), within its time limit (RQ)."""
-        callback = self.stopped_callback
-        if callback is not None:
-            with death_penalty_class(self.stopped_callback_timeout, JobTimeoutException, job_id=self.id):
-                callback(self, self.connection)
-
     # -- rules --------------------------------------------------------------------------------------------------------
+
+    @property
+    def _dependency_id(self) -> str | None:
+        """The first of its dependencies; the name that RQ's users know it by."""
+        return next(iter(self._dependency_ids), None)
+
+    @_dependency_id.setter
+    def _dependency_id(self, job_id: str | None) -> None:
+        self._dependency_ids = [job_id] if job_id else []
+
+    def process_dependencies(self, depends_on: Any) -> None:
+        """Take what `depends_on` of enqueue may be; nothing is stored yet (RQ).
+
+        Raises:
+            InvalidOption: a ValueError; neither a job, an id, a Dependency nor several of these.
+            InvalidJobDependency: the job itself is among them.
+        """
+        if depends_on is None:
+            raise InvalidOption("depends_on: expected a job, a job id or a Dependency, not None")
+        self._take_dependencies(parse_depends_on(depends_on))
 
     @property
     def has_dependencies(self) -> bool:

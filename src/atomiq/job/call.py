@@ -9,9 +9,10 @@ from types import CoroutineType, ModuleType
 from typing import Any, Final
 
 from atomiq._core.callref import call_string, import_attribute
+from atomiq._core.errors import DeserializationError
 from atomiq._core.ids import new_job_id, validate_job_id
 from atomiq._core.record import JobRecord
-from atomiq._core.serial import dump_call, load_call
+from atomiq._core.serial import dump_call, load_call, name_in_call
 from atomiq.job.current import running
 
 Call = tuple[str, Any, Sequence[Any], Mapping[str, Any]]
@@ -89,6 +90,8 @@ class JobCall(JobRecord):
     def _get_call(self) -> Call:
         call: Call | None = self.__dict__.get("_call")
         if call is None:
+            if self._data is None:
+                raise DeserializationError(f"job {self._id} has no call: it was neither made by Job.create nor fetched")
             call = self.__dict__["_call"] = load_call(self.serializer, self.data)
         return call
 
@@ -148,14 +151,27 @@ class JobCall(JobRecord):
         name, _, args, kwargs = self._get_call()
         return call_string(name, args, kwargs)
 
+    @property
+    def called_name(self) -> str | None:
+        """`func_name` without its arguments being loaded; None if the stored call is not readable."""
+        call: Call | None = self.__dict__.get("_call")
+        if call is not None:
+            return call[0]
+        try:
+            return name_in_call(self.serializer, self.data)
+        except (DeserializationError, ValueError):
+            return None
+
     def call_function(self) -> Any:
         """Call the function, and say what it returns: a coroutine is not awaited."""
         return self.func(*self.args, **self.kwargs)
 
     def perform(self) -> Any:
-        """Call the function here and now, as the current job; a coroutine is run in an event loop of its own (RQ)."""
+        """Call the function here and now, as the current job (RQ)."""
         with running(self):
-            result = self.call_function()
-            if type(result) is CoroutineType:
-                result = asyncio.run(result)
-            return result
+            return self._execute()
+
+    def _execute(self) -> Any:
+        """Call the function; a coroutine is run in an event loop of its own. RQ's users override it."""
+        result = self.call_function()
+        return asyncio.run(result) if type(result) is CoroutineType else result

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
+import warnings
 from collections.abc import Iterable, Mapping
-from datetime import datetime
-from functools import cached_property
 from typing import Any, Self
 
 from atomiq._commands.alone import save_job
 from atomiq._commands.base import plain
-from atomiq._commands.change import cancel, delete, requeue, touch
+from atomiq._commands.change import cancel, delete, requeue
 from atomiq._commands.views import (
     view_dependencies,
     view_dependents,
@@ -24,22 +24,18 @@ from atomiq._core.errors import InvalidJobOperation, NoSuchJobError
 from atomiq._core.ids import parse_job_id, validate_job_id
 from atomiq._core.serial import dump_meta, resolve_serializer
 from atomiq._core.states import JobStatus
-from atomiq._core.timestamp import utcformat
 from atomiq._wire.sync import Store
 from atomiq.job.base import BaseJob
+from atomiq.job.steps import SteppingJob
 from atomiq.results import Result
 
 
-class Job(BaseJob):
+class Job(SteppingJob):
     """One call of a function, stored on the server.
 
     `Job(id, connection)` is an empty shell; use `Job.fetch` for a stored job and `Queue.enqueue` or `Job.create` for a
     new one. A field is decoded when it is first read; an unreadable one raises DeserializationError then.
     """
-
-    @cached_property
-    def _store(self) -> Store:
-        return Store.of(self.connection)
 
     # -- reading ------------------------------------------------------------------------------------------------------
 
@@ -172,14 +168,31 @@ class Job(BaseJob):
         elif fields:
             self._touch(fields, pipeline)
 
+    def transaction(self, where: Any = None, *, using: str | None = None, step: str = "", route: str = "") -> Any:
+        """A transaction that commits the job's rows with a mark, so that a run after a crash sees that they are there:
+
+            with job.transaction(session) as work:
+                if not work.done:
+                    work.result = charge(session, order)
+            return work.result
+
+        What is enqueued inside goes through the outbox of the same transaction. An exception rolls all of it back.
+
+        Args:
+            where: SQLAlchemy Session or Connection, AsyncSession (`async with`), or DB-API connection.
+            using: instead, the alias of a Django database.
+            step: tells several transactions of one job apart. Default ''.
+            route: of the outbox's rows. Default ''.
+
+        Raises:
+            TypeError, InvalidOption; on entering NotInTransaction, OutboxTableMissing, InvalidJobOperation.
+        """
+        marks = importlib.import_module("atomiq.outbox.marks")
+        return marks.JobTransaction(self, where, using=using, step=step, route=route)
+
     def save_meta(self) -> None:
         """Store `meta` (RQ). Raises NoSuchJobError when the job is gone: nothing of it is brought back."""
         self._touch({"meta": dump_meta(self.serializer, self.meta)})
-
-    def heartbeat(self, timestamp: datetime, ttl: int = 0, pipeline: Any = None, xx: bool = False) -> None:
-        """Store `last_heartbeat` (RQ); ttl and xx have no effect there either."""
-        self.last_heartbeat = timestamp
-        self._touch({"last_heartbeat": utcformat(timestamp)}, pipeline)
 
     def cancel(
         self, pipeline: Any = None, enqueue_dependents: bool = False, remove_from_dependencies: bool = False
@@ -243,16 +256,6 @@ class Job(BaseJob):
             for key in (self.key, self.dependents_key, self.dependencies_key):
                 self._run(plain("EXPIRE", (key, ttl), int), pipeline)
 
-    def _touch(self, fields: Mapping[str, Any], pipeline: Any = None) -> None:
-        if self._run(touch(self._store.keys, job_id=self.id, fields=fields), pipeline) == "gone":
-            raise NoSuchJobError(f"No such job: {self.key}")
-
-    def _run(self, command: Any, pipeline: Any) -> Any:
-        if pipeline is None:
-            return self._store.run(command)
-        self._store.queue_in(pipeline, command)
-        return None
-
     # -- results ------------------------------------------------------------------------------------------------------
 
     def latest_result(self, timeout: float = 0) -> Result | None:
@@ -272,13 +275,15 @@ class Job(BaseJob):
 
     @property
     def result(self) -> Any:
-        """The return value, or what old versions of RQ stored in the job itself (RQ)."""
+        """The return value, or what old versions of RQ stored in the job itself (RQ). Deprecated: `return_value`."""
+        warnings.warn("job.result is deprecated, use job.return_value()", DeprecationWarning, stacklevel=2)
         value = self.return_value(refresh=True)
         return self._result if value is None else value
 
     @property
     def exc_info(self) -> str | None:
-        """Traceback of the latest failure (RQ)."""
+        """Traceback of the latest failure (RQ). Deprecated: `latest_result`."""
+        warnings.warn("job.exc_info is deprecated, use job.latest_result()", DeprecationWarning, stacklevel=2)
         latest = self.latest_result()
         if latest is not None and latest.type in (Result.Type.FAILED, Result.Type.STOPPED):
             return latest.exc_string
@@ -342,23 +347,6 @@ class Job(BaseJob):
         return lookup(name)(
             self.origin, connection=self.connection, job_class=self.__class__, serializer=self.serializer
         )
-
-    # -- keys ---------------------------------------------------------------------------------------------------------
-
-    @property
-    def key(self) -> str:
-        """Key of the job hash (RQ)."""
-        return self._store.keys.job(self.id)
-
-    @property
-    def dependents_key(self) -> str:
-        """Key of the set of jobs that wait for this one (RQ)."""
-        return self._store.keys.dependents(self.id)
-
-    @property
-    def dependencies_key(self) -> str:
-        """Key of the set of jobs this one waits for (RQ)."""
-        return self._store.keys.dependencies(self.id)
 
 
 def cancel_job(job_id: str, connection: Any, serializer: Any = None, enqueue_dependents: bool = False) -> None:

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from atomiq._core.values import EnqueueArgs, EnqueueData
+from typing import TypeAlias
+
+from atomiq._core.settings import DEFAULT_RESULT_TTL
+from atomiq._core.values import Dependency, EnqueueArgs, EnqueueData
+from atomiq.job import Job
 from atomiq.queue.queue import Queue
 
-__all__ = ["EnqueueArgs", "EnqueueData", "Queue"]
+JobDependencyType: TypeAlias = "Dependency | Job | str | list[Dependency | Job | str]"
+"""What depends_on may be (RQ); any other iterable of these is as good."""
+
+__all__ = ["DEFAULT_RESULT_TTL", "EnqueueArgs", "EnqueueData", "JobDependencyType", "Queue"]

@@ -10,8 +10,34 @@ from atomiq._core.errors import InvalidJobDependency, InvalidOption
 from atomiq._core.record import NewJob
 from atomiq._core.settings import BYTES_PER_ENQUEUE_COMMAND, JOBS_PER_ENQUEUE_COMMAND
 from atomiq._core.states import JobStatus
+from atomiq._core.values import EnqueueData, RequiringData
 
 _BYTES_BESIDE_DATA = 500
+CONDITIONS = ("ended", "finished", "failed")
+
+
+class Follower(RequiringData):
+    """A call that waits for the group that it is enqueued with, and is no member of it."""
+
+    when: str
+
+    @classmethod
+    def of(cls, data: Any, when: str) -> Follower:
+        """What `Queue.prepare_data` has made, to run when the group has ended, finished or failed.
+
+        Raises:
+            InvalidOption: a ValueError; something else, another condition, or dependencies of its own.
+        """
+        if when not in CONDITIONS:
+            raise InvalidOption(f"when must be one of {', '.join(CONDITIONS)}, not {when!r}")
+        if not isinstance(data, EnqueueData):
+            kind = type(data).__name__
+            raise InvalidOption(f"a job after a group is given as what Queue.prepare_data makes, not {kind}: {data!r}")
+        if data.depends_on is not None:
+            raise InvalidOption("a job that waits for a group can't have depends_on as well: let a group wait for all")
+        follower = cls._make(data)
+        follower.when, follower.requires = when, getattr(data, "requires", None)
+        return follower
 
 
 class Batch:
@@ -33,6 +59,10 @@ class Batch:
         order = in_order_of_dependencies(news)
         self.jobs = jobs if order is None else [jobs[position] for position in order]
         self._news = news if order is None else [news[position] for position in order]
+        # Members first: one that waits for the group must not see it before all of them are in.
+        if any(new is not None and new.after for new in self._news):
+            pairs = sorted(zip(self.jobs, self._news, strict=True), key=lambda pair: bool(pair[1] and pair[1].after))
+            self.jobs, self._news = [job for job, _ in pairs], [new for _, new in pairs]
 
     def parts(self) -> Iterator[tuple[list[Any], list[NewJob]]]:
         """Jobs, and what is sent of them, that one enqueue command may carry: bounded in number and, but for one job,
@@ -55,7 +85,8 @@ class Batch:
         return jobs, [job.to_new_job(call=self._call) if new is None else new for job, new in news]
 
     def returned(self) -> list[Any]:
-        """RQ's order: independent jobs, then dependents that wait, then dependents that may run already."""
+        """RQ's order: independent jobs, then dependents that wait, then dependents that may run already. Last come
+        those that wait for the group."""
         if not any(new is not None and new.depends_on for new in self._news):
             return self.jobs
         independent: list[Any] = []

@@ -5,37 +5,28 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from functools import cached_property
+from functools import partial
 from typing import Any, Self
 
 from atomiq._commands.base import Command
-from atomiq._commands.enqueue import MAX_BATCH, Enqueued, enqueue
-from atomiq._commands.queues import delete_queue, empty_queue, pause_queue, remove_from_queue
-from atomiq._commands.views import (
-    QueueCounts,
-    view_length,
-    view_list,
-    view_position,
-    view_queue_names,
-    view_queues,
-)
-from atomiq._core.classes import lookup
-from atomiq._core.ids import parse_job_id
+from atomiq._commands.enqueue import Enqueued, enqueue
+from atomiq._commands.raw import push_job_id
+from atomiq._commands.views import view_queue_names
 from atomiq._core.options import parse_enqueue
 from atomiq._core.record import NewJob
-from atomiq._core.values import EnqueueArgs, EnqueueData, call_args, call_kwargs
+from atomiq._core.states import JobStatus
+from atomiq._core.values import EnqueueArgs, EnqueueData, RequiringArgs, call_args, call_kwargs
 from atomiq._wire.sync import Store
 from atomiq.job import Job
-from atomiq.queue.base import BaseQueue
+from atomiq.on_commit import CommitSource, Held, check_no_pipeline, waits_for
 from atomiq.queue.batch import Batch
-from atomiq.queue.sync_run import run_in_this_thread
-from atomiq.timeouts import UnixSignalDeathPenalty
+from atomiq.queue.hooks import Hooks
+from atomiq.queue.raw import RawQueue, penalty_of
+from atomiq.queue.sync_run import run_in_this_thread, run_job_here
+from atomiq.scripts import BEGINS_WITHIN
 
-_ROUNDS = 1000
-_BEGINS_WITHIN = timedelta(hours=1)
 
-
-class Queue(BaseQueue):
+class Queue(RawQueue):
     """A named queue on a server.
 
     Args:
@@ -45,20 +36,15 @@ class Queue(BaseQueue):
         is_async: False runs jobs in the calling thread. Default True.
         job_class: class of its jobs, or dotted name of it. Default `Job`.
         serializer: 'pickle', 'json', a dotted name, or an object with dumps and loads. Default pickle.
-        death_penalty_class: how time limits of callbacks are set when is_async=False.
+        death_penalty_class: RQ's, an object or dotted name; in the calling thread no time limits are set.
         abandoned: 'retry' or 'fail', what becomes of its jobs when their worker goes away. Default: the worker's rule.
         executor: how workers that have it run its jobs: 'thread', 'async' ... Default: the worker's first executor.
+        on_commit: 'django', 'django:alias', or a SQLAlchemy session: jobs are sent when its transaction commits.
 
     Raises:
         InvalidName, InvalidOption, InvalidTime: ValueErrors.
         TypeError: no connection, or a name that is no string.
     """
-
-    job_class: type[Job] = Job
-
-    @cached_property
-    def _store(self) -> Store:
-        return Store.of(self.connection)
 
     # -- which queues there are ---------------------------------------------------------------------------------------
 
@@ -69,25 +55,9 @@ class Queue(BaseQueue):
         """Every queue that was ever used and not deleted, sorted by name (RQ)."""
         store = Store.of(connection)
         return [
-            cls(name, connection, job_class=job_class, serializer=serializer, **_penalty(death_penalty_class))
+            cls(name, connection, job_class=job_class, serializer=serializer, **penalty_of(death_penalty_class))
             for name in store.run(view_queue_names(store.keys))
         ]
-
-    @classmethod
-    def from_queue_key(
-        cls,
-        queue_key: str,
-        connection: Any,
-        job_class: Any = None,
-        serializer: Any = None,
-        death_penalty_class: Any = None,
-    ) -> Self:
-        """The queue of a key such as `rq:queue:default` (RQ). Raises ValueError for another key."""
-        prefix = Store.of(connection).keys.queue("")
-        if not queue_key.startswith(prefix):
-            raise ValueError(f"Not a valid RQ queue key: {queue_key}")
-        name = queue_key[len(prefix) :]
-        return cls(name, connection, job_class=job_class, serializer=serializer, **_penalty(death_penalty_class))
 
     # -- enqueueing ---------------------------------------------------------------------------------------------------
 
@@ -95,8 +65,8 @@ class Queue(BaseQueue):
         """Enqueue a call: `queue.enqueue(function, 1, key='value', job_timeout='5m')` (RQ). One round trip.
 
         Keywords kept by the queue, all optional: job_timeout, result_ttl, ttl, failure_ttl, description, depends_on,
-        job_id, at_front, meta, retry, repeat, on_success, on_failure, on_stopped, pipeline, unique, webhooks; args and
-        kwargs give the arguments explicitly. All others go to the function.
+        job_id, at_front, meta, retry, repeat, on_success, on_failure, on_stopped, pipeline, unique, webhooks, requires
+        (see `atomiq.requires`); args and kwargs give the arguments explicitly. All others go to the function.
 
         Returns:
             The Job, as it is on the server now: queued, or deferred while a dependency is open.
@@ -107,6 +77,8 @@ class Queue(BaseQueue):
             DuplicateJobError: `unique=True` and the id exists; JobIsRunning: a job of this id runs now.
             ServerError: the server can't be reached, or takes no writes.
         """
+        if self._hooks.replaced(self):
+            return self.enqueue_call(**self._parsed(f, args, kwargs))
         return self._enqueue_args(parse_enqueue(f, args, kwargs), 0)
 
     def enqueue_call(
@@ -131,12 +103,19 @@ class Queue(BaseQueue):
         pipeline: Any = None,
         unique: bool = False,
         webhooks: Any = None,
+        *,
+        requires: Any = None,
     ) -> Job:
         """`enqueue` with everything explicit; the time limit is named `timeout` here (RQ). Raises the same."""
         given = EnqueueArgs(
             func, timeout, description, result_ttl, ttl, failure_ttl, depends_on, job_id, at_front, meta, retry, repeat,
             on_success, on_failure, on_stopped, pipeline, unique, call_args(args), call_kwargs(kwargs), webhooks,
         )  # fmt: skip
+        if requires is not None:
+            given = RequiringArgs.of(given, requires)
+        if self._hooks.replaced(self):
+            job: Job = self._created(given._asdict(), JobStatus.QUEUED)
+            return self.enqueue_job(job, pipeline=pipeline, at_front=at_front, unique=unique)
         return self._enqueue_args(given, 0)
 
     def enqueue_at(self, datetime: datetime, f: Callable[..., Any] | str, *args: Any, **kwargs: Any) -> Job:
@@ -145,6 +124,8 @@ class Queue(BaseQueue):
         Raises:
             InvalidTime: a ValueError; not a datetime. Otherwise what `enqueue` raises.
         """
+        if self._hooks.replaced_later(self):
+            return self._schedule_by_hooks(self._parsed(f, args, kwargs), datetime)
         return self._enqueue_args(parse_enqueue(f, args, kwargs), self._due_at(datetime))
 
     def enqueue_in(self, time_delta: timedelta, func: Callable[..., Any] | str, *args: Any, **kwargs: Any) -> Job:
@@ -153,11 +134,21 @@ class Queue(BaseQueue):
         Raises:
             InvalidTime: a ValueError; not a timedelta. Otherwise what `enqueue` raises.
         """
+        if self._hooks.replaced_later(self):
+            return self.enqueue_at(self._moment_in(time_delta), func, *args, **kwargs)
         return self._enqueue_args(parse_enqueue(func, args, kwargs), self._due_in(time_delta))
 
     def enqueue_job(self, job: Job, pipeline: Any = None, at_front: bool = False, unique: bool = False) -> Job:
         """Put a job into this queue, whatever it was before, except running (RQ). Raises what `enqueue` raises."""
+        if self._hooks.replaced(self):
+            return self._enqueue_by_hooks(job, pipeline, at_front, unique)
         return self._send(job, self._adopt(job, at_front, 0, unique), pipeline, unique)
+
+    def _enqueue_job(self, job: Job, pipeline: Any = None, at_front: bool = False, unique: bool = False) -> Job:
+        """`enqueue_job`, whatever the job depends on: RQ's name, which django-rq calls."""
+        new = self._adopt(job, at_front, 0, unique)
+        new.depends_on = []
+        return self._send(job, new, pipeline, unique)
 
     def schedule_job(self, job: Job, datetime: datetime, pipeline: Any = None, unique: bool = False) -> Job:
         """Let a job run not before a time (RQ). A naive datetime is local time. Raises what `enqueue_at` raises."""
@@ -177,9 +168,13 @@ class Queue(BaseQueue):
             InvalidJobDependency: they depend on each other in a circle. Otherwise what `enqueue` raises.
         """
         batch = self._batch_of(job_datas, group_id)
+        if self._all_held(batch, pipeline, group_id):
+            return batch.returned()
         if not self._is_async:
-            return [self._send(job, new, None, False) for part in batch.parts() for job, new in zip(*part, strict=True)]
-        if pipeline is not None:
+            return [self._run_one(job, new) for part in batch.parts() for job, new in zip(*part, strict=True)]
+        if not self._hooks.is_ours(self, "push_job_id"):
+            self._enqueue_many_pushed(batch, pipeline, group_id)
+        elif pipeline is not None:
             for jobs, news in batch.parts():
                 self._store.queue_in(pipeline, enqueue(self._store.keys, jobs=news, group=group_id))
                 for job, new in zip(jobs, news, strict=True):
@@ -206,10 +201,19 @@ class Queue(BaseQueue):
         return self._send(job, new, given.pipeline, given.unique)
 
     def _send(self, job: Job, new: NewJob, pipeline: Any, unique: bool) -> Job:
+        source = waits_for(self.on_commit)
+        if source is not None and self._held(source, [job], [new], pipeline, unique, job.group_id or None):
+            return job
+        return self._send_now(job, new, pipeline, unique)
+
+    def _send_now(self, job: Job, new: NewJob, pipeline: Any, unique: bool) -> Job:
         if not self._is_async and not new.due_ms and job.dependencies_are_met():
             return self._run_here(job, new, unique)
-        command = enqueue(self._store.keys, jobs=(new,), unique=unique, group=job.group_id or None)
-        if pipeline is not None and not unique:
+        return self._send_to(job, new, None if unique else pipeline, job.group_id or None, unique)
+
+    def _send_to(self, job: Job, new: NewJob, pipeline: Any, group: str | None, unique: bool = False) -> Job:
+        command = enqueue(self._store.keys, jobs=(new,), unique=unique, group=group)
+        if pipeline is not None:
             self._store.queue_in(pipeline, command)
             job.mark_expected(new)
         else:
@@ -217,160 +221,125 @@ class Queue(BaseQueue):
             job.mark_enqueued(done.word, done.enqueued_at_ms)
         return job
 
+    # -- when a transaction commits ------------------------------------------------------------------------------------
+
+    def _held(
+        self, source: CommitSource, jobs: list[Job], news: list[NewJob], pipeline: Any, unique: bool, group: str | None
+    ) -> bool:
+        """Whether a source keeps the jobs until its transaction commits."""
+        check_no_pipeline(pipeline)
+        alone: Callable[[], object] | None = None
+        if not self._is_async:
+            alone = partial(self._send_each, jobs, news, unique)
+        elif not self._hooks.is_ours(self, "push_job_id") and not unique and not any(new.depends_on for new in news):
+            alone = partial(self._enqueue_pushed, jobs, news, None, group)
+        held = Held(self._store, self, jobs, news, unique, group, alone)
+        return source.hold(held) and held.wait()
+
+    def _all_held(self, batch: Batch, pipeline: Any, group: str | None) -> bool:
+        source = waits_for(self.on_commit)
+        if source is None:
+            return False
+        held = [self._held(source, jobs, news, pipeline, False, group) for jobs, news in list(batch.parts())]
+        return bool(held) and all(held)
+
+    def _send_each(self, jobs: list[Job], news: list[NewJob], unique: bool) -> None:
+        for job, new in zip(jobs, news, strict=True):
+            if new.after:
+                self._run_one(job, new)
+            else:
+                self._send_now(job, new, None, unique)
+
+    # -- by way of who has replaced a hook ----------------------------------------------------------------------------
+
+    def _enqueue_by_hooks(self, job: Job, pipeline: Any, at_front: bool, unique: bool) -> Job:
+        # It stores a job that has to wait, which a job whose transaction is open must not be.
+        if waits_for(self.on_commit) is None and not self._hooks.is_ours(self, "setup_dependencies"):
+            job.origin, before = self.name, job.enqueued_at
+            job = self.setup_dependencies(job, pipeline=pipeline)
+            if job.known_status is JobStatus.DEFERRED or job.enqueued_at != before:
+                return job
+        pushed = self._is_async and not unique and not self._hooks.is_ours(self, "push_job_id")
+        if pushed and job.dependencies_are_met():
+            source, news = waits_for(self.on_commit), [self._adopt(job, at_front, 0, False)]
+            if source is not None and self._held(source, [job], news, pipeline, False, job.group_id or None):
+                return job
+            return self._enqueue_pushed([job], news, pipeline, job.group_id)[0]
+        return self._send(job, self._adopt(job, at_front, 0, unique), pipeline, unique)
+
+    def _schedule_by_hooks(self, given: Mapping[str, Any], moment: datetime) -> Job:
+        job: Job = self._created(given, JobStatus.SCHEDULED)
+        if given["at_front"]:
+            job.enqueue_at_front = True
+        options = {"unique": True} if given["unique"] else {}
+        return self.schedule_job(job, moment, pipeline=given["pipeline"], **options)
+
+    def _enqueue_pushed(self, jobs: list[Job], news: list[NewJob], pipeline: Any, group: str | None) -> list[Job]:
+        """Enqueue by the hook `push_job_id`, all in one transaction: stored out of the workers' reach, then pushed."""
+        keys, own = self._store.keys, self.connection.pipeline() if pipeline is None else pipeline
+        due_ms, fronts = self._due_in(BEGINS_WITHIN), [new.at_front for new in news]
+        for new in news:
+            new.due_ms, new.depends_on, new.at_front = due_ms, [], False
+        stored = enqueue(keys, jobs=news, group=group or None)
+        self._store.queue_in(own, stored)
+        for job, at_front in zip(jobs, fronts, strict=True):
+            self.push_job_id(job.id, pipeline=own, at_front=at_front)
+            self._store.queue_in(own, push_job_id(keys, queue=self.name, job_id=job.id, push=False))
+        if pipeline is None:
+            stored.decode(self._store.execute(own)[0])
+        for job, new in zip(jobs, news, strict=True):
+            new.due_ms = 0
+            job.mark_expected(new)
+        return jobs
+
+    def _enqueue_many_pushed(self, batch: Batch, pipeline: Any, group: str | None) -> None:
+        for jobs, news in batch.parts():
+            pairs = list(zip(jobs, news, strict=True))
+            free = [(job, new) for job, new in pairs if not new.depends_on and not new.after]
+            if free:
+                self._enqueue_pushed([job for job, _ in free], [new for _, new in free], pipeline, group)
+            for job, new in pairs:
+                if new.depends_on or new.after:
+                    self._send_to(job, new, pipeline, group)
+
+    def setup_dependencies(self, job: Job, pipeline: Any = None) -> Job:
+        """Defer a job while what it depends on is open; otherwise it stays as it is, to be enqueued (RQ)."""
+        if not job.has_dependencies or job.dependencies_are_met():
+            return job
+        job.origin = self.name
+        self._take_defaults(job)
+        job.register_dependency(pipeline=pipeline)
+        return job
+
     # -- is_async=False -----------------------------------------------------------------------------------------------
 
     def run_sync(self, job: Job) -> Job:
-        """Run a stored job in the calling thread and record its end (RQ)."""
-        run_in_this_thread(self._store, job, self.death_penalty_class)
+        """Run a stored job in the calling thread by `run_job`, record its end and call its callbacks (RQ). What it
+        raises is recorded, not raised, but for KeyboardInterrupt and SystemExit; its retries are made at once."""
+        run_in_this_thread(self, self._store, job)
         return job
 
     def run_job(self, job: Job) -> Job:
-        """Run a stored job in the calling thread and record its end (RQ)."""
-        return self.run_sync(job)
+        """Run a stored job in the calling thread and record its end (RQ). Raises what the job raises."""
+        run_job_here(self._store, job)
+        return job
+
+    def _run_one(self, job: Job, new: NewJob) -> Job:
+        if not new.after:
+            return self._send(job, new, None, False)
+        done = self._store.run(enqueue(self._store.keys, jobs=(new,)))[0]
+        job.mark_enqueued(done.word, done.enqueued_at_ms)
+        return self.run_sync(job) if done.word == "queued" else job
 
     def _run_here(self, job: Job, new: NewJob, unique: bool) -> Job:
         # First into the schedule: stored by the command that checks for existing and running jobs, out of the workers'
         # reach, and not lost if this process ends before it has begun.
-        new.due_ms = self._due_in(_BEGINS_WITHIN)
+        new.due_ms = self._due_in(BEGINS_WITHIN)
         new.depends_on = []
         for name in ("repeats_left", "repeat_intervals"):
             new.fields.pop(name, None)
         self._store.run(enqueue(self._store.keys, jobs=(new,), unique=unique, group=job.group_id or None))
         return self.run_sync(job)
 
-    # -- looking ------------------------------------------------------------------------------------------------------
 
-    @property
-    def key(self) -> str:
-        """Key of the list of waiting ids (RQ)."""
-        return self._store.keys.queue(self.name)
-
-    @property
-    def intermediate_queue_key(self) -> str:
-        """Key of the list that RQ's workers move ids through (RQ)."""
-        return self._store.keys.intermediate(self.name)
-
-    @property
-    def registry_cleaning_key(self) -> str:
-        """Key of RQ's maintenance lock (RQ); never taken by atomiq."""
-        return self._store.keys.cleaning(self.name)
-
-    @property
-    def count(self) -> int:
-        """Number of waiting jobs (RQ)."""
-        return self._store.run(view_length(self._store.keys, queue=self.name))
-
-    def __len__(self) -> int:
-        return self.count
-
-    def __iter__(self) -> Iterator[Self]:
-        yield self
-
-    def is_empty(self) -> bool:
-        """Whether no job waits (RQ)."""
-        return self.count == 0
-
-    def counts(self) -> QueueCounts:
-        """Sizes of the queue and of its registries at one instant."""
-        return self._store.run(view_queues(self._store.keys, queues=[self.name]))[0]
-
-    @property
-    def job_ids(self) -> list[str]:
-        """Ids of the waiting jobs, next one first (RQ)."""
-        return self.get_job_ids()
-
-    def get_job_ids(self, offset: int = 0, length: int = -1) -> list[str]:
-        """Ids of `length` waiting jobs from a position; a negative length counts from the end, -1 is all (RQ)."""
-        if length == 0:
-            return []
-        end = offset + length - 1 if length > 0 else length
-        return self._store.run(view_list(self._store.keys, queue=self.name, start=offset, end=end))
-
-    @property
-    def jobs(self) -> list[Job]:
-        """The waiting jobs, next one first (RQ)."""
-        return self.get_jobs()
-
-    def get_jobs(self, offset: int = 0, length: int = -1) -> list[Job]:
-        """`length` waiting jobs from a position (RQ). Ids whose job is gone are taken off the queue on the way."""
-        ids = self.get_job_ids(offset, length)
-        found: list[Job] = []
-        for start in range(0, len(ids), MAX_BATCH):
-            part = ids[start : start + MAX_BATCH]
-            jobs = self.job_class.fetch_many(part, connection=self.connection, serializer=self.serializer)
-            for job_id, job in zip(part, jobs, strict=True):
-                if job is None:
-                    self.remove(job_id)
-                elif job.origin == self.name:
-                    found.append(job)
-        return found
-
-    def fetch_job(self, job_id: str) -> Job | None:
-        """A job of this queue by its id, whatever its status; None if it is gone or of another queue (RQ)."""
-        job_id = parse_job_id(job_id)
-        job = self.job_class.fetch_many([job_id], connection=self.connection, serializer=self.serializer)[0]
-        if job is None:
-            self.remove(job_id)
-            return None
-        return job if job.origin == self.name else None
-
-    def get_job_position(self, job_or_id: Job | str) -> int | None:
-        """Place in the queue, 0 is next; None when it doesn't wait here (RQ). O(length of the queue)."""
-        job_id = job_or_id if isinstance(job_or_id, str) else job_or_id.id
-        return self._store.run(view_position(self._store.keys, queue=self.name, job_id=job_id))
-
-    # -- taking away --------------------------------------------------------------------------------------------------
-
-    def empty(self) -> int:
-        """Delete all waiting jobs (RQ). Returns how many."""
-        return self._empty(detach=False)
-
-    def _empty(self, detach: bool) -> int:
-        total = 0
-        for _ in range(_ROUNDS):
-            removed, more = self._store.run(empty_queue(self._store.keys, queue=self.name, detach=detach))
-            total += removed
-            if not more:
-                break
-        return total
-
-    def delete(self, delete_jobs: bool = True) -> None:
-        """Forget the queue: its waiting jobs are deleted, or only taken off it with `delete_jobs=False` (RQ)."""
-        for _ in range(_ROUNDS):
-            self._empty(detach=not delete_jobs)
-            if self._store.run(delete_queue(self._store.keys, queue=self.name)) == "ok":
-                return
-
-    def remove(self, job_or_id: Job | str, pipeline: Any = None) -> int:
-        """Take a job off the queue without deleting it; it is then 'created', in no queue (RQ). Returns how many."""
-        job_id = job_or_id if isinstance(job_or_id, str) else job_or_id.id
-        command = remove_from_queue(self._store.keys, queue=self.name, job_id=job_id)
-        if pipeline is not None:
-            self._store.queue_in(pipeline, command)
-            return 0
-        return self._store.run(command)
-
-    def compact(self) -> None:
-        """Nothing to do (RQ): ids whose job is gone leave the queue when they are met."""
-
-    def pause(self) -> None:
-        """Let no worker take jobs of this queue. RQ's own workers don't know of it."""
-        self._store.run(pause_queue(self._store.keys, queue=self.name))
-
-    def resume(self) -> None:
-        """Let workers take jobs of this queue again."""
-        self._store.run(pause_queue(self._store.keys, queue=self.name, paused=False))
-
-    @property
-    def is_paused(self) -> bool:
-        """Whether the queue is paused."""
-        return self.counts().paused
-
-    # -- upward, by name ----------------------------------------------------------------------------------------------
-
-    def _registry(self, name: str) -> Any:
-        return lookup(name)(queue=self, job_class=self.job_class, serializer=self.serializer)
-
-
-def _penalty(death_penalty_class: Any) -> dict[str, Any]:
-    return {"death_penalty_class": death_penalty_class or UnixSignalDeathPenalty}
+Queue._hooks = Hooks(Queue)  # noqa: SLF001 - its own, once it is complete

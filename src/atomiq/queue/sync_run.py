@@ -1,81 +1,190 @@
 """is_async=False: the job runs in the calling thread, and its state goes the same way as a worker's (RQ's run_sync).
 
-Unlike a worker it doesn't retry or repeat, and no time limit is set, as in RQ.
+Its retries are made at once, without waiting for their interval, so that its end is known when `enqueue` returns; all
+of them are one execution. It isn't repeated, and no time limit is set, as in RQ. What it requires is looked for once.
 """
 
 from __future__ import annotations
 
+import asyncio
 import sys
 import time
 import traceback
-from typing import Any
+from dataclasses import dataclass, field
+from types import CoroutineType
+from typing import Any, Final
 
 from atomiq._commands.alone import begin_job
+from atomiq._commands.change import touch
 from atomiq._commands.settle import Settlement, settle
-from atomiq._core.errors import JobIsRunning, NoSuchJobError
+from atomiq._core.errors import JobIsRunning, NoSuchJobError, PreconditionError, PreconditionNotMet
 from atomiq._core.ids import new_execution_id
+from atomiq._core.precondition import error_text
+from atomiq._core.raised import calls_for_retry
 from atomiq._core.settings import DEFAULT_RESULT_TTL, UNSERIALIZABLE_RETURN_VALUE_PAYLOAD
 from atomiq._core.states import JobStatus
 from atomiq._core.timestamp import from_ms
+from atomiq._core.values import Retry
 from atomiq._wire.sync import Store
 from atomiq.job import Job
+from atomiq.job.current import running
 
-WORKER_NAME = "sync"
+WORKER_NAME: Final = "sync"
+_NOT_CALLED: Final = (PreconditionNotMet, PreconditionError)
 _LONGEST_RUN = 7 * 86400
 _LEASE_MARGIN = 60
 
 
-def run_in_this_thread(store: Store, job: Job, death_penalty_class: Any) -> None:
-    """Run a stored job and settle it.
+@dataclass
+class Run:
+    """One job that runs here: its execution, and how it ended."""
+
+    store: Store
+    job: Job
+    settlement: Settlement
+    begun: float = field(default_factory=time.monotonic)
+    result: Any = None
+    is_settled: bool = False
+
+    @classmethod
+    def begin(cls, store: Store, job: Job) -> Run:
+        """Start a stored job past its queue. Raises JobIsRunning, NoSuchJobError."""
+        execution_id = new_execution_id()
+        seconds = job.timeout if job.timeout and job.timeout > 0 else _LONGEST_RUN
+        lease_ms = (seconds * (1 + max(job.retries_left or 0, 0)) + _LEASE_MARGIN) * 1000
+        word, started_ms = store.run(
+            begin_job(store.keys, job_id=job.id, worker=WORKER_NAME, execution=execution_id, lease_ms=lease_ms)
+        )
+        if word == "busy":
+            raise JobIsRunning(f"job {job.id} is running elsewhere")
+        if word == "gone":
+            raise NoSuchJobError(f"No such job: {job.key}")
+        job.worker_name = WORKER_NAME
+        job.started_at = from_ms(started_ms)
+        settlement = Settlement(
+            job_id=job.id, queue=job.origin, execution_id=execution_id, worker=WORKER_NAME, outcome="finished",
+            result_ttl=job.get_result_ttl(DEFAULT_RESULT_TTL), failure_ttl=job.failure_ttl, started_ms=started_ms,
+            retry="never",
+        )  # fmt: skip
+        return cls(store, job, settlement)
+
+    def perform(self) -> None:
+        """Call the function, again while it returns a Retry that is allowed, and settle what it has returned."""
+        if self.job.requires:
+            _look(self.job)
+        result = self.job.perform()
+        while isinstance(result, Retry) and (self.job.number_of_retries or 0) < result.max:
+            self._count(number_of_retries=(self.job.number_of_retries or 0) + 1)
+            result = self.job.perform()
+        self.finish(result)
+
+    def finish(self, result: Any) -> None:
+        """The job ended well, but for a Retry of which none is left."""
+        self.result = result
+        exhausted = isinstance(result, Retry)
+        self.settlement.outcome = "exhausted" if exhausted else "finished"
+        self.settlement.result = None if result is None else _dump_result(self.job, result)
+        self._settle(JobStatus.FAILED if exhausted else JobStatus.FINISHED)
+
+    def fail(self, traceback_text: str) -> None:
+        """The job did not end well."""
+        self.settlement.outcome = "failed"
+        self.settlement.exc_string = traceback_text
+        self._settle(JobStatus.FAILED)
+
+    def may_retry(self, error: BaseException) -> bool:
+        """Whether the job's Retry allows another go after this; it is counted."""
+        if not calls_for_retry(error, self.job.retry_on or (), self.job.retry_unless or ()):
+            return False
+        left = self.job.retries_left or 0
+        if left > 0:
+            self._count(retries_left=left - 1)
+        return left > 0
+
+    def _count(self, **fields: int) -> None:
+        for name, value in fields.items():
+            setattr(self.job, name, value)
+        self.store.run(touch(self.store.keys, job_id=self.job.id, fields=fields))
+
+    def _settle(self, status: JobStatus) -> None:
+        end = self.settlement
+        end.ended_ms = end.started_ms + int((time.monotonic() - self.begun) * 1000)
+        settled = self.store.run(settle(self.store.keys, settlement=end))
+        self.is_settled = True
+        self.job.ended_at = from_ms(end.ended_ms)
+        if settled.word in ("ok", "already"):
+            self.job.remember_status(status)
+
+
+def run_in_this_thread(queue: Any, store: Store, job: Job) -> None:
+    """Run a stored job by the queue's `run_job`, settle it, call its callbacks, which have no time limit (RQ).
 
     An exception of the function is recorded, not raised; one of a callback is raised. KeyboardInterrupt and SystemExit
-    are recorded and raised.
+    are recorded and raised, and so is PreconditionNotMet, or PreconditionError, when the function was not called.
     """
-    execution_id = new_execution_id()
-    seconds = job.timeout if job.timeout and job.timeout > 0 else _LONGEST_RUN
-    lease_ms = (seconds + _LEASE_MARGIN) * 1000
-    word, started_ms = store.run(
-        begin_job(store.keys, job_id=job.id, worker=WORKER_NAME, execution=execution_id, lease_ms=lease_ms)
-    )
-    if word == "busy":
-        raise JobIsRunning(f"job {job.id} is running elsewhere")
-    if word == "gone":
-        raise NoSuchJobError(f"No such job: {job.key}")
-    job.worker_name = WORKER_NAME
-    job.started_at = from_ms(started_ms)
-    settlement = Settlement(
-        job_id=job.id,
-        queue=job.origin,
-        execution_id=execution_id,
-        worker=WORKER_NAME,
-        outcome="finished",
-        result_ttl=job.get_result_ttl(DEFAULT_RESULT_TTL),
-        failure_ttl=job.failure_ttl,
-        started_ms=started_ms,
-        retry="never",
-    )
-    begun = time.monotonic()
-    interrupt: BaseException | None = None
-    result: Any = None
+    run = job.__dict__["_run_here"] = Run.begin(store, job)
     try:
-        result = job.perform()
-        settlement.result = None if result is None else _dump_result(job, result)
-    except BaseException as error:  # noqa: BLE001 - recorded; what is no Exception is raised again below
-        settlement.outcome = "failed"
-        settlement.exc_string = traceback.format_exc()
-        failure = sys.exc_info()
-        interrupt = None if isinstance(error, Exception) else error
-    settlement.ended_ms = started_ms + int((time.monotonic() - begun) * 1000)
-    settled = store.run(settle(store.keys, settlement=settlement))
-    job.ended_at = from_ms(settlement.ended_ms)
-    if settled.word in ("ok", "already"):
-        job.remember_status(JobStatus.FINISHED if settlement.outcome == "finished" else JobStatus.FAILED)
-    if settlement.outcome == "finished":
-        job.execute_success_callback(death_penalty_class, result)
+        while not run.is_settled:
+            _run_once(queue, run)
+    finally:
+        del job.__dict__["_run_here"]
+    if run.settlement.outcome == "finished" and job.success_callback is not None:
+        job.success_callback(job, job.connection, run.result)
+    job.send_webhooks(job.known_status, exc_string=run.settlement.exc_string or None)
+
+
+def _run_once(queue: Any, run: Run) -> None:
+    job = run.job
+    try:
+        queue.run_job(job)
+    except BaseException as error:
+        if run.is_settled:
+            raise
+        interrupted, text = not isinstance(error, Exception) or isinstance(error, _NOT_CALLED), traceback.format_exc()
+        if interrupted or not run.may_retry(error):
+            run.fail(text)
+        job.remember_status(JobStatus.FAILED)
+        try:
+            if job.failure_callback is not None:
+                job.failure_callback(job, job.connection, *sys.exc_info())
+        except BaseException:
+            if not run.is_settled:
+                run.fail(text)
+            raise
+        if interrupted:
+            raise
     else:
-        job.execute_failure_callback(death_penalty_class, *failure)
-    if interrupt is not None:
-        raise interrupt
+        if not run.is_settled:  # somebody's own run_job
+            run.finish(None)
+
+
+def run_job_here(store: Store, job: Job) -> None:
+    """Call the function of a stored job and record its result; what it raises is recorded by who calls this, if that is
+    `run_in_this_thread`, otherwise here."""
+    run: Run | None = job.__dict__.get("_run_here")
+    if run is not None:
+        run.perform()
+        return
+    run = Run.begin(store, job)
+    try:
+        run.perform()
+    except BaseException:
+        if not run.is_settled:
+            run.fail(traceback.format_exc())
+        raise
+
+
+def _look(job: Job) -> None:
+    """Raises PreconditionNotMet, PreconditionError: nobody is there to look again later."""
+    try:
+        check, args, kwargs = job.required_call()
+        with running(job):
+            answer = check(*args, **kwargs)
+            there = asyncio.run(answer) if type(answer) is CoroutineType else answer
+    except Exception as error:
+        raise PreconditionError(f"{error_text(error)} (while looking for: {job.requires})") from error
+    if not there:
+        raise PreconditionNotMet(f"not there: {job.requires}; looked for once, as the job runs in the calling thread")
 
 
 def _dump_result(job: Job, result: Any) -> bytes:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from atomiq._core.settings import DEFAULT_FAILURE_TTL
 from atomiq.registry.base import BaseRegistry
 from atomiq.registry.kinds import (
     CanceledJobRegistry,
@@ -19,6 +20,7 @@ from atomiq.registry.kinds import (
 from atomiq.registry.started import StartedJobRegistry
 
 __all__ = [
+    "DEFAULT_FAILURE_TTL",
     "BaseRegistry",
     "CanceledJobRegistry",
     "DeferredJobRegistry",
@@ -35,5 +37,5 @@ def clean_registries(queue: Any, exception_handlers: Any = None) -> None:
 
     Workers do this by themselves.
     """
-    FinishedJobRegistry(queue=queue).cleanup()
+    FinishedJobRegistry(queue=queue).cleanup()  # all but the started ones, in the same steps
     StartedJobRegistry(queue=queue).cleanup(exception_handlers=exception_handlers)

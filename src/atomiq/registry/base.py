@@ -6,10 +6,12 @@ from datetime import datetime
 from typing import Any
 
 from atomiq._commands.base import Command
-from atomiq._commands.change import delete, requeue
+from atomiq._commands.change import requeue
 from atomiq._commands.queues import expire
+from atomiq._commands.registry import KEEP_AS_IT_IS, Entered
 from atomiq._commands.views import view_registry, view_registry_size, view_score
 from atomiq._core.classes import lookup
+from atomiq._core.errors import NoSuchJobError
 from atomiq._core.keys import Keys
 from atomiq._core.values import JobOrId
 from atomiq._wire.sync import Store
@@ -30,6 +32,8 @@ class BaseRegistry(RegistryRecord):
         death_penalty_class: RQ's; how callbacks of abandoned jobs are limited.
     """
 
+    job_class: Any = Job
+
     @property
     def _store(self) -> Store:
         return Store.of(self.connection)
@@ -37,16 +41,18 @@ class BaseRegistry(RegistryRecord):
     def _keys(self) -> Keys:
         return self._store.keys
 
-    def default_job_class(self) -> Any:
-        """Job."""
-        return Job
-
-    def _send(self, command: Command[int], pipeline: Any) -> int:
-        """Run a command now, or put it into a caller's pipeline; then the answer is 0."""
+    def _send(self, command: Command[int], pipeline: Any) -> Any:
+        """Run a command now, or put it into a caller's pipeline; then the answer is that pipeline (RQ)."""
         if pipeline is None:
             return self._store.run(command)
         self._store.queue_in(pipeline, command)
-        return 0
+        return pipeline
+
+    def _enter(self, command: Command[Entered], job_id: str, pipeline: Any) -> Any:
+        if pipeline is None:
+            return self.check_entered(job_id, self._store.run(command))
+        self._store.queue_in(pipeline, command)
+        return pipeline
 
     # -- reading ------------------------------------------------------------------------------------------------------
 
@@ -54,9 +60,12 @@ class BaseRegistry(RegistryRecord):
         """How many jobs are in it. `cleanup=False` also counts those whose time is over."""
         if not cleanup:
             return self._store.run(view_registry_size(key=self.key))
+        view = self._counts()
+        if view is None:
+            return self._store.run(view_registry_size(key=self.key))
         self._heal()
-        (counts,) = self._store.run(self.counts(self._keys()))
-        return int(getattr(counts, self.shown_as))
+        (counts,) = self._store.run(view)
+        return int(getattr(counts, self.stands_for))
 
     @property
     def count(self) -> int:
@@ -86,7 +95,7 @@ class BaseRegistry(RegistryRecord):
         """When a member is forgotten, aware UTC; the latest time there is for one that is kept for ever.
 
         Raises:
-            NoSuchJobError: it isn't a member.
+            NotInRegistry: a NoSuchJobError and TypeError; it isn't a member.
         """
         job_id = id_of(job)
         return self.moment(job_id, self._score(job_id))
@@ -105,12 +114,12 @@ class BaseRegistry(RegistryRecord):
 
     def _heal(self) -> None:
         """Drop members that have outlived their jobs, one bounded step."""
-        if self.outlives:
+        if self.outlives and self._status:
             self._store.run(expire(self._keys(), queue=self.name))
 
     def cleanup(self, timestamp: float | None = None, exception_handlers: Any = None) -> None:
         """Drop what has outlived its time at `timestamp` (unix seconds; default: the server's now)."""
-        offset, more = 0, self.outlives
+        offset, more = 0, self.outlives and bool(self._status)
         while more:
             page = self._store.run(expire(self._keys(), queue=self.name, offset=offset, now_ms=milliseconds(timestamp)))
             offset, more = page.next_offset, page.more
@@ -131,28 +140,56 @@ class BaseRegistry(RegistryRecord):
         job: Job = self.job_class.fetch(job_id, connection=self.connection, serializer=self.serializer)
         return job
 
-    def add(self, job: JobOrId, ttl: int = 0, pipeline: Any = None, xx: bool = False) -> int:
-        """Low level (RQ): write only the member, scored `ttl` s from now (-1: for ever); the status stays."""
-        return self._send(add_member(self.key, id_of(job), self._score_in(ttl), xx), pipeline)
+    def add(self, job: JobOrId, ttl: int = 0, pipeline: Any = None, xx: bool = False) -> Any:
+        """Put a job into this registry by hand (RQ), out of wherever it was; it then has the status of the registry.
 
-    def _score_in(self, ttl: int) -> float | str:
-        if ttl < 0:
-            return "+inf" if ttl == -1 else ttl
-        return self._store.run(server_time()) + ttl
+        Args:
+            ttl: seconds from now until its score; -1 is for ever, what is below a score itself.
+            xx: only if it is in this registry already.
 
-    def remove(self, job: JobOrId, pipeline: Any = None, delete_job: bool = False) -> int:
-        """Remove a job from the registry (RQ). With `delete_job` the job is deleted, in one step.
+        Says 1 if it was not there before, else 0; `pipeline`, if one is given. An id without a job is written down.
 
-        Without it this is low level: only the member goes, and the job is then in no container.
+        Raises:
+            JobIsRunning: it runs; in a pipeline nothing happens then.
         """
         job_id = id_of(job)
-        if not delete_job:
+        score = self._literal_score(ttl)
+        if self._status:
+            command = self._entering(job_id, ttl=ttl, score=score, only_move=xx, keep=self._kept(ttl))
+            return self._enter(command, job_id, pipeline)
+        score = int(self._store.run(server_time())) + ttl if score is None else score
+        return self._send(add_member(self.key, job_id, score, xx), pipeline)
+
+    def _kept(self, ttl: int) -> int:
+        """Seconds that a job is kept that enters this registry."""
+        return KEEP_AS_IT_IS
+
+    def _literal_score(self, ttl: int) -> float | str | None:
+        """A ttl that is no number of seconds."""
+        if ttl >= 0:
+            return None
+        return "+inf" if ttl == -1 else ttl
+
+    def remove(self, job: JobOrId, pipeline: Any = None, delete_job: bool = False) -> Any:
+        """Take a job out of this registry by hand (RQ); with `delete_job` it is deleted, in the same step.
+
+        Without, its status is then 'created': it is in no container. One that is somewhere else by now stays there.
+        Says 1 if it was in this registry, else 0; `pipeline`, if one is given.
+
+        Raises:
+            NoSuchJobError: it was to be deleted and is gone.
+        """
+        job_id = id_of(job)
+        if not self._status and not delete_job:
             return self._send(remove_members(self.key, [job_id]), pipeline)
-        command = delete(self._keys(), job_id=job_id)
+        command = self._leaving(job_id, delete_job)
         if pipeline is not None:
             self._store.queue_in(pipeline, command)
-            return 0
-        return int(self._store.run(command).word == "ok")
+            return pipeline
+        left = self._store.run(command)
+        if delete_job and not left.existed:
+            raise NoSuchJobError(f"No such job: {self._keys().job(job_id)}")
+        return left.removed
 
 
 def milliseconds(timestamp: float | None) -> int:

@@ -3,53 +3,80 @@
 from __future__ import annotations
 
 import warnings
+import zlib
 from datetime import datetime
 from typing import Any
 
 from atomiq._core.settings import DEFAULT_FAILURE_TTL
+from atomiq._core.ttl import FOREVER
 from atomiq._core.values import JobOrId
 from atomiq.registry.base import BaseRegistry
-from atomiq.registry.members import add_member, due_members, expire_key, id_of, remove_up_to, server_time
+from atomiq.registry.members import due_members, id_of, server_time
 from atomiq.registry.record import Canceled, Deferred, Failed, Finished, Scheduled
 
 
 class FinishedJobRegistry(Finished, BaseRegistry):
     """Jobs that have finished, until their result is forgotten (RQ)."""
 
+    def _kept(self, ttl: int) -> int:
+        """The job goes with its place in this registry."""
+        return max(ttl, 1) if ttl >= 0 else FOREVER
+
 
 class FailedJobRegistry(Failed, BaseRegistry):
     """Jobs that have failed or were stopped, until they are forgotten (RQ)."""
 
     def add(  # type: ignore[override]
-        self, job: JobOrId, ttl: int | None = None, exc_string: str = "", pipeline: Any = None, xx: bool = False
-    ) -> int:
-        """Low level (RQ): write only the member and the job's lifetime (default one year). Leaves the status alone."""
+        self, job: JobOrId, ttl: int | None = None, exc_string: str = "", pipeline: Any = None
+    ) -> None:
+        """Put a job into this registry by hand (RQ), out of wherever it was; it is then failed, unless it is stopped.
+
+        What is set on a Job object is stored with it.
+
+        Args:
+            ttl: seconds that the job is kept, default one year; -1 for ever, 0 not at all.
+            exc_string: what went wrong.
+
+        Raises:
+            JobIsRunning: it runs; in a pipeline nothing happens then.
+        """
         ttl = DEFAULT_FAILURE_TTL if ttl is None else ttl
-        score = -1 if ttl == -1 else self._score_in(ttl)
-        if ttl > 0:
-            self._send(expire_key(self._keys().job(id_of(job)), ttl), pipeline)
-        return self._send(add_member(self.key, id_of(job), score, xx), pipeline)
+        fields: dict[str, Any] = {}
+        if not isinstance(job, str):
+            known: Any = job
+            stored = known.was_stored()
+            fields = dict(known.changed_fields(False, False) if stored else known.to_new_job().fields)
+            known._exc_info = exc_string  # noqa: SLF001 - where RQ's users look for it
+        if exc_string:
+            fields["exc_info"] = zlib.compress(exc_string.encode("utf-8", "replace"))
+        keep = max(FOREVER, ttl)
+        score = ttl if ttl < 0 else None
+        job_id = id_of(job)
+        self._enter(self._entering(job_id, ttl=ttl, score=score, keep=keep, fields=fields), job_id, pipeline)
 
 
 class DeferredJobRegistry(Deferred, BaseRegistry):
     """Jobs that wait for other jobs (RQ)."""
 
-    def add(self, job: JobOrId, ttl: int | None = None, pipeline: Any = None, xx: bool = False) -> int:
-        """Low level (RQ): write only the member. Leaves the status alone."""
-        return super().add(job, ttl or 0, pipeline, xx)
+    def add(self, job: JobOrId, ttl: int | None = None, pipeline: Any = None, xx: bool = False) -> Any:
+        """As in the other registries; scored by the time, whatever `ttl` says (RQ)."""
+        return super().add(job, 0, pipeline, xx)
 
 
 class ScheduledJobRegistry(Scheduled, BaseRegistry):
     """Jobs whose time has not come (RQ). Any worker that comes by moves what is due; there is no scheduler process."""
 
-    def schedule(self, job: Any, scheduled_datetime: datetime, pipeline: Any = None) -> int:
-        """Schedule a job of this queue anew, for another time (RQ). A naive time is local time.
+    def schedule(self, job: JobOrId, scheduled_datetime: datetime, pipeline: Any = None) -> Any:
+        """Let a job be queued at this time (RQ), wherever it is now. A naive time is local time, by the rules of that
+        date. A Job object that was never stored is stored.
+
+        Says 1 if it was not scheduled before, else 0; `pipeline`, if one is given.
 
         Raises:
-            JobIsRunning: it runs now.
+            InvalidTime: a ValueError; not a datetime, or out of range.
+            JobIsRunning: it runs; in a pipeline nothing happens then.
         """
-        self.get_queue().schedule_job(job, scheduled_datetime, pipeline=pipeline)
-        return 1
+        return self._enter(self._scheduling(job, scheduled_datetime), id_of(job), pipeline)
 
     def get_scheduled_time(self, job_or_id: JobOrId) -> datetime:
         """When a job is due, aware UTC.
@@ -69,12 +96,16 @@ class ScheduledJobRegistry(Scheduled, BaseRegistry):
         """Ids that are due at `timestamp` (RQ)."""
         return self.get_expired_job_ids(timestamp)
 
-    def remove_jobs(self, timestamp: float | None = None, pipeline: Any = None) -> int:
-        """Low level and deprecated (RQ): forget what is due; these jobs are then in no container."""
+    def remove_jobs(self, timestamp: float | None = None, pipeline: Any = None) -> Any:
+        """Deprecated (RQ): take what is due at `timestamp` (unix seconds; default: the server's now) out of this
+        registry, as `remove` does. Says how many; `pipeline`, if one is given.
+        """
         warnings.warn("ScheduledJobRegistry.remove_jobs is deprecated", DeprecationWarning, stacklevel=2)
-        if timestamp is None:
-            timestamp = self._store.run(server_time())
-        return self._send(remove_up_to(self.key, timestamp), pipeline)
+        if pipeline is None:
+            return sum(self.remove(job_id) for job_id in self.get_jobs_to_enqueue(timestamp))
+        for job_id in self.get_jobs_to_enqueue(timestamp):
+            self.remove(job_id, pipeline)
+        return pipeline
 
 
 class CanceledJobRegistry(Canceled, BaseRegistry):

@@ -34,10 +34,6 @@ def due_members(key: str, timestamp: float, limit: int = -1) -> Command[list[str
     return plain("ZRANGEBYSCORE", (key, 0, timestamp, "LIMIT", 0, limit), _texts)
 
 
-def expire_key(key: str, seconds: int) -> Command[int]:
-    return plain("EXPIRE", (key, seconds), int)
-
-
 def server_time() -> Command[float]:
     """The server's clock, unix seconds."""
     return plain("TIME", (), lambda reply: int(reply[0]) + int(reply[1]) / 1_000_000)

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from atomiq._commands.base import Command
 from atomiq._commands.change import Changed
+from atomiq._commands.registry import Entered, Left, enter_registry, leave_registry
 from atomiq._commands.views import QueueCounts, view_queues
 from atomiq._core.callref import import_attribute
-from atomiq._core.errors import InvalidJobOperation, NoSuchJobError
+from atomiq._core.errors import InvalidJobOperation, JobIsRunning, NoSuchJobError, NotInRegistry
 from atomiq._core.ids import parse_job_id
-from atomiq._core.keys import Keys
+from atomiq._core.keys import DEFAULT_PREFIX, Keys
 from atomiq._core.serial import resolve_serializer
-from atomiq._core.timestamp import from_unix
+from atomiq._core.states import CONTAINER
+from atomiq._core.timestamp import check_due, from_unix
+from atomiq.timeouts import get_default_death_penalty_class
 
 
 class RegistryRecord:
@@ -23,15 +26,17 @@ class RegistryRecord:
         name: of the queue.
         key: of its sorted set.
         connection, serializer, job_class: what its jobs are fetched with.
+        death_penalty_class: how callbacks of abandoned jobs are limited (RQ).
     """
 
-    container: ClassVar[str] = ""
-    """Middle part of its key: `rq:<container>:<queue>`."""
-    shown_as: ClassVar[str] = ""
-    """Its field of QueueCounts."""
+    key_template: ClassVar[str] = "rq:registry:{0}"
+    """Its key under the default prefix."""
+    stands_for: ClassVar[str] = ""
+    """The status of its jobs, and its field of QueueCounts. Empty: a set of ids that says nothing about their jobs."""
     outlives: ClassVar[bool] = False
     """Whether members can outlive their jobs, so that reading it heals it."""
-    key_template: ClassVar[str] = "rq:registry:{0}"
+    job_class: Any
+    death_penalty_class: Any = get_default_death_penalty_class()
 
     def __init__(
         self,
@@ -50,15 +55,11 @@ class RegistryRecord:
         self.name = name
         self.connection = connection
         self.serializer = resolve_serializer(serializer)
-        self.job_class: Any = (
-            import_attribute(job_class) if isinstance(job_class, str) else job_class or self.default_job_class()
-        )
-        self.death_penalty_class = death_penalty_class
+        if job_class is not None:
+            self.job_class = import_attribute(job_class) if isinstance(job_class, str) else job_class
+        if death_penalty_class is not None:
+            self.death_penalty_class = death_penalty_class
         self.key = self.key_of(self._keys(), name)
-
-    def default_job_class(self) -> Any:
-        """The class its jobs are fetched with when none is given."""
-        raise NotImplementedError
 
     def _keys(self) -> Keys:
         raise NotImplementedError
@@ -66,11 +67,33 @@ class RegistryRecord:
     @classmethod
     def key_of(cls, keys: Keys, name: str) -> str:
         """Key of this registry of a queue."""
-        return f"{keys.prefix}{cls.container}:{name}" if cls.container else f"{keys.prefix}registry:{name}"
+        return keys.prefix + cls.key_template.removeprefix(DEFAULT_PREFIX).format(name)
 
-    def counts(self, keys: Keys) -> Command[list[QueueCounts]]:
-        """The view whose field `shown_as` is the size of this registry."""
-        return view_queues(keys, queues=(self.name,))
+    @property
+    def _status(self) -> str:
+        """What its jobs are; empty for a class of somebody's own that keeps them under another key."""
+        return self.stands_for if self.key_template == _TEMPLATES.get(self.stands_for) else ""
+
+    def _counts(self) -> Command[list[QueueCounts]] | None:
+        """The view of which the field `stands_for` is the size of this registry; None if there is none."""
+        return view_queues(self._keys(), queues=(self.name,)) if self._status else None
+
+    def _entering(self, job_id: str, **settings: Any) -> Command[Entered]:
+        """A job into this registry, out of wherever it was."""
+        return enter_registry(
+            self._keys(), registry=self.key, queue=self.name, status=self._status, job_id=job_id, **settings
+        )
+
+    def _leaving(self, job_id: str, delete: bool = False) -> Command[Left]:
+        return leave_registry(
+            self._keys(), registry=self.key, queue=self.name, status=self._status, job_id=job_id, delete=delete
+        )
+
+    def check_entered(self, job_id: str, entered: Entered) -> int:
+        """1 if it was not there before, else 0. Raises JobIsRunning: it runs."""
+        if entered.word == "busy":
+            raise JobIsRunning(f"job {job_id} runs, so it can't be put into {self.key}; it leaves by ending")
+        return entered.added
 
     @staticmethod
     def parse_job_id(entry: str) -> str:
@@ -90,10 +113,10 @@ class RegistryRecord:
         """A member's score as a time; the far end of time stands for ever.
 
         Raises:
-            NoSuchJobError: it isn't a member.
+            NotInRegistry: a NoSuchJobError and TypeError; it isn't a member.
         """
         if score is None:
-            raise NoSuchJobError(f"job {job_id} is not in {self.key}")
+            raise NotInRegistry(f"job {job_id} is not in {self.key}")
         if score == float("inf") or score == -1:
             return datetime.max.replace(tzinfo=UTC)
         return from_unix(score)
@@ -111,53 +134,63 @@ class RegistryRecord:
         return f"{type(self).__name__}({self.name!r})"
 
 
+_TEMPLATES: Final = {
+    status.value: f"rq:{container}:{{0}}" for status, container in CONTAINER.items() if container is not None
+}
+
+
 class Started:
     """`rq:wip:<queue>`: jobs that run, members `job:execution`, scored by the end of their lease."""
 
-    container: ClassVar[str] = "wip"
-    shown_as: ClassVar[str] = "started"
     key_template: ClassVar[str] = "rq:wip:{0}"
+    stands_for: ClassVar[str] = "started"
 
 
 class Finished:
     """`rq:finished:<queue>`: scored by when the result is forgotten."""
 
-    container: ClassVar[str] = "finished"
-    shown_as: ClassVar[str] = "finished"
-    outlives: ClassVar[bool] = True
     key_template: ClassVar[str] = "rq:finished:{0}"
+    stands_for: ClassVar[str] = "finished"
+    outlives: ClassVar[bool] = True
 
 
 class Failed:
     """`rq:failed:<queue>`: failed and stopped jobs, scored by when they are forgotten; -1 is never."""
 
-    container: ClassVar[str] = "failed"
-    shown_as: ClassVar[str] = "failed"
-    outlives: ClassVar[bool] = True
     key_template: ClassVar[str] = "rq:failed:{0}"
+    stands_for: ClassVar[str] = "failed"
+    outlives: ClassVar[bool] = True
 
 
 class Deferred:
     """`rq:deferred:<queue>`: jobs that wait for others, scored by when they were enqueued."""
 
-    container: ClassVar[str] = "deferred"
-    shown_as: ClassVar[str] = "deferred"
-    outlives: ClassVar[bool] = True
     key_template: ClassVar[str] = "rq:deferred:{0}"
+    stands_for: ClassVar[str] = "deferred"
+    outlives: ClassVar[bool] = True
 
 
-class Scheduled:
+class Scheduled(RegistryRecord):
     """`rq:scheduled:<queue>`: jobs whose time has not come, scored by when it does."""
 
-    container: ClassVar[str] = "scheduled"
-    shown_as: ClassVar[str] = "scheduled"
     key_template: ClassVar[str] = "rq:scheduled:{0}"
+    stands_for: ClassVar[str] = "scheduled"
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """As for the other registries (RQ)."""
+        super().__init__(*args, **kwargs)
+
+    def _scheduling(self, job: Any, scheduled_datetime: datetime) -> Command[Entered]:
+        """Raises InvalidTime, a ValueError: not a datetime, or out of range."""
+        score = f"{check_due(scheduled_datetime, 'scheduled_datetime') / 1000:.3f}"
+        known = isinstance(job, str) or job.was_stored()
+        fields = None if known else job.to_new_job().fields
+        return self._entering(job if isinstance(job, str) else job.id, score=score, fields=fields)
 
 
 class Canceled:
     """`rq:canceled:<queue>`: scored by when they were canceled."""
 
-    container: ClassVar[str] = "canceled"
-    shown_as: ClassVar[str] = "canceled"
-    outlives: ClassVar[bool] = True
     key_template: ClassVar[str] = "rq:canceled:{0}"
+    stands_for: ClassVar[str] = "canceled"
+    outlives: ClassVar[bool] = True

@@ -22,6 +22,7 @@ from atomiq.executors.memory import own_resident_memory
 from atomiq.executors.outcome import time_limit
 from atomiq.executors.perform import Performer
 from atomiq.executors.report import Report
+from atomiq.executors.webhooks import ThreadSender
 from atomiq.job import Job
 from atomiq.stations.ledger import SHUT_DOWN, STOP, Ledger, number_of
 from atomiq.stations.mail import Mailbox, Passed
@@ -48,6 +49,10 @@ class Host(Protocol):
 
     name: str
     log: logging.Logger
+
+    @property
+    def webhooks(self) -> ThreadSender:
+        """Sends the webhooks of jobs that this process settles."""
 
     @property
     def hands_over(self) -> bool:
@@ -251,6 +256,7 @@ class Station:
             self.ledger.skip(self.ledger.asked)
         pump.lookout.bell.close()
         pump.line.close()
+        self.host.webhooks.close()
 
     def _hear_all(self, deadline: float) -> None:
         """Wait for the answers to all that is under way."""

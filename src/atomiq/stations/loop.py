@@ -20,6 +20,7 @@ from atomiq.executors import hooks
 from atomiq.executors.coroutine import TaskGuard
 from atomiq.executors.perform import describe_error
 from atomiq.executors.report import Report
+from atomiq.executors.sentry import own_scope
 from atomiq.stations.base import UNUSABLE, WISHES, Announce, Station
 from atomiq.stations.mail import Passed
 from atomiq.stations.task import Task
@@ -188,8 +189,9 @@ class AsyncStation(Station):
             call = partial(self.host.perform_claimed, claimed, self._in_loop(announce), guard.aside)
             return await self._loop.run_in_executor(self._pool, contextvars.copy_context().run, call)
         try:
-            job = self.host.restore_claimed(claimed)
-            return await self.host.performer().aperform(job, self._in_loop(announce), guard, self._pool)
+            with own_scope():
+                job = self.host.restore_claimed(claimed)
+                return await self.host.performer().aperform(job, self._in_loop(announce), guard, self._pool)
         except Exception:  # noqa: BLE001  the job's hash is what could not be read
             return Report("failed", started, time.monotonic(), exc_string=describe_error())
 

@@ -84,12 +84,14 @@ class Pump:
 
     def settle(self, slot: int, task: Task, report: Report) -> None:
         """Send how a job ended, and ask for others with it. Doesn't wait."""
-        self.busy -= 1
-        now = time.monotonic()
+        self.busy, now = self.busy - 1, time.monotonic()
         self._ahead.took(now - task.started_at)
         if report.outcome == "released":
             self._give_back([task])
         else:
+            self._unspend(1 if report.outcome == "waiting" else 0)  # it has not run
+            if report.told:  # counted, too: the call that repeats it must not be one that is counted later
+                self._full_at = float("-inf")
             end = reported(task.claimed, report, self._identity.worker, task.server_ms)
             self._send_outcome(Outcome(task, end, report.ended - report.started, True), now)
         self.ledger.end(slot)  # not before: until then the supervisor settles what a sudden death leaves open
@@ -195,8 +197,8 @@ class Pump:
         lookout.wake_up(now)
         if lookout.look_is_due(now):
             self._send(lookout.look(now), "look")
-        elif lookout.bell.listening and self._seems_busy and self.idle:
-            self._claim(now, self._room())
+        elif lookout.bell.listening and self._seems_busy and self.idle and not self._claim(now, self._room()):
+            self._be(IDLE, now)
         if self._asked or lookout.bell.listening or self.leaving:
             return lookout.until(soon)
         if self._silenced:
@@ -212,14 +214,12 @@ class Pump:
         if lookout.nothing and not (self._seems_busy and self.idle):
             self._listen(now)
         else:
-            count = self._wanted()
-            self.leaving = count == 0  # nothing runs, there is room, and yet none may be asked for: the budget is spent
-            self._claim(now, count)
+            self.leaving = not self._claim(now, self._wanted())  # there is room, but not in the budget
         return lookout.until(soon)
 
-    def _claim(self, now: float, count: int) -> None:
+    def _claim(self, now: float, count: int) -> bool:
         if count == 0:
-            return
+            return False
         self._full_at, self._seems_busy = now, False
         command = claim(
             self._store.keys,
@@ -231,6 +231,7 @@ class Pump:
             tally=self._take_tally(),
         )
         self._send(command, Asking(count, True))
+        return True
 
     # --- answers
 
@@ -253,8 +254,9 @@ class Pump:
                 self._looked_around(value, now)
             elif isinstance(value, Exception):
                 self._identity.log.error("Worker %s: %s", self._identity.worker, value)
-        if self.lookout.waiting and self.idle:  # the wait for work began while a job ran
-            self._be(IDLE if self.lookout.bell.listening else RESTING, now)
+        waits = self.lookout.bell.listening and not self._seems_busy  # else it looks once more: a job may be retried
+        if self.idle and (waits or self.lookout.rest_until is not None):
+            self._be(IDLE if waits else RESTING, now)
         return bool(answers)
 
     def _answered(self, outcome: Outcome, value: Any, now: float) -> None:
@@ -272,7 +274,7 @@ class Pump:
         if word in ("not_yours", "gone"):
             why = "was no longer ours when it ended" if word == "not_yours" else "was deleted while it ran"
             self._identity.log.warning("Worker %s: job %s %s: its outcome is dropped", worker, job_id, why)
-        elif not outcome.full:
+        elif not outcome.full and outcome.end.outcome != "waiting":
             self._tally[0 if outcome.end.outcome == "finished" else 1] += 1
             self._tally[2] += max(0, outcome.end.ended_ms - outcome.end.started_ms)
             self._uncounted = outcome.end

@@ -8,18 +8,18 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
 from types import FrameType
 from typing import Any
 from uuid import uuid4
 
-from atomiq._commands.worker import worker_birth, worker_death
+from setproctitle import setproctitle as setprocname
+
 from atomiq._core.callref import import_attribute
-from atomiq._core.errors import ServerError, WorkerExists
+from atomiq._core.choices import CHOICES
+from atomiq._core.errors import StopRequested
 from atomiq._core.log import get_logger
 from atomiq._core.serial import resolve_serializer
 from atomiq._core.settings import (
-    DEFAULT_ABANDONED,
     DEFAULT_JOB_MONITORING_INTERVAL,
     DEFAULT_LEASE,
     DEFAULT_LOGGING_DATE_FORMAT,
@@ -31,28 +31,45 @@ from atomiq._core.settings import (
     HARD_LIMIT_MARGIN,
 )
 from atomiq._core.version import __version__
-from atomiq._lua import script, script_names
-from atomiq._wire.server import check_server
 from atomiq._wire.sync import Store
+from atomiq.command import PUBSUB_CHANNEL_TEMPLATE, handle_command, parse_payload
 from atomiq.executors.death import signal_name
 from atomiq.executors.perform import Handler
 from atomiq.job import Job
-from atomiq.logutils import setup_loghandlers
 from atomiq.queue import Queue
 from atomiq.utils import is_nonstring_iterable
 from atomiq.worker.brain import Brain
-from atomiq.worker.drive import Driving
 from atomiq.worker.engine import Engine, default_executor
-from atomiq.worker.own_store import address_seen, close_store
+from atomiq.worker.life import Living
+from atomiq.worker.overrides import our_own, overridden
 from atomiq.worker.rehearsal import rehearsing
 from atomiq.worker.reload import found
-from atomiq.worker.signals import Signals
+from atomiq.worker.signals import SHUTDOWN_SIGNALS, Signals
 from atomiq.worker.status import DequeueStrategy, WorkerStatus
 
+SHUTDOWN_SIGNAL = SHUTDOWN_SIGNALS[0]
+"""The signal that asks a worker to finish what it runs and end (RQ)."""
+VERSION = __version__
+logger = get_logger("worker")
 POLICIES = ("retry", "fail")
 
+__all__ = [
+    "PUBSUB_CHANNEL_TEMPLATE",
+    "SHUTDOWN_SIGNAL",
+    "VERSION",
+    "BaseWorker",
+    "DequeueStrategy",
+    "WorkerStatus",
+    "handle_command",
+    "logger",
+    "parse_payload",
+    "setprocname",
+    "signal_name",
+]
 
-class BaseWorker(Driving):
+
+@our_own
+class BaseWorker(Living):
     """A worker (RQ). Use `Worker`, which runs each job in a forked child, or `SimpleWorker`, which runs jobs in its
     own process."""
 
@@ -80,7 +97,7 @@ class BaseWorker(Driving):
         *,
         lease: float = DEFAULT_LEASE,
         max_abandoned: int = DEFAULT_MAX_ABANDONED,
-        abandoned: str = DEFAULT_ABANDONED,
+        abandoned: str | None = None,
         grace: float | None = None,
         kill_after: float = HARD_LIMIT_MARGIN,
         executor: str | Mapping[str, int] | None = None,
@@ -100,7 +117,8 @@ class BaseWorker(Driving):
             lease: seconds after which a job is taken from a worker that gives no sign of life.
             max_abandoned: how often in a row a job may lose its worker or its process (killed by a signal) and be run
                 again; then it is failed as a poison job.
-            abandoned: 'retry', or 'fail' for RQ's way (the job's own Retry, else failed).
+            abandoned: 'retry', or 'fail' for RQ's way (the job's own Retry, else failed). Default: 'retry', and 'fail'
+                under the alias `rq`.
             grace: seconds that running jobs get at a warm shutdown; past it they are given back. None: as long as
                 they need. A SimpleWorker can't interrupt its job and always lets it finish.
             kill_after: seconds between the time limit of a job (an exception in it) and the kill of its child.
@@ -119,8 +137,9 @@ class BaseWorker(Driving):
             health_port: where probes may ask (/live, /ready): '8080' on this machine only, ':8080' from anywhere,
                 'unix:/path'. Default: nowhere.
 
-        `disable_default_exception_handler` and `job_monitoring_interval` are accepted and have no effect: a failed
-        job is always where failed jobs are, and leases are extended every third of a lease.
+        `disable_default_exception_handler` is accepted and has no effect: a failed job is always where failed jobs are.
+        `job_monitoring_interval` counts only where RQ's own loop runs, for a class that overrides a method of it;
+        otherwise leases are extended every third of a lease.
 
         Raises:
             TypeError: something in `queues` is neither a name nor a queue.
@@ -135,6 +154,7 @@ class BaseWorker(Driving):
         self.queues = [self._as_queue(queue) for queue in given]
         self._ordered_queues = list(self.queues)
         self.validate_queues()
+        abandoned = CHOICES.abandoned if abandoned is None else abandoned
         if lease <= 0 or max_abandoned < 0 or abandoned not in POLICIES:
             raise ValueError("lease must be above 0, max_abandoned not below, and abandoned one of 'retry' and 'fail'")
         self.name = name or uuid4().hex
@@ -160,7 +180,7 @@ class BaseWorker(Driving):
         self.job_monitoring_interval = job_monitoring_interval
         self.disable_default_exception_handler = disable_default_exception_handler
         self.log_job_description = log_job_description
-        self.last_cleaned_at: datetime | None = None
+        self.last_cleaned_at = None
         self.scheduler = None
         self.log = get_logger("worker")
         self._exc_handlers = _handlers(exception_handlers)
@@ -181,9 +201,11 @@ class BaseWorker(Driving):
 
     def _default_executor(self) -> str:
         """What the class says. One that changes what RQ's work horse does gets a work horse for each job."""
+        if self._steps_wanted and self.executor != "inline":
+            return "fork"
         if self.executor is not None:
             return self.executor
-        return "fork" if self._overrides_work_horse else default_executor()
+        return "fork" if self._overrides_work_horse else CHOICES.executor or default_executor()
 
     def _as_queue(self, queue: Any) -> Any:
         if not isinstance(queue, str):
@@ -227,103 +249,83 @@ class BaseWorker(Driving):
         if rehearsing():
             return False
         self._ordered_queues = list(self.queues)
-        rules = self._rules(burst, max_jobs, max_idle_time)
-        self._signals = Signals()
+        self._stop_requested = False
+        self._signals = signals = Signals()
         self._handed_on = found() if self.reloads else None
         if self._handed_on is not None:
             self.name, self._incarnation = self._handed_on.name, self._handed_on.incarnation
         try:
             # Before the birth: a signal that comes in between must not leave the name of a dead worker behind.
-            self._signals.install(self.request_stop, reloads=self.reloads)
+            signals.install(self._hear_signal, reloads=self.reloads)
             self.bootstrap(logging_level, date_format, log_format)
-            brain = Brain(rules, self._reordered, random.random)
             try:
-                self._drive(brain, max_jobs)
+                return self._work(signals, burst, max_jobs, max_idle_time)
             finally:
                 self.teardown()
         finally:
-            self._signals.uninstall()
-            self._signals.close()
+            signals.uninstall()
+            signals.close()
             self._signals = None
             self._close_own()
+
+    def _work(self, signals: Signals, burst: bool, max_jobs: int | None, max_idle_time: float | None) -> bool:
+        changed = self._steps_wanted
+        if changed:
+            text = "Worker %s: %s runs jobs one at a time, in RQ's way: it has its own %s"
+            self.log.info(text, self.name, type(self).__name__, ", ".join(changed))
+            self._warn_of_what_steps_lack()
+            return self._work_in_steps(signals, burst, max_jobs, max_idle_time)
+        brain = Brain(self._rules(burst, max_jobs, max_idle_time), self._reordered, random.random)
+        self._drive(brain, max_jobs)
         return brain.executed + brain.crew.done > 0
+
+    def _warn_of_what_steps_lack(self) -> None:
+        kinds, unheeded = self.engine.executors, ["grace"] if self.grace is not None else []
+        unheeded += [name for name in ("health_port", "watched") if getattr(self, name)]
+        unheeded += ["concurrency"] if sum(kinds.values()) > 1 else []
+        unheeded += ["executor"] if self.engine.first not in ("fork", "inline") else []
+        if unheeded:
+            self.log.warning("Worker %s: in RQ's loop there is no %s", self.name, ", ".join(unheeded))
 
     # --- stopping
 
     def request_stop(self, signum: int | None = None, frame: FrameType | None = None) -> None:
         """Finish what runs, then end `work`; asked a second time, more than a second later, end at once. What is
         broken off is run again by somebody (RQ's handler of SIGINT and SIGTERM; also safe to call from another
-        thread)."""
+        thread).
+
+        Raises:
+            StopRequested: called with a signal, and the worker isn't at work (RQ).
+        """
+        first, self._stop_requested = not self._stop_requested, True
+        if first:
+            self.handle_warm_shutdown_request()
         if self._signals is not None:
             self._signals.wish(signal_name(signum) if signum else "request_stop")
+        elif signum is not None:
+            self._stop_requested = False
+            raise StopRequested
 
     def request_force_stop(self, signum: int | None = None, frame: FrameType | None = None) -> None:
         """As `request_stop`; the second of them is the one that ends at once (RQ)."""
-        self.request_stop(signum, frame)
+        BaseWorker.request_stop(self, signum, frame)
 
-    # --- birth and death
+    def stop_by_command(self) -> None:
+        """The command to shut down has come."""
+        if overridden(self, "request_stop", "handle_warm_shutdown_request"):
+            self.request_stop(SHUTDOWN_SIGNAL, None)
+        elif self._signals is not None:
+            self._stop_requested = True
+            self._signals.wish("shutdown command")
 
-    def bootstrap(
-        self,
-        logging_level: str | int | None = "INFO",
-        date_format: str = DEFAULT_LOGGING_DATE_FORMAT,
-        log_format: str = DEFAULT_LOGGING_FORMAT,
-    ) -> None:
-        """Set up logging where the application has none, and be born (RQ)."""
-        self._log_setup = (logging_level, date_format, log_format)
-        setup_loghandlers(logging_level, date_format, log_format, name="atomiq.worker")
-        setup_loghandlers(logging_level, date_format, log_format, name="atomiq.job")
-        for name in script_names():  # all of them now: an upgrade may replace the files while we run
-            script(name)
-        self.pid = os.getpid()
-        for warning in check_server(self._own_store().connection).warnings:
-            self.log.warning("Worker %s: %s", self.name, warning)
-        self.ip_address = address_seen(self._own_store())
-        self._state = WorkerStatus.STARTED.value
-        self.register_birth()
-        self.birth_date = self.last_heartbeat = datetime.now(UTC)
-        self.log.info("Worker %s: started with PID %s, version %s", self.name, self.pid, __version__)
-        self.log.info("Worker %s: subscribing to channel %s", self.name, self.pubsub_channel_name)
-        self.log.info("*** Listening on %s...", ", ".join(self.queue_names()))
-        self.procline(f"Listening on {','.join(self.queue_names())}")
-
-    def register_birth(self) -> None:
-        """Write the worker's hash (RQ). Raises WorkerExists, a ValueError, when a living worker has this name."""
-        store = self._own_store()
-        birth = worker_birth(
-            store.keys,
-            worker=self.name,
-            queues=list(dict.fromkeys(self.queue_names())),
-            fields=self._birth_fields(),
-            ttl=self.worker_ttl + 60,
-            lease_ms=round(self.lease * 1000),
-            incarnation=self._incarnation,
-        )
-        if store.run(birth) == "taken":
-            raise WorkerExists(f"There exists an active worker named {self.name!r} already")
-
-    def register_death(self) -> None:
-        """Take leave; what is still held goes back to the front of its queues (RQ)."""
-        store = self._own_store()
-        names = list(dict.fromkeys(self.queue_names()))
-        death = worker_death(store.keys, worker=self.name, queues=names, incarnation=self._incarnation)
-        released = store.run(death)
-        for job_id in released:
-            self.log.warning("Worker %s: job %s given back to its queue", self.name, job_id)
-
-    def teardown(self) -> None:
-        """Take leave, if there is anybody to take leave of (RQ)."""
-        try:
-            self.register_death()
-        except ServerError as error:
-            text = "Worker %s: could not take leave (%s); what it held is run again when its lease is over"
-            self.log.warning(text, self.name, error)
-        self.log.info("Worker %s: unsubscribing from channel %s", self.name, self.pubsub_channel_name)
-
-    def _close_own(self) -> None:
-        if self._own is not None:
-            close_store(self._own)
-            self._own = None
+    def _hear_signal(self, signum: int, frame: FrameType | None) -> None:
+        if signum not in SHUTDOWN_SIGNALS:
+            if self._signals is not None:
+                self._signals.wish(signal_name(signum))
+        elif self._stop_requested:
+            self.request_force_stop(signum, frame)
+        else:
+            self.request_stop(signum, frame)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}: {', '.join(self.queue_names())}>"

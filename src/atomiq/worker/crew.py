@@ -233,6 +233,8 @@ class Crew:
         idle = complete and all(state in (IDLE, RESTING) for state in states)
         idle = idle and all(member.ledger.asked <= member.ledger.started for member in members)
         idle = idle and not self._give_back.busy
+        # A station passes a job on before its ledger shows that it has none: that one may be in the mail.
+        idle = idle and not any(self._hear(member) for member in members)
         if idle and self._settled_elsewhere and not self._spent and RESTING not in states:
             idle = not self._give_back.found_more()
         since = max((member.ledger.state_since for member in members), default=0.0) if idle else None
@@ -243,10 +245,12 @@ class Crew:
 
     # --- what stations say
 
-    def _hear(self, member: Member) -> None:
+    def _hear(self, member: Member) -> bool:
+        """Whether it had anything to say."""
         if member.mailbox.fd < 0:  # buried earlier in this very round of the loop
-            return
-        for message in member.mailbox.read():
+            return False
+        messages = member.mailbox.read()
+        for message in messages:
             kind = message[0]
             if kind == "look":
                 member.ledger.watch(True)
@@ -261,13 +265,15 @@ class Crew:
                 member.reason = str(message[1])
         if member.mailbox.ended and member.mailbox.fd in self._selector.get_map():
             self._selector.unregister(member.mailbox.fd)
+        return bool(messages)
 
     def _reported(self, name: str, report: Any) -> None:
         holding = self._holdings.get(name)
         self._settled_elsewhere, self._look_at = True, 0.0
         if holding is not None:
             holding.report, holding.ended = report, time.monotonic()
-            self._tell(m.CallEnded(name, reported=True, released=report.outcome == "released"))
+            released = report.outcome == "released"
+            self._tell(m.CallEnded(name, reported=True, released=released, waits=holding.waits))
 
     def hand(self, holding: Holding) -> bool:
         """Have a station of the job's own kind run it, as soon as one has room; False if there are none of its

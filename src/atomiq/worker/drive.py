@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Any, ClassVar
+from typing import Any
 
 from atomiq._core.errors import WorkerFailed
 from atomiq._core.settings import DEFAULT_LOGGING_DATE_FORMAT, DEFAULT_LOGGING_FORMAT
 from atomiq._wire.sync import Store
 from atomiq.executors import hooks
 from atomiq.executors.job_log import JobLog
+from atomiq.executors.webhooks import Notifier
 from atomiq.stations.budget import Budget
 from atomiq.stations.rules import Rules
 from atomiq.stations.task import Identity
 from atomiq.worker.brain import Brain
+from atomiq.worker.couriers import Couriers
 from atomiq.worker.desk import Desk
 from atomiq.worker.driver import Driver
 from atomiq.worker.engine import Engine
 from atomiq.worker.horse import Horse
 from atomiq.worker.keeper import Keeper, KeeperLoop, Page
 from atomiq.worker.making import ForkedStations, Plan
+from atomiq.worker.overrides import our_own, overridden
 from atomiq.worker.own_store import own_store
+from atomiq.worker.parts import Sender
 from atomiq.worker.reload import HandedOn, adopt, execute, left
 from atomiq.worker.settle import Abandonment
 from atomiq.worker.signals import Signals
@@ -30,12 +34,13 @@ from atomiq.worker.spawned import LogSetup, SpawnedStations, recipe_of
 from atomiq.worker.status import DequeueStrategy
 from atomiq.worker.upkeep import Upkeep
 
+SHORTEST_UPKEEP_S = 1.0
+"""RQ takes 0 for "whenever the loop comes round"; ours sleeps until something is due, and would spin."""
 
+
+@our_own
 class Driving(Horse):
     """The part of a worker that builds its engine."""
-
-    log_result_lifespan: ClassVar[bool] = True
-    log_job_description: bool = True
 
     engine: Engine
     queues: list[Any]
@@ -63,6 +68,10 @@ class Driving(Horse):
         """Write the worker's hash (RQ)."""
         raise NotImplementedError
 
+    def stop_by_command(self) -> None:
+        """The command to shut down has come."""
+        raise NotImplementedError
+
     def _rules(self, burst: bool, max_jobs: int | None, max_idle_time: float | None) -> Rules:
         engine = self.engine
         return Rules(
@@ -77,7 +86,7 @@ class Driving(Horse):
             max_idle_time=max_idle_time,
             grace=self.grace,
             kill_after=self.kill_after,
-            upkeep_interval=self.maintenance_interval,
+            upkeep_interval=max(self.maintenance_interval, SHORTEST_UPKEEP_S),
             killable=not engine.inline,
             extends=not engine.inline,
             killed_handler=self._has_killed_handler,
@@ -87,9 +96,11 @@ class Driving(Horse):
         assert self._signals is not None
         store, ttl = self._own_store(), self.worker_ttl + 60
         names = list(dict.fromkeys(self.queue_names()))
-        upkeep = Upkeep(store, self.name, names, self.log, self.max_abandoned, self.abandoned, self._cleaned)
+        policy = (self.max_abandoned, self.abandoned)
+        upkeep = Upkeep(store, self.name, names, self.log, *policy, self._cleaned, self._own_maintenance())
         abandonment = Abandonment(self.abandoned, self.max_abandoned)
-        desk = Desk(store, self.name, self.lease, ttl, abandonment, self._job_log(), self.log)
+        job_log = self._job_log()
+        desk = Desk(store, self.name, self.lease, ttl, abandonment, job_log, self.log)
         keeper = self._keeper(ttl) if self.engine.inline else None
         budget = None if max_jobs is None or not self.engine.stations() else Budget(max_jobs)
         makers = self._makers(Plan(self.engine.recycling, budget, brain.rules.burst or bool(brain.rules.max_idle_time)))
@@ -102,7 +113,7 @@ class Driving(Horse):
                 self._signals,
                 upkeep,
                 desk,
-                self._job_log(),
+                job_log,
                 self.log,
                 keeper,
                 makers,
@@ -160,8 +171,14 @@ class Driving(Horse):
             "executor": self.engine.executors,
         }
 
-    def _job_log(self) -> JobLog:
-        return JobLog(self.log, self.name, self.log_job_description, self.log_result_lifespan)
+    def _job_log(self, notifier: Notifier | None = None) -> JobLog:
+        return JobLog(self.log, self.name, self.log_job_description, self.log_result_lifespan, notifier)
+
+    def sender(self, unshare: Callable[[], Iterator[int]]) -> Sender:
+        """Sends the webhooks of jobs that the loop settles. `unshare`: what a child must not keep."""
+        if self.engine.inline:
+            return self.webhooks
+        return Couriers(self.restore_claimed, self.job_class, self.log, unshare)
 
     def _keeper(self, ttl: int) -> Keeper:
         page = Page()
@@ -172,6 +189,14 @@ class Driving(Horse):
         keeper = Keeper(KeeperLoop(connect, page, self.name, self.lease, ttl, self.log), page)
         keeper.start()
         return keeper
+
+    def run_maintenance_tasks(self) -> None:
+        """What has to be done every so often (RQ)."""
+        raise NotImplementedError
+
+    def _own_maintenance(self) -> Callable[[], None] | None:
+        changed = overridden(self, "run_maintenance_tasks", "clean_registries")
+        return self.run_maintenance_tasks if changed else None
 
     def _cleaned(self) -> None:
         self.last_cleaned_at = datetime.now(UTC)
@@ -194,7 +219,7 @@ class Driving(Horse):
             reorder=self._reordered,
             one_by_one=self._reorders,
             log=self.log,
-            job_log=self._job_log(),
+            job_log=self._job_log(self.webhooks),
         )
 
     def station_store(self) -> Store:
@@ -217,8 +242,8 @@ class Driving(Horse):
 
     @property
     def _reorders(self) -> bool:
-        overridden = type(self).reorder_queues is not Driving.reorder_queues
-        return overridden or self._dequeue_strategy is not DequeueStrategy.DEFAULT
+        changed = "reorder_queues" in vars(self) or type(self).reorder_queues is not Driving.reorder_queues
+        return changed or self._dequeue_strategy is not DequeueStrategy.DEFAULT
 
     def _reordered(self, order: Sequence[str], served: str) -> Sequence[str]:
         if not self._reorders:

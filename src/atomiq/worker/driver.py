@@ -17,6 +17,7 @@ from typing import Any, Final
 from atomiq._commands.claim import Claimed
 from atomiq._core.errors import ServerOutOfMemory, ServerReadOnly, ServerUnavailable
 from atomiq._wire.sync import Store
+from atomiq.command import BadCommand, parse_command
 from atomiq.executors.death import Death
 from atomiq.executors.fork import ForkExecutor
 from atomiq.executors.job_log import JobLog
@@ -42,7 +43,6 @@ from atomiq.worker.own_store import ping, uptime
 from atomiq.worker.parts import Host, Part, health_of
 from atomiq.worker.posts import Maker, Member
 from atomiq.worker.rehearsal import Rehearsal
-from atomiq.worker.remote import BadCommand, parse_command
 from atomiq.worker.signals import SHUTDOWN_SIGNALS, Signals
 from atomiq.worker.upkeep import Upkeep
 from atomiq.worker.watchdog import DEFAULT_LIMIT as WATCHDOG_LIMIT
@@ -73,10 +73,8 @@ class Driver:
         health_port: str = "",
         watched: Sequence[str] = (),
     ) -> None:
-        """`keeper`: given for a worker that runs its jobs in this process; None: jobs are run in children. `makers`:
-        of stations, warm children that claim by themselves; `budget`: how many jobs these may take, None for any
-        number; `health_port`: where probes may ask, empty for nowhere; `watched`: folders whose changes are
-        a wish to reload."""
+        """`keeper`: for a worker that runs its jobs in this process. `makers`: of stations, children that claim by
+        themselves; `budget`: how many jobs these may take. `watched`: folders whose changes are a wish to reload."""
         self.host = host
         self.brain = brain
         self.store = store
@@ -103,10 +101,12 @@ class Driver:
             brain.rules.lease,
         )
         memory = MemoryWatch(engine.memory_limit, desk.holdings, self._tell)
-        orphans = Orphans(lambda: self._children.pids() | self._crew.pids() | {self._rehearsal.pid or 0})
+        self._sender = job_log.notifier = host.sender(self._unshare)
+        kin = (self._children, self._crew, self._sender)
+        orphans = Orphans(lambda: {self._rehearsal.pid or 0}.union(*(one.pids() for one in kin)))
         self._rehearsal = Rehearsal(host.name, lambda: self._tell(m.ReloadWanted()), log)
         watch = FileWatch(watched, self._rehearsal.start)
-        self._parts: list[Part] = [self._children, self._crew, memory, orphans, watch, self._rehearsal]
+        self._parts: list[Part] = [self._children, self._crew, memory, orphans, watch, self._rehearsal, self._sender]
         if health_port:
             self._parts.append(HealthPort(health_port, self._selector, self._health))
         self._watchdog = Watchdog(max(WATCHDOG_LIMIT, brain.rules.lease), log)
@@ -115,8 +115,7 @@ class Driver:
         self._events: deque[m.Event] = deque()
         self.failed = ""
         self.left: tuple[Member, ...] | None = None
-        self._over = False
-        self._dropping = False
+        self._over = self._dropping = False
 
     def adopt(self, members: Sequence[Member]) -> None:
         """Look after children that an earlier program of this process has left."""
@@ -163,8 +162,8 @@ class Driver:
 
     def _wait(self) -> float:
         wanted = (self.brain.next_wake(), *(part.wake_at() for part in self._parts))
-        times = [time for time in wanted if time is not None]
-        return max(0.0, min(min(times, default=LONGEST_SELECT) - time.monotonic(), LONGEST_SELECT))
+        first = min((at for at in wanted if at is not None), default=LONGEST_SELECT)
+        return max(0.0, min(first - time.monotonic(), LONGEST_SELECT))
 
     def _tell(self, event: m.Event) -> None:
         self._events.append(event)
@@ -211,7 +210,7 @@ class Driver:
             return
         if command.name == "shutdown":
             self.log.info("Worker %s: received the command to shut down", self.host.name)
-            self._events.append(m.Signalled("shutdown command", time.monotonic()))
+            self.host.stop_by_command()
         else:
             self._crew.look()  # or the brain wouldn't know yet what stations have started a moment ago
             self._events.append(m.Told(command.name, command.job_id))
@@ -231,8 +230,8 @@ class Driver:
         holding = self._desk.holdings[execution_id]
         holding.report, holding.death, holding.ended = report, death, time.monotonic()
         terminated = death is not None and death.signal_number in SHUTDOWN_SIGNALS
-        released = report is not None and report.outcome == "released"
-        self._events.append(m.CallEnded(execution_id, report is not None, terminated, released=released))
+        released, said = report is not None and report.outcome == "released", report is not None
+        self._events.append(m.CallEnded(execution_id, said, terminated, released=released, waits=holding.waits))
         self._fork_slots.ended(execution_id)
 
     # --- moves: work
@@ -253,7 +252,7 @@ class Driver:
             ended = run_in_place(self._keeper, self._signals, holding, call, kill_after, self.log)
             self._take_wishes()
             if ended:
-                self._events.append(m.CallEnded(move.execution_id, reported=True))
+                self._events.append(m.CallEnded(move.execution_id, reported=True, waits=holding.waits))
         else:
             self._fork_slots.start(move.execution_id)
 
@@ -346,13 +345,14 @@ class Driver:
 
     def _quit(self, move: m.Quit) -> None:
         if move.cold:
+            self._sender.patience = 0.0
             for name, holding in self._desk.holdings.items():
                 if holding.child is not None:
                     self.log.info("Worker %s: killed horse pid %s", self.host.name, holding.child.pid)
                 self._children.kill(name, signal.SIGKILL)
         self.failed = move.failed
         if move.reload:
-            self.left = self._crew.hand_on()
+            self.left, self._sender.patience = self._crew.hand_on(), self.brain.rules.lease / 10
         self._over = True
 
     def _health(self) -> Health:

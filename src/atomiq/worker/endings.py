@@ -24,7 +24,9 @@ class Endings(Books):
         elif event.released:
             run.intent = "release"
         elif event.reported:
-            run.verdict = "reported"
+            run.verdict, run.waits = "reported", event.waits
+            if event.waits and self.rules.slots:  # claimed by this loop: it is not one of max_jobs
+                self._search.started -= 1
         elif run.intent == "stop":
             run.verdict = "stopped"
             if run.job.stopped_callback is not None:
@@ -65,7 +67,7 @@ class Endings(Books):
             return
         self.crew = replace(self.crew, idle_since=None)  # it may have gone back to its queue: they are to look again
         if run.verdict is not None:
-            self.executed += 1
+            self.executed += not run.waits
             if not self.runs and (self._search.listening or not self.rules.slots):
                 self._do(m.Release(()))  # no claim follows that would show that the worker rests
         if event.word == "not_yours":

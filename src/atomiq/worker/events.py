@@ -72,13 +72,14 @@ class Limited:
 class CallEnded:
     """A call ended: with a report, or by the child's death. `terminated`: it died of SIGTERM or SIGINT. `collateral`:
     it died because we killed its process for another job's sake. `released`: it was interrupted, and is to be run
-    again."""
+    again. `waits`: what it requires is not there yet."""
 
     execution_id: str
     reported: bool
     terminated: bool = False
     collateral: bool = False
     released: bool = False
+    waits: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import random
 import signal
-import threading
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from functools import cached_property
 from types import FrameType
 from typing import Any, ClassVar
@@ -16,45 +15,46 @@ from typing import Any, ClassVar
 from setproctitle import setproctitle
 
 from atomiq._commands.claim import Claimed
+from atomiq._commands.settle import Settled
 from atomiq._core.errors import ShuttingDown
 from atomiq.executors import hooks
 from atomiq.executors.aside import call_abandoned, call_killed, call_stopped
-from atomiq.executors.death import Death
+from atomiq.executors.death import Death, death_text
 from atomiq.executors.fork import Announce, Call
 from atomiq.executors.limits import Guard, MainThreadGuard
 from atomiq.executors.perform import ColdStop, Handler, Performer, describe_error, run_handlers
 from atomiq.executors.report import Report
+from atomiq.executors.sentry import own_scope
+from atomiq.executors.webhooks import ThreadSender
 from atomiq.job import Job, JobStatus
 from atomiq.timeouts import BaseDeathPenalty, UnixSignalDeathPenalty
+from atomiq.worker.ends import Ends
 from atomiq.worker.engine import Engine
 from atomiq.worker.moves import AsideKind
-from atomiq.worker.record import WorkerRecord
+from atomiq.worker.opened import Opened
+from atomiq.worker.overrides import CALL, our_own, overridden
 
 
-class _Call(threading.local):
-    """What the thread that looks needs to make its call, and how that ended; threads of a station share their worker
-    object."""
-
-    announce: Announce | None = None
-    guard: Guard | None = None
-    report: Report | None = None
-
-
-class Horse(WorkerRecord):
+@our_own
+class Horse(Ends):
     """What a worker does where user code runs. Subclasses may override `main_work_horse`, `setup_work_horse_signals`,
-    `perform_job`, `handle_exception` and `handle_work_horse_killed`, as with RQ."""
+    `perform_job`, `handle_exception`, `handle_work_horse_killed` and what `Ends` has, as with RQ."""
 
     death_penalty_class: type[BaseDeathPenalty] = UnixSignalDeathPenalty
     queue_class: Any
     executor: ClassVar[str | None] = None
 
     engine: Engine
-    log: logging.Logger
-    default_result_ttl: int
     _exc_handlers: list[Handler]
     _work_horse_killed_handler: Callable[..., Any] | None = None
     _performer: Performer | None = None
     _is_horse: bool = False
+    _horse_pid: int = 0
+
+    @property
+    def horse_pid(self) -> int:
+        """Pid of the process that a worker which forks for each job has forked last; 0 without any (RQ)."""
+        return self._horse_pid
 
     @property
     def is_horse(self) -> bool:
@@ -71,6 +71,7 @@ class Horse(WorkerRecord):
             started = time.monotonic()
             here = self._call
             here.announce, here.report = announce, None
+            here.opened = Opened.under_supervision(claimed)
             try:
                 job = self._restore_job(claimed)
                 queue = self.queue_class(claimed.queue, connection=self.connection, serializer=self.serializer)
@@ -80,7 +81,8 @@ class Horse(WorkerRecord):
                     self._is_horse = True
                     self._work_as_horse(job, queue)
                 else:
-                    self.perform_job(job, queue)
+                    with own_scope():
+                        self.perform_job(job, queue)
             except ColdStop:
                 raise
             except BaseException:  # noqa: BLE001  the job's hash, or a method of a subclass; neither may end the worker
@@ -115,6 +117,11 @@ class Horse(WorkerRecord):
     def restore_claimed(self, claimed: Claimed) -> Job:
         """The job object of a claimed job."""
         return self._restore_job(claimed)
+
+    @cached_property
+    def webhooks(self) -> ThreadSender:
+        """Sends the webhooks of jobs that this process runs and settles."""
+        return ThreadSender(self.restore_claimed, self.job_class, self.log)
 
     @property
     def hands_over(self) -> bool:
@@ -152,26 +159,32 @@ class Horse(WorkerRecord):
         """Make the call of a claimed job in a warm child, and everything around it."""
         started = time.monotonic()
         try:
-            job = self._restore_job(claimed)
-            if self.overrides_perform_job:
-                here = self._call
-                here.announce, here.guard, here.report = announce, guard, None
-                queue = self.queue_class(claimed.queue, connection=self.connection, serializer=self.serializer)
-                self.perform_job(job, queue)
-                text = f"{type(self).__name__}.perform_job did not perform the job"
-                return self._made_report() or Report("failed", started, time.monotonic(), exc_string=text)
-            return self.performer().perform(job, announce, guard)
+            with own_scope():
+                job = self._restore_job(claimed)
+                if self.overrides_perform_job:
+                    here = self._call
+                    here.announce, here.guard, here.report = announce, guard, None
+                    here.opened = Opened.under_supervision(claimed)
+                    queue = self.queue_class(claimed.queue, connection=self.connection, serializer=self.serializer)
+                    self.perform_job(job, queue)
+                    text = f"{type(self).__name__}.perform_job did not perform the job"
+                    return self._made_report() or Report("failed", started, time.monotonic(), exc_string=text)
+                return self.performer().perform(job, announce, guard)
         except BaseException:  # noqa: BLE001  the job's hash, or a method of a subclass; neither may end the station
             return Report("failed", started, time.monotonic(), exc_string=describe_error())
 
     @property
     def _overrides_work_horse(self) -> bool:
-        return type(self).main_work_horse is not Horse.main_work_horse
+        return bool(overridden(self, "main_work_horse"))
 
-    @property
+    @cached_property
     def overrides_perform_job(self) -> bool:
         """Whether a subclass wants to do something around each call."""
-        return type(self).perform_job is not Horse.perform_job
+        return bool(overridden(self, *CALL))
+
+    @cached_property
+    def _ends_by_methods(self) -> bool:
+        return overridden(self, *CALL) not in ([], ["perform_job"])
 
     def aside_call(self, kind: AsideKind, job: Claimed | str, death: Death | None) -> Call:
         """A callback of a job whose own process is gone."""
@@ -189,13 +202,23 @@ class Horse(WorkerRecord):
                 restored._status = JobStatus.STOPPED  # noqa: SLF001  what callbacks see, as with RQ
                 return call_stopped(restored, self.death_penalty_class, self.log)
             arguments = (None, None, None) if death is None else (death.pid, death.status, death.usage)
-            return call_killed(restored, self.handle_work_horse_killed, arguments, self.log)
+            return call_killed(restored, self._tell_of_death(job, death), arguments, self.log)
 
         return call
 
-    @cached_property
-    def _call(self) -> _Call:
-        return _Call()
+    def _tell_of_death(self, claimed: Claimed, death: Death | None) -> Handler:
+        """What RQ's worker calls when a work horse has died. The job is settled afterwards, by the supervisor."""
+        if not overridden(self, "handle_job_failure"):
+            return self.handle_work_horse_killed
+
+        def tell(job: Job, *arguments: Any) -> None:
+            self.handle_work_horse_killed(job, *arguments)
+            opened = self._call.opened = Opened.under_supervision(claimed)
+            opened.settled = Settled("ok", JobStatus.FAILED.value, 0, False)
+            queue = self.queue_class(claimed.queue, connection=self.connection, serializer=self.serializer)
+            self.handle_job_failure(job=job, queue=queue, exc_string=death_text(death or Death(0, None)))
+
+        return tell
 
     def _made_report(self) -> Report | None:
         return self._call.report
@@ -204,6 +227,7 @@ class Horse(WorkerRecord):
         job = self.job_class.from_hash(claimed.job_id, claimed.fields, self.connection, self.serializer)
         job._status = JobStatus.STARTED  # noqa: SLF001  the hash is as it was before the claim
         job.worker_name, job.attempts, job.origin = self.name, claimed.attempt, claimed.queue
+        job.started_at = datetime.now(UTC)
         return job
 
     # --- RQ's methods
@@ -216,14 +240,69 @@ class Horse(WorkerRecord):
         self.perform_job(job, queue)
 
     def setup_work_horse_signals(self) -> None:
-        """Called in a child after its signals are set: SIGINT ignored, SIGTERM as usual (RQ)."""
+        """Called in a child after its signals are set: SIGINT ignored, SIGTERM as usual (RQ). In a child that somebody
+        else has forked they are set here."""
+        if signal.getsignal(signal.SIGTERM) == self._hear_signal:
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+    def _hear_signal(self, signum: int, frame: FrameType | None) -> None:
+        """The worker's own handler of signals."""
+        raise NotImplementedError
 
     def perform_job(self, job: Job, queue: Any) -> bool:
-        """Make the call and what belongs to it; True if it succeeded (RQ). The worker settles the job afterwards."""
+        """Make the call and what belongs to it; True if it succeeded (RQ). A job that no worker at work has claimed is
+        started and settled here as well.
+
+        Raises:
+            NoSuchJobError: the job is gone.
+            JobIsRunning: somebody else runs it.
+        """
         here = self._call
-        announce = here.announce or (lambda _seconds: None)
-        here.report = report = self.performer().perform(job, announce, here.guard)
+        if here.opened is not None and here.opened.supervised and not self._ends_by_methods:
+            here.report = report = self._perform(job)
+        else:
+            here.report = report = self._perform_by_methods(job, queue)
         return report.succeeded
+
+    def _perform(self, job: Job) -> Report:
+        here = self._call
+        return self.performer().perform(job, here.announce or (lambda _seconds: None), here.guard)
+
+    def _perform_by_methods(self, job: Job, queue: Any) -> Report:
+        """The same, with RQ's methods called where RQ calls them."""
+        self.prepare_execution(job)
+        opened = self._call.opened
+        assert opened is not None
+        began = time.monotonic()
+        try:
+            self.prepare_job_execution(job, remove_from_intermediate_queue=len(self.queues) == 1)
+        except Exception as error:  # noqa: BLE001  a method of a subclass may raise anything
+            report = self._gone_wrong(job, error, Report("failed", began, time.monotonic()))
+        else:
+            report = self._perform(job)
+        opened.holding.report = report
+        for _ in range(2):  # what goes wrong at the end of a success makes a failure of it
+            try:
+                self.end_by_methods(job, queue, report)
+            except Exception as error:
+                if opened.settled is not None or not report.succeeded:
+                    self.log.exception("Worker %s: job %s: a method of its end failed", self.name, job.id)
+                    break
+                opened.holding.report = report = self._gone_wrong(job, error, report)
+            else:
+                break
+        return self.end_anyway(job, opened, report)
+
+    def _gone_wrong(self, job: Job, error: Exception, report: Report) -> Report:
+        text = describe_error()
+        self.log.error("Worker %s: job %s: a method of the worker failed\n%s", self.name, job.id, text)
+        try:
+            self.handle_exception(job, type(error), error, error.__traceback__)
+        except Exception:
+            self.log.exception("Worker %s: job %s: an exception handler failed", self.name, job.id)
+        return Report("failed", report.started, report.ended, exc_string=text, failure_ttl=job.failure_ttl)
 
     def handle_exception(self, job: Job, *exc_info: Any) -> None:
         """Have the exception handlers called (RQ)."""
@@ -246,8 +325,8 @@ class Horse(WorkerRecord):
 
     @property
     def _has_killed_handler(self) -> bool:
-        overridden = type(self).handle_work_horse_killed is not Horse.handle_work_horse_killed
-        return overridden or self._work_horse_killed_handler is not None
+        changed = overridden(self, "handle_work_horse_killed", "handle_job_failure")
+        return bool(changed) or self._work_horse_killed_handler is not None
 
     def procline(self, message: str) -> None:
         """Show what the process does in the list of processes (RQ)."""

@@ -7,7 +7,7 @@ import time
 
 from atomiq.executors.fork import Call
 from atomiq.executors.inline import InlineExecutor
-from atomiq.executors.outcome import time_limit
+from atomiq.executors.outcome import look_limit, time_limit
 from atomiq.executors.perform import ColdStop
 from atomiq.worker.keeper import Keeper, Note
 from atomiq.worker.settle import Holding
@@ -20,7 +20,7 @@ def run_in_place(
     """Make a call here and now. Says whether it has ended: a second wish to stop breaks it off, to be given back."""
     claimed, limit = holding.claimed, time_limit(holding.claimed)
     now = time.monotonic()
-    until = None if limit is None else now + limit + kill_after
+    until = None if limit is None else now + look_limit(claimed) + limit + kill_after
     keeper.start()
     keeper.hold(Note(claimed.queue, claimed.job_id, claimed.execution_id, now, until))
     signals.in_job = True

@@ -24,9 +24,9 @@ from atomiq._commands.claim import Held, extend
 from atomiq._core.errors import ServerError
 from atomiq._wire.sync import Store
 from atomiq._wire.wait import CommandChannel
+from atomiq.command import BadCommand, parse_command
 from atomiq.executors.fork import Announce, Child, ForkExecutor
 from atomiq.executors.report import Report
-from atomiq.worker.remote import BadCommand, parse_command
 
 _HEADER: Final = struct.Struct("!II")
 _SIZE: Final = 1 << 16
@@ -73,14 +73,23 @@ class KeeperLoop:
     """What the keeper process does. `connect` makes it a store of its own."""
 
     def __init__(
-        self, connect: Callable[[], Store], page: Page, name: str, lease: float, worker_ttl: int, log: logging.Logger
+        self,
+        connect: Callable[[], Store],
+        page: Page,
+        name: str,
+        lease: float,
+        worker_ttl: int,
+        log: logging.Logger,
+        hears: bool = True,
     ) -> None:
+        """`hears`: the worker's channel; somebody else does otherwise."""
         self._connect = connect
         self._page = page
         self._name = name
         self._lease = lease
         self._worker_ttl = worker_ttl
         self._log = log
+        self._hears = hears
         self._parent = os.getpid()
         self._channel: CommandChannel | None = None
 
@@ -104,7 +113,7 @@ class KeeperLoop:
                 self._hear(check=True)
 
     def _listen(self, store: Store) -> None:
-        if self._channel is None:
+        if self._channel is None and self._hears:
             with contextlib.suppress(ServerError):
                 self._channel = CommandChannel(store, store.keys.pubsub(self._name))
                 self._hear()

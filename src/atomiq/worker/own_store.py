@@ -66,6 +66,11 @@ def any_lease(store: Store, queues: Sequence[str]) -> bool:
     return store.run(plain("EXISTS", [store.keys.wip(queue) for queue in queues], int)) > 0
 
 
+def any_stuck(store: Store, queues: Sequence[str]) -> bool:
+    """Whether a worker of RQ's has taken a job of one of these queues and not started it."""
+    return store.run(plain("EXISTS", [store.keys.intermediate(queue) for queue in queues], int)) > 0
+
+
 def clock(store: Store) -> float:
     """Seconds of the server's clock."""
     return store.run(plain("TIME", (), lambda reply: float(reply[0]) + float(reply[1]) / 1e6))

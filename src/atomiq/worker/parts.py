@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
 
 from atomiq._commands.claim import Claimed
+from atomiq._commands.settle import Settled, Settlement
 from atomiq.executors.death import Death
 from atomiq.executors.fork import Call
 from atomiq.worker import moves as m
@@ -32,6 +33,19 @@ class Part(Protocol):
         """The loop has ended."""
 
 
+class Sender(Part, Protocol):
+    """Sends webhooks. `patience`: seconds that its end may wait for what is not sent yet."""
+
+    always: bool
+    patience: float
+
+    def ended(self, claimed: Claimed, end: Settlement, settled: Settled) -> None:
+        """A settlement was answered."""
+
+    def pids(self) -> set[int]:
+        """Its children."""
+
+
 class Host(Protocol):
     """What the loop needs from the worker object that it works for."""
 
@@ -43,8 +57,14 @@ class Host(Protocol):
     def aside_call(self, kind: m.AsideKind, job: Claimed | str, death: Death | None) -> Call:
         """A callback of a job, for a child. `job` is an id for 'abandoned'."""
 
+    def sender(self, unshare: Callable[[], Iterator[int]]) -> Sender:
+        """Sends the webhooks of jobs that the loop settles. `unshare`: what a child must not keep."""
+
     def register_birth(self) -> None:
         """Write the worker's hash."""
+
+    def stop_by_command(self) -> None:
+        """Wish for the end, because a remote command says so."""
 
 
 def health_of(name: str, brain: Brain, desk: Desk, crew: Condition) -> Health:

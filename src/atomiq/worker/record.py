@@ -13,11 +13,12 @@ from atomiq._core.keys import DEFAULT_PREFIX
 from atomiq._core.timestamp import utcformat, utcparse
 from atomiq._wire.sync import Store
 from atomiq.job import Job
-from atomiq.worker.status import WorkerStatus
+from atomiq.worker.overrides import our_own
 
 UNKNOWN_STATE = "?"
 
 
+@our_own
 class WorkerRecord:
     """What is stored of a worker. Made by BaseWorker."""
 
@@ -170,24 +171,6 @@ class WorkerRecord:
         """When it took its leave, None if it didn't."""
         return _moment(self._field("death"))
 
-    def get_state(self) -> str:
-        """Its state, as last seen by this object (RQ)."""
-        return self._state
-
-    def set_state(self, state: str, pipeline: Any = None) -> None:
-        """Write its state (RQ). A worker at work does that by itself."""
-        self._state = state.value if isinstance(state, WorkerStatus) else state
-        self._beat({"state": self._state}, pipeline)
-
-    @property
-    def state(self) -> str:
-        """Its state, as last seen by this object."""
-        return self._state
-
-    @state.setter
-    def state(self, state: str) -> None:
-        self.set_state(state)
-
     def heartbeat(self, timeout: int | None = None, pipeline: Any = None) -> None:
         """A sign of life; its hash then lives `timeout` seconds (default: worker_ttl + 60) (RQ)."""
         self._beat({}, pipeline, timeout)
@@ -236,8 +219,8 @@ class WorkerRecord:
         }
 
     def __eq__(self, other: object) -> bool:
-        """Workers are equal by name. Raises TypeError for anything that isn't a worker (RQ)."""
-        if not isinstance(other, WorkerRecord):
+        """Workers of one class are equal by name. Raises TypeError for anything else (RQ)."""
+        if not isinstance(other, type(self)):
             raise TypeError("Cannot compare workers to other types (of workers)")
         return self.name == other.name
 

@@ -77,6 +77,11 @@ class Holding:
         return Held(self.claimed.queue, self.claimed.job_id, self.claimed.execution_id)
 
     @property
+    def waits(self) -> bool:
+        """What the job requires is not there: its function was not called."""
+        return self.report is not None and self.report.outcome == "waiting"
+
+    @property
     def took(self) -> float:
         """Seconds that the call took; 0 for one that could not say."""
         return 0.0 if self.report is None else self.report.ended - self.report.started

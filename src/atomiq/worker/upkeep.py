@@ -9,13 +9,18 @@ from collections.abc import Callable, Sequence
 from atomiq._commands.group import groups_read
 from atomiq._commands.queues import expire
 from atomiq._commands.settle import Freed, free, reap
+from atomiq._commands.stuck import recover_stuck
 from atomiq._commands.worker import clean_workers, take_turn
 from atomiq._core.errors import ScriptError
 from atomiq._wire.sync import Store
-from atomiq.worker.own_store import any_lease, clock, first_end
+from atomiq.worker.own_store import any_lease, any_stuck, clock, first_end
 
 STEPS_AT_A_TIME = 20
 """A worker with a long way to clean goes on at its next turn."""
+
+
+GROUP_PAUSE_MS = 5_000
+"""A group that somebody waits for is looked through by the whole fleet at most this often."""
 
 
 class Upkeep:
@@ -30,7 +35,9 @@ class Upkeep:
         max_abandoned: int,
         policy: str,
         on_clean: Callable[[], None],
+        instead: Callable[[], None] | None = None,
     ) -> None:
+        """`instead`: what a subclass of the user's does when it is time to clean."""
         self._store = store
         self._name = name
         self._queues = queues
@@ -38,12 +45,14 @@ class Upkeep:
         self._max_abandoned = max_abandoned
         self._policy = policy
         self._on_clean = on_clean
+        self._instead = instead
 
     def reap(self, server_now: float | None) -> tuple[list[str], float | None]:
         """Take expired leases back. Says the jobs that were abandoned for the last time, and in how many seconds the
         first lease that runs now is over. `server_now`: seconds of the server's clock, None when it isn't known."""
-        failed: list[str] = []
+        failed = self._recover() if any_stuck(self._store, self._queues) else []
         first: float | None = None
+        self._finish_what_others_began()
         if not any_lease(self._store, self._queues):
             return failed, None
         server_now = clock(self._store) if server_now is None else server_now
@@ -59,6 +68,29 @@ class Upkeep:
             if end is not None:
                 first = end if first is None else min(first, end)
         return failed, None if first is None else first - server_now
+
+    def _recover(self) -> list[str]:
+        """What RQ's workers took and never started. Says the jobs that were failed."""
+        failed: list[str] = []
+        for queue in self._queues:
+            try:
+                done = self._store.run(
+                    recover_stuck(self._store.keys, queue=queue, max_abandoned=self._max_abandoned, policy=self._policy)
+                )
+            except ScriptError:
+                self._log.exception("Worker %s: the intermediate list of queue %s can't be judged", self._name, queue)
+                continue
+            for job_id in (*done.requeued, *done.retried):
+                self._log.warning("Worker %s: job %s was taken, never started, and is run again", self._name, job_id)
+            for job_id in done.failed:
+                self._log.error("Worker %s: job %s was taken, never started, and is failed", self._name, job_id)
+            failed += done.failed
+        return failed
+
+    def _finish_what_others_began(self) -> None:
+        for _ in range(STEPS_AT_A_TIME):
+            if not self._store.run(free(self._store.keys, pause_ms=GROUP_PAUSE_MS)).more:
+                break
 
     def _reap_queue(self, queue: str) -> list[str]:
         failed: list[str] = []
@@ -78,23 +110,38 @@ class Upkeep:
     def clean(self, interval: float) -> bool:
         """Registries, dead workers and groups, where it is anybody's turn. Says whether dependants may be waiting to
         be freed."""
+        if self._instead is not None:
+            try:
+                self._instead()
+            except Exception:  # noqa: BLE001  an override may raise anything
+                self._log.exception("Worker %s: its maintenance tasks failed", self._name)
+            return True
         keys, mine = self._store.keys, False
         for queue in self._queues:
-            if not self._store.run(take_turn(keys, task=f"clean:{queue}", interval_ms=round(interval * 1000))):
-                continue
-            mine = True
-            self._log.info("Worker %s: cleaning registries for queue: %s", self._name, queue)
-            offset = 0
-            for _ in range(STEPS_AT_A_TIME):
-                done = self._store.run(expire(keys, queue=queue, offset=offset))
-                offset = done.next_offset
-                if not done.more:
-                    break
-            self._store.run(clean_workers(keys, queue=queue))
+            if self._store.run(take_turn(keys, task=f"clean:{queue}", interval_ms=round(interval * 1000))):
+                mine = True
+                self._clean_queue(queue)
         if mine:
             self._on_clean()
             self._store.run(groups_read(keys))
         return mine
 
+    def clean_now(self) -> None:
+        """The same, whoever's turn it is."""
+        for queue in self._queues:
+            self._clean_queue(queue)
+        self._on_clean()
+        self._store.run(groups_read(self._store.keys))
+
+    def _clean_queue(self, queue: str) -> None:
+        keys, offset = self._store.keys, 0
+        self._log.info("Worker %s: cleaning registries for queue: %s", self._name, queue)
+        for _ in range(STEPS_AT_A_TIME):
+            done = self._store.run(expire(keys, queue=queue, offset=offset))
+            offset = done.next_offset
+            if not done.more:
+                break
+        self._store.run(clean_workers(keys, queue=queue))
+
     def free(self) -> Freed:
-        return self._store.run(free(self._store.keys))
+        return self._store.run(free(self._store.keys, pause_ms=GROUP_PAUSE_MS))

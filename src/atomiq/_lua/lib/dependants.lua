@@ -25,13 +25,19 @@ local function list_unmet(id, allow_failure)
   return true
 end
 
+-- Was the dependency deleted, with more dependants than one step reaches? Then this one, too, will hear of it.
+local function is_lost(dependency, allow_failure)
+  local note = not allow_failure and redis.call('HGET', key_freeing(), dependency)
+  return note == 'deleted' or note == 'removed'
+end
+
 -- Does the job still wait? Looks at one open dependency at a time and strikes off what is met, so that all looks together cost no
 -- more than the number of dependencies.
 local function still_waits(id, allow_failure)
   while true do
     local dependency = redis.call('SRANDMEMBER', key_unmet(id))
     if not dependency then return false end
-    if not is_met(dependency, allow_failure) then return true end
+    if not is_met(dependency, allow_failure) or is_lost(dependency, allow_failure) then return true end
     redis.call('SREM', key_unmet(id), dependency)
     redis.call('SREM', key_dependents(dependency), id)
   end
@@ -98,17 +104,10 @@ local function free_dependants(parent, how, limit, now)
 end
 
 -- A job has ended: free its first dependants. One that ended well before (and ran again, or was deleted since) owes the rest of
--- the dependants of that time what was promised to them.
+-- the dependants of that time what was promised to them. `limit` 0: the caller sees to them.
 local function end_dependants(id, how, now, limit)
-  if redis.call('EXISTS', key_dependents(id)) == 0 then return 0, 0 end
+  if limit == 0 or redis.call('EXISTS', key_dependents(id)) == 0 then return 0, 0 end
   local note = redis.call('HGET', key_freeing(), id)
   if note == 'finished' or note == 'canceled' then how = note end
   return free_dependants(id, how, limit or 100, now)
-end
-
--- A job is about to be put anew: nobody who will wait for its next run may be taken for a dependant of the last one. Rare, and so
--- the one place with a larger bound.
-local function settle_dependants(id, now)
-  local note = redis.call('HGET', key_freeing(), id)
-  if note then free_dependants(id, note, 10000, now) end
 end

@@ -60,7 +60,8 @@ end
 -- Take a job out of the container that its status names.
 local function leave(id, status, queue)
   if status == 'queued' then
-    redis.call('LREM', key_queue(queue), 0, id)
+    -- Handed out by dequeue_any, or by RQ's worker that has not started it yet, it is in the second.
+    if redis.call('LREM', key_queue(queue), 0, id) == 0 then redis.call('LREM', key_intermediate(queue), 0, id) end
   elseif status == 'scheduled' then
     redis.call('ZREM', key_scheduled(queue), id)
   elseif status == 'deferred' then
@@ -90,15 +91,4 @@ local function put(id, queue, due, front, now)
   redis.call('SADD', key_queues(), key_queue(queue))
   ring(queue)
   return 'queued'
-end
-
--- Into the canceled registry. RQ keeps canceled jobs for ever; here they go when a failed job would.
-local function put_canceled(id, queue, now)
-  local kept = redis.call('HGET', key_job(id), 'failure_ttl')
-  local ttl = tonumber(kept or '') or 31536000
-  redis.call('HSET', key_job(id), 'status', 'canceled')
-  -- RQ may enqueue it again and leave it the ttl that it gets now. To whoever claims it then this is the sign of it.
-  redis.call('HSETNX', key_job(id), 'attempts', 0)
-  redis.call('ZADD', key_canceled(queue), seconds(now), id)
-  keep_for(key_job(id), ttl > 0 and ttl or -1)
 end

@@ -21,7 +21,7 @@ local function record(id, kind, worker, ttl, name, value, execution, started, en
     for field, text in pairs({ [name] = value, execution_id = execution, execution_started_at = started, execution_ended_at = ended }) do
       if text ~= '' then entry[#entry + 1], entry[#entry + 2] = field, text end
     end
-    redis.call('XADD', key_results(id), 'MAXLEN', '~', '10', '*', unpack(entry))
+    redis.call('XADD', key_results(id), 'MAXLEN', '10', '*', unpack(entry))
     keep_for(key_results(id), ttl)
   end
 end
@@ -29,10 +29,10 @@ end
 -- The same for a job that ended well, and of which all is known.
 local function record_success(id, worker, ttl, value, execution, started, ended)
   if value == '' then
-    redis.call('XADD', key_results(id), 'MAXLEN', '~', '10', '*', 'type', '1', 'worker_name', worker, 'execution_id', execution,
+    redis.call('XADD', key_results(id), 'MAXLEN', '10', '*', 'type', '1', 'worker_name', worker, 'execution_id', execution,
       'execution_started_at', started, 'execution_ended_at', ended)
   else
-    redis.call('XADD', key_results(id), 'MAXLEN', '~', '10', '*', 'type', '1', 'worker_name', worker, 'return_value', value,
+    redis.call('XADD', key_results(id), 'MAXLEN', '10', '*', 'type', '1', 'worker_name', worker, 'return_value', value,
       'execution_id', execution, 'execution_started_at', started, 'execution_ended_at', ended)
   end
   keep_for(key_results(id), ttl)
@@ -62,13 +62,13 @@ local function count_tally(worker, token, tally)
   if tally ~= '0 0 0' then rare('add_tally')(worker, token, tally) end
 end
 
--- The n-th interval (from 0) of a JSON list or number; the last one repeats. In ms.
-local function interval(json, n)
+-- The n-th interval (from 0) of a JSON list or number, times `unit`; the last one repeats.
+local function interval(json, n, unit)
   local ok, list = pcall(cjson.decode, json or '0')
   if not ok then return 0 end
-  if type(list) == 'number' then return list * 1000 end
+  if type(list) == 'number' then return list * unit end
   if type(list) ~= 'table' or #list == 0 then return 0 end
-  return (tonumber(list[math.min(n + 1, #list)]) or 0) * 1000
+  return (tonumber(list[math.min(n + 1, #list)]) or 0) * unit
 end
 
 -- Once more, now or after a delay. The delay is a time from now, in ms.
@@ -77,13 +77,15 @@ local function again(id, queue, delay, front, now)
   return put(id, queue, delay > 0 and now + delay or nil, front, now)
 end
 
--- What RQ's Retry of this job allows: the delay in ms, or nil when none is left. Counts the retry.
+-- What the Retry of this job allows: the delay in ms, or nil when none is left. Counts the retry. With a back-off the job has its
+-- delays in ms, and for RQ's workers in seconds.
 local function use_retry(id)
-  local job = fields_of(key_job(id), 'retries_left', 'retry_intervals', 'retries_done')
+  local job = fields_of(key_job(id), 'retries_left', 'retry_intervals', 'retries_done', 'retry_ms')
   local left, done = tonumber(job.retries_left or '') or 0, tonumber(job.retries_done or '') or 0
   if left <= 0 then return nil end
   redis.call('HSET', key_job(id), 'retries_left', left - 1, 'retries_done', done + 1)
-  return interval(job.retry_intervals, done)
+  if is_set(job.retry_ms) then return interval(job.retry_ms, done, 1) end
+  return interval(job.retry_intervals, done, 1000)
 end
 
 -- The same for RQ's Repeat. `left`: the field as it was read.
@@ -93,12 +95,14 @@ local function use_repeat(id, left)
   local job = fields_of(key_job(id), 'repeat_intervals', 'repeats_done')
   local done = tonumber(job.repeats_done or '') or 0
   redis.call('HSET', key_job(id), 'repeats_left', left - 1, 'repeats_done', done + 1)
-  return interval(job.repeat_intervals, done)
+  return interval(job.repeat_intervals, done, 1000)
 end
 
 -- Into the failed registry, or away when nothing is to be kept. RQ's score for "for ever" is a literal -1.
 local function bury(id, queue, status, ttl, now)
   redis.call('HSET', key_job(id), 'status', status)
+  local group = redis.call('HGET', key_job(id), 'group_id')
+  if is_group(group) then member_ended(group, id, status, now) end
   local freed, more = end_dependants(id, 'failed', now)
   if ttl == 0 then
     local canceled, left = erase(id, false, queue, now)
@@ -113,8 +117,11 @@ end
 -- Nothing is kept of a job that ended well.
 local function drop(id, now)
   local group = redis.call('HGET', key_job(id), 'group_id')
-  if is_set(group) then redis.call('SREM', key_group(group), id) end
   redis.call('DEL', key_job(id), key_dependencies(id), key_results(id))
+  if is_group(group) then
+    redis.call('SREM', key_group(group), id)
+    member_ended(group, id, 'finished', now)
+  end
   return end_dependants(id, 'finished', now)
 end
 
@@ -123,7 +130,7 @@ end
 -- to see to.
 local function finish_job(queue, id, execution, worker, value, ttl, started, started_at, ended, ended_at, full, alone, now)
   local job_key = key_job(id)
-  local job = redis.call('HMGET', job_key, 'status', 'execution', 'repeats_left', 'abandoned')
+  local job = redis.call('HMGET', job_key, 'status', 'execution', 'repeats_left', 'abandoned', 'group_id')
   if not takes_lease(queue, id, execution, job[1], job[2]) then return rare('refused')(id, execution, 'finish', job[1]) end
   redis.call('DEL', key_execution(id, execution), key_executions(id))
   if full then count_for_worker(worker, 'successful_job_count', started, ended) end
@@ -141,6 +148,17 @@ local function finish_job(queue, id, execution, worker, value, ttl, started, sta
   local freed, more = 0, 0
   if not alone then freed, more = rare('end_dependants')(id, 'finished', now) end
   if delay then return 'ok', rare('again')(id, queue, delay, false, now), freed, more end
+  local group = job[5]
+  if is_group(group) then
+    -- Neither the first nor the last of its group: what member_ended would do, without what it costs to make it.
+    local open, ended = key_open(group), key_ended(group)
+    if redis.call('SCARD', open) > 1 and redis.call('HEXISTS', ended, '#finished') == 1 and redis.call('SREM', open, id) == 1 then
+      redis.call('HSET', ended, id, 'finished')
+      redis.call('HINCRBY', ended, '#finished', 1)
+    else
+      rare('member_ended')(group, id, 'finished', now)
+    end
+  end
   redis.call('ZADD', key_finished(queue), ttl < 0 and '+inf' or end_of(ttl, now), id)
   keep_for(job_key, ttl)
   if not alone then keep_for(key_dependencies(id), ttl) end
@@ -177,6 +195,18 @@ local function fail_job(s, now)
     record(id, '2', s.worker, s.ttl, 'exc_string', s.value, s.execution, s.started, s.ended)
   end
   return 'ok', bury(id, queue, s.outcome == 'stopped' and 'stopped' or 'failed', s.ttl, now)
+end
+
+-- What the job requires was not there: back into the schedule, with a record of its waits, as if it had never been taken. Says what
+-- finish_job says.
+local function wait_job(queue, id, execution, worker, waits, delay, now)
+  local job = fields_of(key_job(id), 'status', 'execution', 'attempts', 'abandoned')
+  if not takes_lease(queue, id, execution, job.status, job.execution) then return refused(id, execution, 'waiting', job.status) end
+  redis.call('DEL', key_execution(id, execution), key_executions(id))
+  redis.call('HSET', key_job(id), 'attempts', (tonumber(job.attempts or '') or 1) - 1, 'execution', '', 'settled', 'waiting:' .. execution,
+    'started_at', '', 'worker_name', '', 'waits', waits)
+  if job.abandoned then redis.call('HDEL', key_job(id), 'abandoned') end
+  return 'ok', again(id, queue, delay, false, now), 0, 0
 end
 
 -- Back to the front of its queue, as if it had never been taken.

@@ -1,0 +1,1 @@
+"""The shop's project and only app."""

@@ -1,0 +1,3 @@
+"""Atomiq beside other software; nothing here is imported unless asked for."""
+
+from __future__ import annotations

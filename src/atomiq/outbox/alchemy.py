@@ -1,0 +1,150 @@
+"""SQLAlchemy: the tables for Alembic and metadata.create_all, and a caller's session or connection."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from typing import Any, Final, Protocol
+from weakref import WeakKeyDictionary
+
+from atomiq._core.errors import NotInTransaction
+from atomiq.outbox.drivers import driver_of, refuse_autocommit
+from atomiq.outbox.table import META_TABLE, TABLE
+
+_pending: Final[WeakKeyDictionary[Any, dict[Any, Any]]] = WeakKeyDictionary()
+"""Session or Connection -> whom to nudge when it commits. Its events are listened to once it is in here."""
+
+
+class Nudge(Protocol):
+    """Called with the database once the rows are committed. Never raises; `key` is the same for the same relay."""
+
+    key: Any
+
+    def __call__(self, database: Any) -> None:
+        """Wake whoever moves the rows."""
+
+
+def make_tables(metadata: Any = None) -> tuple[Any, Any, Any]:
+    """A MetaData (that given, or a new one) with the outbox's tables: it, the table of rows, that of versions.
+
+    Raises ImportError: SQLAlchemy isn't installed.
+    """
+    sa: Any = importlib.import_module("sqlalchemy")
+    metadata = sa.MetaData() if metadata is None else metadata
+    big = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+    table = sa.Table(
+        TABLE,
+        metadata,
+        sa.Column("id", big, sa.Identity(), primary_key=True, autoincrement=True),
+        sa.Column("version", sa.SmallInteger, nullable=False),
+        sa.Column("route", sa.String(64), nullable=False),
+        sa.Column("session_id", sa.BigInteger, nullable=False),
+        sa.Column("queue", sa.String(512), nullable=False),
+        sa.Column("job_id", sa.String(255), nullable=False),
+        sa.Column("token", sa.String(32), nullable=False),
+        sa.Column("size", sa.Integer, nullable=False),
+        sa.Column("created_ms", sa.BigInteger, nullable=False),
+        sa.Column("payload", sa.Text().with_variant(sa.Text(2**32 - 1), "mysql", "mariadb"), nullable=False),
+        sa.Column("state", sa.SmallInteger, nullable=False),
+        sa.Column("tries", sa.Integer, nullable=False),
+        sa.Column("not_before_ms", sa.BigInteger, nullable=False),
+        sa.Column("parked_ms", sa.BigInteger, nullable=False),
+        sa.Column("reason", sa.String(1000), nullable=False),
+        sa.Index(f"{TABLE}_waiting", "route", "state", "id"),
+        sa.Index(f"{TABLE}_job", "job_id"),
+        sqlite_autoincrement=True,
+        mysql_engine="InnoDB",
+        mysql_charset="utf8mb4",
+        mysql_collate="utf8mb4_bin",
+        mariadb_engine="InnoDB",
+        mariadb_charset="utf8mb4",
+        mariadb_collate="utf8mb4_bin",
+    )
+    meta = sa.Table(
+        META_TABLE,
+        metadata,
+        sa.Column("name", sa.String(32), primary_key=True),
+        sa.Column("value", sa.String(64), nullable=False),
+        mysql_engine="InnoDB",
+        mariadb_engine="InnoDB",
+    )
+    return metadata, table, meta
+
+
+class ConnectionCaller:
+    """A SQLAlchemy Connection."""
+
+    def __init__(self, connection: Any) -> None:
+        self.connection = connection
+        self.dialect = "mysql" if connection.dialect.name == "mariadb" else connection.dialect.name
+        self._text = importlib.import_module("sqlalchemy").text
+        raw = connection.connection
+        refuse_autocommit(raw.driver_connection, driver_of(raw.driver_connection))
+        if connection.get_execution_options().get("isolation_level") == "AUTOCOMMIT" or (
+            getattr(raw.dbapi_connection, "autocommit", False) is True and driver_of(raw.driver_connection) is None
+        ):
+            raise NotInTransaction(
+                "this SQLAlchemy connection has the isolation level AUTOCOMMIT, so the job would be sent whatever "
+                "becomes of your rows; use one without it"
+            )
+
+    def execute(self, statement: str, values: Mapping[str, Any]) -> None:
+        self.connection.execute(self._text(statement), dict(values)).close()
+
+    def after_commit(self, nudge: Nudge) -> None:
+        _listen(self.connection, "commit", "rollback", nudge, self.connection.engine)
+
+
+class SessionCaller(ConnectionCaller):
+    """A SQLAlchemy Session, by way of the connection that its transaction has."""
+
+    def __init__(self, session: Any) -> None:
+        self._session = session
+        super().__init__(session.connection())
+
+    def after_commit(self, nudge: Nudge) -> None:
+        _listen(self._session, "after_commit", "after_soft_rollback", nudge, self.connection.engine)
+
+
+def _listen(target: Any, commit: str, rollback: str, nudge: Nudge, engine: Any) -> None:
+    """Nudge at the next commits until the outermost one. A savepoint's release nudges for nothing, harmlessly."""
+    pending = _pending.get(target)
+    if pending is not None:
+        pending[nudge.key] = (nudge, engine)
+        return
+    pending = _pending[target] = {nudge.key: (nudge, engine)}
+    event: Any = importlib.import_module("sqlalchemy").event
+
+    def committed(one: Any, *_: Any) -> None:
+        for each, database in list(pending.values()):
+            each(database)
+        if not one.in_nested_transaction():
+            pending.clear()
+
+    def rolled_back(one: Any, *of_session: Any) -> None:
+        # A session also tells of savepoints; the rest of its transaction can still be committed then.
+        if not (of_session and one.in_transaction()):
+            pending.clear()
+
+    event.listen(target, commit, committed)
+    event.listen(target, rollback, rolled_back)
+
+
+def alchemy_caller(where: Any) -> ConnectionCaller:
+    """A Session, scoped_session or Connection as a caller.
+
+    Raises:
+        TypeError: anything else of SQLAlchemy's, such as an engine, or what belongs to asyncio.
+    """
+    orm: Any = importlib.import_module("sqlalchemy.orm")
+    if isinstance(where, orm.scoped_session):
+        where = where()
+    if isinstance(where, orm.Session):
+        return SessionCaller(where)
+    if isinstance(where, importlib.import_module("sqlalchemy").Connection):
+        return ConnectionCaller(where)
+    hint = "; with asyncio use `await outbox.aio.enqueue(...)`" if "Async" in type(where).__name__ else ""
+    raise TypeError(
+        f"outbox.enqueue takes a SQLAlchemy Session or Connection in whose transaction the rows are written, not "
+        f"{type(where).__name__}{hint}"
+    )

@@ -1,0 +1,178 @@
+"""The nudge after COMMIT: a thread of this process moves the rows at once. It never fails or blocks the request."""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import os
+import threading
+import time
+from typing import Any, Final
+
+from atomiq._core.log import get_logger
+from atomiq._wire.prefixes import prefix_of
+from atomiq.outbox.async_relay import AsyncNudger
+from atomiq.outbox.database import Database
+from atomiq.outbox.relay import Relay
+
+IDLE_S: Final = 3.0
+"""A thread without work ends; the next nudge starts another."""
+LOOKS_AGAIN_S: Final = (0.002, 0.01, 0.05)
+"""A nudge may come just before its COMMIT is done: SQLAlchemy's connections tell of it when it begins."""
+LONGEST_BACK_OFF_S: Final = 10.0
+AT_EXIT_S: Final = 2.0
+logger = get_logger("outbox")
+
+
+class Nudger:
+    """The relay of one database, server and route in this process; its thread lives while there is work."""
+
+    def __init__(self, relay: Relay) -> None:
+        self._relay = relay
+        self._changed = threading.Condition()
+        self._asked = self._stopped = self._in_trouble = False
+        self._thread: threading.Thread | None = None
+
+    def nudge(self) -> None:
+        """Have a look soon."""
+        with self._changed:
+            self._asked, self._stopped = True, False
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="atomiq outbox", daemon=True)
+                self._thread.start()
+            self._changed.notify_all()
+
+    def finish(self, seconds: float) -> None:
+        """Wait until what was asked is done, at most so long, and end the thread."""
+        deadline = time.monotonic() + seconds
+        with self._changed:
+            self._changed.wait_for(lambda: not self._asked or self._in_trouble or self._thread is None, seconds)
+            self._stopped = True
+            self._changed.notify_all()
+            thread = self._thread
+        if thread is not None:
+            thread.join(max(deadline - time.monotonic(), 0.1))
+
+    def _run(self) -> None:
+        back_off = LOOKS_AGAIN_S[-1]
+        try:
+            while True:
+                try:
+                    with self._changed:
+                        self._asked = False
+                    self._move()
+                    self._in_trouble = False
+                    back_off = LOOKS_AGAIN_S[-1]
+                except Exception as error:  # noqa: BLE001 - whatever it is, the rows wait for a relay
+                    logger.warning("outbox: rows wait: %s: %s", type(error).__name__, error)
+                    self._relay.close()
+                    with self._changed:
+                        self._in_trouble = True
+                        self._changed.notify_all()
+                        self._changed.wait_for(lambda: self._stopped, back_off)
+                        self._asked = not self._stopped
+                    back_off = min(back_off * 2, LONGEST_BACK_OFF_S)
+                if self._is_over():
+                    return
+        finally:
+            self._relay.close()
+
+    def _move(self) -> None:
+        for pause in (*LOOKS_AGAIN_S, 0):
+            if self._relay.drain().read:
+                break
+            with self._changed:
+                if self._changed.wait_for(lambda: self._asked or self._stopped, pause):
+                    break
+        if self._relay.database.is_shared:
+            self._relay.close()
+
+    def _is_over(self) -> bool:
+        with self._changed:
+            self._changed.notify_all()
+            if not self._asked and not self._stopped:
+                self._changed.wait_for(lambda: self._asked or self._stopped, IDLE_S)
+            if self._asked and not self._stopped:
+                return False
+            self._thread = None
+            self._changed.notify_all()
+            return True
+
+
+class NudgeAfter:
+    """What is called with the database after a commit. Two of the same server and route are one."""
+
+    def __init__(self, connection: Any, route: str) -> None:
+        self._connection, self._route = connection, route
+        self.key = (_server_of(connection), route)
+
+    def __call__(self, database: Any) -> None:
+        nudge(database, self._connection, self._route)
+
+
+_nudgers: dict[Any, Nudger | AsyncNudger] = {}
+_lock = threading.Lock()
+
+
+def nudge(database: Any, connection: Any, route: str = "") -> None:
+    """Move committed rows soon, in a thread of this process; in a running event loop's task, if the database is an
+    AsyncEngine. Never raises, and never waits: what can't be moved now is logged, tried again, and left to
+    `atomiq relay`.
+
+    Args:
+        database: a URL, a SQLAlchemy Engine, a Django connection or a callable that returns a new DB-API connection.
+        connection: redis.Redis of the queue, `queue.connection`.
+        route: that of the rows.
+    """
+    try:
+        engine = getattr(database, "sync_engine", database)
+        if getattr(getattr(engine, "dialect", None), "is_async", False):
+            loop = asyncio.get_running_loop()
+            key: Any = (engine, _server_of(connection), route, loop)
+            _nudger(key, lambda: AsyncNudger(engine, connection, route, loop)).nudge()
+        else:
+            found = Database.of(engine)
+            _nudger((found.key, _server_of(connection), route), lambda: Nudger(Relay(found, connection, route))).nudge()
+    except Exception as error:  # noqa: BLE001 - the rows are committed, the request has succeeded
+        logger.debug("outbox: nobody here can move the rows, a relay will: %s: %s", type(error).__name__, error)
+
+
+def _server_of(connection: Any) -> Any:
+    """The same for all clients of a server: an application may make a new one for each request."""
+    pool = getattr(connection, "connection_pool", None)
+    given = getattr(pool, "connection_kwargs", None)
+    if given is None:
+        return id(connection)
+    service = (type(pool).__name__, getattr(pool, "service_name", None))
+    names = ("host", "port", "path", "db", "username")
+    return (type(connection), *service, prefix_of(connection), *(given.get(name) for name in names))
+
+
+def _nudger(key: Any, make: Any) -> Any:
+    with _lock:
+        for other, each in list(_nudgers.items()):
+            if isinstance(each, AsyncNudger) and each.is_over:
+                del _nudgers[other]
+        if key not in _nudgers:
+            _nudgers[key] = make()
+        return _nudgers[key]
+
+
+def finish(seconds: float = AT_EXIT_S) -> None:
+    """Wait until rows that were nudged for are moved, at most so long, and end the threads. Called at exit."""
+    with _lock:
+        all_of_them = list(_nudgers.values())
+        _nudgers.clear()
+    for each in all_of_them:
+        each.finish(seconds)
+
+
+def _forget() -> None:
+    """In a child after fork: the threads are the parent's, and the lock may be held by one of them."""
+    global _lock  # noqa: PLW0603 - a lock that is held can't be taken over
+    _lock = threading.Lock()
+    _nudgers.clear()
+
+
+atexit.register(finish)
+os.register_at_fork(after_in_child=_forget)

@@ -1,0 +1,174 @@
+"""A queue as it is looked at, and what is taken off it: the part of `Queue` that makes no jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cached_property
+from typing import Any, Self
+
+from atomiq._commands.enqueue import MAX_BATCH
+from atomiq._commands.queues import delete_queue, empty_queue, pause_queue, remove_from_queue
+from atomiq._commands.raw import compact_queue
+from atomiq._commands.views import QueueCounts, view_length, view_list, view_position, view_queues
+from atomiq._core.classes import lookup
+from atomiq._core.ids import parse_job_id
+from atomiq._core.values import HasId
+from atomiq._wire.sync import Store
+from atomiq.job import Job
+from atomiq.queue.base import BaseQueue
+
+_ROUNDS = 1000
+
+
+class ViewedQueue(BaseQueue):
+    """Looking, and taking away."""
+
+    job_class: type[Job] = Job
+
+    @cached_property
+    def _store(self) -> Store:
+        return Store.of(self.connection)
+
+    # -- looking ------------------------------------------------------------------------------------------------------
+
+    @property
+    def key(self) -> str:
+        """Key of the list of waiting ids (RQ)."""
+        return self._store.keys.queue(self.name)
+
+    @property
+    def intermediate_queue_key(self) -> str:
+        """Key of the list that RQ's workers move ids through (RQ)."""
+        return self._store.keys.intermediate(self.name)
+
+    @property
+    def registry_cleaning_key(self) -> str:
+        """Key of RQ's maintenance lock (RQ); never taken by atomiq."""
+        return self._store.keys.cleaning(self.name)
+
+    @property
+    def count(self) -> int:
+        """Number of waiting jobs (RQ)."""
+        return self._store.run(view_length(self._store.keys, queue=self.name))
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __iter__(self) -> Iterator[Self]:
+        yield self
+
+    def is_empty(self) -> bool:
+        """Whether no job waits (RQ)."""
+        return self.count == 0
+
+    def counts(self) -> QueueCounts:
+        """Sizes of the queue and of its registries at one instant."""
+        return self._store.run(view_queues(self._store.keys, queues=[self.name]))[0]
+
+    @property
+    def job_ids(self) -> list[str]:
+        """Ids of the waiting jobs, next one first (RQ)."""
+        return self.get_job_ids()
+
+    def get_job_ids(self, offset: int = 0, length: int = -1) -> list[str]:
+        """Ids of `length` waiting jobs from a position; a negative length counts from the end, -1 is all (RQ)."""
+        if length == 0:
+            return []
+        end = offset + length - 1 if length > 0 else length
+        return self._store.run(view_list(self._store.keys, queue=self.name, start=offset, end=end))
+
+    @property
+    def jobs(self) -> list[Job]:
+        """The waiting jobs, next one first (RQ)."""
+        return self.get_jobs()
+
+    def get_jobs(self, offset: int = 0, length: int = -1) -> list[Job]:
+        """`length` waiting jobs from a position (RQ). Ids whose job is gone are taken off the queue on the way."""
+        return [job for job in self._jobs_of(self.get_job_ids(offset, length)) if job.origin == self.name]
+
+    def _jobs_of(self, ids: list[str]) -> Iterator[Job]:
+        for start in range(0, len(ids), MAX_BATCH):
+            part = ids[start : start + MAX_BATCH]
+            jobs = self.job_class.fetch_many(part, connection=self.connection, serializer=self.serializer)
+            for job_id, job in zip(part, jobs, strict=True):
+                if job is None:
+                    self.remove(job_id)
+                else:
+                    yield job
+
+    def fetch_job(self, job_id: str) -> Job | None:
+        """A job of this queue by its id, whatever its status; None if it is gone or of another queue (RQ)."""
+        job_id = parse_job_id(job_id)
+        job = self.job_class.fetch_many([job_id], connection=self.connection, serializer=self.serializer)[0]
+        if job is None:
+            self.remove(job_id)
+            return None
+        return job if job.origin == self.name else None
+
+    def get_job_position(self, job_or_id: Job | str) -> int | None:
+        """Place in the queue, 0 is next; None when it doesn't wait here (RQ). O(length of the queue)."""
+        job_id = _id_of(job_or_id)
+        return self._store.run(view_position(self._store.keys, queue=self.name, job_id=job_id))
+
+    # -- taking away --------------------------------------------------------------------------------------------------
+
+    def empty(self) -> int:
+        """Delete all waiting jobs (RQ). Returns how many."""
+        return self._empty(detach=False)
+
+    def _empty(self, detach: bool) -> int:
+        total = 0
+        for _ in range(_ROUNDS):
+            removed, more = self._store.run(empty_queue(self._store.keys, queue=self.name, detach=detach))
+            total += removed
+            if not more:
+                break
+        return total
+
+    def delete(self, delete_jobs: bool = True) -> None:
+        """Forget the queue: its waiting jobs are deleted, or only taken off it with `delete_jobs=False` (RQ)."""
+        for _ in range(_ROUNDS):
+            self._empty(detach=not delete_jobs)
+            if self._store.run(delete_queue(self._store.keys, queue=self.name)) == "ok":
+                return
+
+    def remove(self, job_or_id: Job | str, pipeline: Any = None) -> int:
+        """Take a job off the queue without deleting it; it is then 'created', in no queue (RQ). Returns how many."""
+        job_id = _id_of(job_or_id)
+        command = remove_from_queue(self._store.keys, queue=self.name, job_id=job_id)
+        if pipeline is not None:
+            self._store.queue_in(pipeline, command)
+            return 0
+        return self._store.run(command)
+
+    def compact(self) -> None:
+        """Take the ids off the queue whose job is gone (RQ). They would leave it when a worker meets them."""
+        offset: int | None = 0
+        while offset is not None:
+            offset = self._store.run(compact_queue(self._store.keys, queue=self.name, offset=offset))
+
+    def pause(self) -> None:
+        """Let no worker take jobs of this queue. RQ's own workers don't know of it."""
+        self._store.run(pause_queue(self._store.keys, queue=self.name))
+
+    def resume(self) -> None:
+        """Let workers take jobs of this queue again."""
+        self._store.run(pause_queue(self._store.keys, queue=self.name, paused=False))
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether the queue is paused."""
+        return self.counts().paused
+
+    # -- upward, by name ----------------------------------------------------------------------------------------------
+
+    def _registry(self, name: str) -> Any:
+        return lookup(name)(queue=self, job_class=self.job_class, serializer=self.serializer)
+
+
+def _id_of(job_or_id: Any) -> str:
+    if isinstance(job_or_id, str):
+        return job_or_id
+    if not isinstance(job_or_id, HasId):
+        raise TypeError(f"expected a job or its id, not {type(job_or_id).__name__}: {job_or_id!r}")
+    return job_or_id.id

@@ -1,0 +1,43 @@
+"""Functions for tests of is_async=False."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+from atomiq import Retry, get_current_job
+
+CALLS: list[Any] = []
+
+
+def succeeds_at(attempt: int) -> str:
+    """Raises until it is called for the n-th time."""
+    CALLS.append("call")
+    if CALLS.count("call") < attempt:
+        raise OSError(f"attempt {CALLS.count('call')}")
+    return "done"
+
+
+def asks_again(times: int, allowed: int) -> Any:
+    """Returns a Retry until it is called for the n-th time."""
+    CALLS.append("call")
+    return Retry(allowed, interval=3600) if CALLS.count("call") < times else "done"
+
+
+def interrupted() -> None:
+    CALLS.append("call")
+    raise SystemExit(3)
+
+
+def in_which_thread() -> str:
+    job = get_current_job()
+    assert job is not None
+    return threading.current_thread().name
+
+
+def note(job: Any, *args: Any) -> None:
+    CALLS.append((job.id, job.get_status(refresh=False).value))
+
+
+def raising(job: Any, *args: Any) -> None:
+    raise LookupError("callback")

@@ -1,0 +1,117 @@
+"""The nudge after COMMIT: at once, in this process, and never the request's trouble."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from typing import Any
+
+import pytest
+import sqlalchemy
+from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
+from sqlalchemy.orm import Session
+from tests.helpers import throwaway_server, wait_until
+from tests.outbox.conftest import Scene
+from tests.tasks import add
+
+from atomiq import connect, outbox
+from atomiq.aio import Queue as AsyncQueue
+from atomiq.aio import connect as aconnect
+from atomiq.queue import Queue
+
+ASYNC = {"postgresql": ("postgresql+psycopg", "postgresql+asyncpg"), "sqlite": ("sqlite+aiosqlite",), "mysql": ()}
+
+
+def test_a_session_nudges(scene: Scene) -> None:
+    with scene.engine() as engine:
+        with Session(engine) as session, session.begin():
+            job = outbox.enqueue(session, scene.queue, add, 1, 2)
+        wait_until(lambda: scene.queue.job_ids == [job.id], what="the job is in its queue")
+        outbox.finish()
+    assert scene.waiting == 0
+
+
+def test_by_hand(scene: Scene) -> None:
+    """Connections without a hook: the caller nudges after its commit."""
+    for number in range(3):
+        scene.enqueue(add, number, 0)
+        outbox.nudge(scene.url, scene.redis)
+        wait_until(lambda wanted=number + 1: len(scene.queue) == wanted, what="the job is in its queue")
+
+
+def test_nothing_is_sent_before_the_commit(scene: Scene) -> None:
+    with scene.engine() as engine, Session(engine) as session:
+        # Python's sqlite3 begins no transaction for a savepoint, and the release of the outermost one is then a commit.
+        session.execute(sqlalchemy.text("INSERT INTO orders VALUES (1)"))
+        with session.begin_nested():
+            outbox.enqueue(session, scene.queue, add, 1, 2)
+        outbox.finish()
+        assert scene.queue.job_ids == []
+        session.rollback()
+    assert scene.waiting == 0
+
+
+def test_the_request_succeeds_without_a_server(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
+    """The rows wait; when the server is back, another nudge sends them all."""
+    caplog.set_level(logging.WARNING, "atomiq.outbox")
+    with throwaway_server() as (path, _pid):
+        away = Queue("orders", connection=connect(f"unix://{path}", retry=None))
+    with scene.engine() as engine:
+        with Session(engine) as session, session.begin():
+            outbox.enqueue(session, away, add, 1, 2)
+        wait_until(lambda: "rows wait" in caplog.text, what="the trouble is logged")
+        assert scene.waiting == 1
+        with Session(engine) as session, session.begin():
+            outbox.enqueue(session, scene.queue, add, 3, 4)
+        wait_until(lambda: len(scene.queue) == 2, what="both are in their queue")
+        outbox.finish()
+
+
+@pytest.mark.parametrize("database", [None, object(), "sqlite://", "nonsense", 5], ids=lambda one: str(one)[:9])
+def test_a_nudge_never_raises(database: Any, redis_connection: Any) -> None:
+    before = threading.active_count()
+    outbox.nudge(database, redis_connection)
+    outbox.nudge(database, None)
+    assert threading.active_count() == before
+
+
+def test_a_memory_database_has_no_relay(redis_connection: Any) -> None:
+    """As in a user's tests: the row is there, and nothing else happens."""
+    engine = sqlalchemy.create_engine("sqlite://", poolclass=sqlalchemy.pool.StaticPool)
+    outbox.metadata.create_all(engine)
+    with Session(engine) as session:
+        outbox.enqueue(session, Queue(connection=redis_connection), add, 1, 2)
+        session.commit()
+        assert session.execute(sqlalchemy.select(outbox.table.c.queue)).all() == [("default",)]
+    engine.dispose()
+
+
+@pytest.mark.parametrize("number", [0, 1])
+@pytest.mark.parametrize("asyncio_queue", [True, False])
+def test_asyncio(scene: Scene, redis_url: str, number: int, asyncio_queue: bool) -> None:
+    drivers = ASYNC[scene.url.partition("://")[0]]
+    if number >= len(drivers):
+        pytest.skip("one asyncio driver less")
+    url = f"{drivers[number]}://{scene.url.partition('://')[2]}"
+
+    async def main() -> tuple[str, str]:
+        engine = create_async_engine(url)
+        redis = aconnect(redis_url)
+        queue: Any = AsyncQueue("orders", connection=redis) if asyncio_queue else scene.queue
+        async with AsyncSession(engine) as session:
+            await outbox.aio.enqueue(session, queue, add, "no", "no")
+            await session.rollback()
+        async with AsyncSession(engine) as session, session.begin():
+            first = await outbox.aio.enqueue(session, queue, add, 1, 2)
+        async with engine.begin() as connection:
+            second = await outbox.aio.enqueue(connection, queue, add, 3, 4)
+        await asyncio.to_thread(wait_until, lambda: len(scene.queue) == 2, 10, "both are in their queue")
+        await asyncio.gather(*(task for task in asyncio.all_tasks() if task is not asyncio.current_task()))
+        await redis.aclose()
+        await engine.dispose()
+        return first.id, second.id
+
+    made = asyncio.run(main())
+    assert scene.queue.job_ids == list(made)
+    assert scene.waiting == 0

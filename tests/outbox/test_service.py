@@ -1,0 +1,148 @@
+"""`atomiq relay` and `atomiq outbox`, and the loop below the first."""
+
+from __future__ import annotations
+
+import json
+import logging
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from tests.helpers import wait_until
+from tests.outbox.conftest import Scene
+from tests.tasks import add
+
+from atomiq import outbox
+from atomiq.cli.main import main
+from atomiq.outbox import drivers
+from atomiq.outbox.service import LONGEST_PAUSE_S, Service
+
+
+@contextmanager
+def serving(scene: Scene, **options: Any) -> Iterator[Service]:
+    service = Service(scene.url, scene.redis, **options)
+    thread = threading.Thread(target=service.run)
+    thread.start()
+    try:
+        yield service
+    finally:
+        service.stop()
+        thread.join(20)
+
+
+def test_it_finds_what_nobody_nudged_for(scene: Scene) -> None:
+    with serving(scene) as service:
+        for number in range(3):
+            scene.enqueue(add, number, 0)
+            wait_until(lambda wanted=number + 1: len(scene.queue) == wanted, what="the job is in its queue")
+    assert service.total.sent == 3
+
+
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+def test_postgresql_wakes_it(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It doesn't look by itself within the time of this test."""
+    monkeypatch.setattr("atomiq.outbox.service.SHORTEST_PAUSE_S", 300.0)
+    monkeypatch.setattr("atomiq.outbox.service.LONGEST_PAUSE_S", 300.0)
+    with serving(scene) as service:
+        service._pause = 300.0
+        wait_until(lambda: service._ears._link is not None, what="it listens")
+        scene.enqueue(add, 1, 0)
+        wait_until(lambda: len(scene.queue) == 1, what="the job is in its queue")
+
+
+@pytest.mark.parametrize("database", ["postgresql", "mariadb"], indirect=True)
+def test_its_connections_are_killed(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
+    """Both of them, the one that listens too; it makes new ones."""
+    caplog.set_level(logging.WARNING, "atomiq.outbox")
+    others = {
+        "postgresql": "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+        "WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()",
+        "mariadb": "KILL USER root",
+    }
+    with serving(scene) as service:
+        scene.enqueue(add, 1, 0)
+        wait_until(lambda: len(scene.queue) == 1, what="the job is in its queue")
+        connection, driver = drivers.connect(scene.url)
+        try:
+            drivers.run(connection, driver, others[scene.kind])
+        except Exception as error:  # noqa: BLE001 - MariaDB ends the one that asks, too
+            logging.getLogger("tests").info("%s", error)
+        finally:
+            connection.close()
+        scene.enqueue(add, 2, 0)
+        wait_until(lambda: len(scene.queue) == 2, within=20, what="the job is in its queue")
+    assert service.total.sent == 2
+
+
+def test_it_looks_less_often_while_there_is_nothing(sqlite_scene: Scene) -> None:
+    with serving(sqlite_scene) as service:
+        wait_until(lambda: service._pause == LONGEST_PAUSE_S, within=20, what="it is at its longest pause")
+        sqlite_scene.enqueue(add, 1, 0)
+        wait_until(lambda: len(sqlite_scene.queue) == 1, what="the job is in its queue")
+
+
+def test_the_commands(scene: Scene, redis_url: str) -> None:
+    scene.run("DROP TABLE atomiq_outbox")
+    runner = CliRunner(env={"ATOMIQ_DATABASE": scene.url})
+
+    def run(*arguments: str) -> str:
+        result = runner.invoke(main, arguments, catch_exceptions=False)
+        assert result.exit_code == 0, result.output
+        return result.output
+
+    missing = runner.invoke(main, ["relay", "--url", redis_url])
+    assert missing.exit_code == 1
+    assert "atomiq outbox create" in missing.output
+    run("outbox", "create")
+    bad, good = scene.enqueue(add, 1, 2), scene.enqueue(add, 3, 4)
+    scene.run("UPDATE atomiq_outbox SET version = 9 WHERE job_id = :job", job=bad.id)
+    assert "2 waiting" in run("outbox", "list")
+    assert "1 sent, 1 parked" in run("relay", "--burst", "--url", redis_url)
+    assert scene.queue.job_ids == [good.id]
+    assert f"{bad.id} parked: payload version 9" in run("outbox", "list", "--parked")
+    listed = json.loads(run("outbox", "list", "--json"))
+    assert (listed["waiting"], listed["parked"], listed["rows"][0]["job_id"]) == (0, 1, bad.id)
+    scene.run("UPDATE atomiq_outbox SET version = 1")
+    run("outbox", "retry", str(listed["rows"][0]["id"]))
+    run("relay", "--burst", "--url", redis_url)
+    assert scene.queue.job_ids == [good.id, bad.id]
+    run("outbox", "prune", "--older-than", "1h")
+    assert outbox.figures(scene.url) == (0, 0, 0.0)
+
+
+def test_sigterm_ends_it(sqlite_scene: Scene, redis_url: str) -> None:
+    command = [sys.executable, "-m", "atomiq", "relay", "--database", sqlite_scene.url, "--url", redis_url]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        sqlite_scene.enqueue(add, 1, 2)
+        wait_until(lambda: len(sqlite_scene.queue) == 1, within=30, what="the job is in its queue")
+        process.send_signal(signal.SIGTERM)
+        output, errors = process.communicate(timeout=20)
+    assert (process.returncode, output.strip()) == (0, "1 sent, 0 parked, 0 put off"), errors
+
+
+def test_info_and_metrics(scene: Scene, redis_url: str, tmp_path: Any) -> None:
+    """A line under the queues; the same for Prometheus; and no database hides the queues."""
+
+    def run(*words: str) -> str:
+        found = CliRunner().invoke(main, [*words], catch_exceptions=False)
+        assert found.exit_code == 0, found.output
+        return found.output
+
+    scene.enqueue(add, 1, 0)
+    shown = ["info", "--url", redis_url, "--database", scene.url]
+    assert "outbox: 1 waiting (the oldest for " in run(*shown)
+    assert ", 0 parked" in run(*shown)
+    assert run(*shown, "--raw").startswith("outbox 1 waiting, ")
+    assert "atomiq_outbox_waiting 1\n" in run("outbox", "metrics", "--database", scene.url)
+    scene.drain()
+    assert "atomiq_outbox_waiting 0\n" in run("outbox", "metrics", "--database", scene.url)
+    lost = run("info", "--url", redis_url, "--database", f"sqlite:///{tmp_path}/no/such/folder/db")
+    assert "outbox: " in lost
+    assert "Updated: " in lost
+    assert "outbox" not in run("info", "--url", redis_url)

@@ -1,0 +1,36 @@
+"""The crew without any child: what it concludes from ledgers and mail."""
+
+from __future__ import annotations
+
+import logging
+import selectors
+from types import SimpleNamespace
+from typing import Any
+
+from atomiq.stations.ledger import IDLE
+from atomiq.stations.mail import Passed, mailboxes
+from atomiq.worker import moves as m
+from atomiq.worker.crew import Crew
+from atomiq.worker.posts import Post
+
+
+def test_a_station_is_not_idle_as_long_as_its_mail_has_not_been_read() -> None:
+    """A burst worker of two executors went home although there was a job: its station had passed it on and was idle,
+    but the supervisor read the ledger before the mail, and gave the job back."""
+    told: list[m.Event] = []
+    ours, theirs = mailboxes()
+    ledger = SimpleNamespace(state=IDLE, state_since=7.0, asked=1, started=1, done=0, slots=1, draining=False)
+    ledger.on_hold = False
+    member: Any = SimpleNamespace(kind="process", ledger=ledger, mailbox=ours, guests=set())
+    give_back: Any = SimpleNamespace(busy=False)
+    with selectors.DefaultSelector() as selector:
+        crew = Crew(selector, [], give_back, {}, told.append, lambda: iter(()), "w", logging.getLogger("atomiq"))
+        crew._adopted.append(Post(None, member))
+        theirs.say("pass", *Passed("q", "a", "e", 1, {b"executor": b"async"}, 0.0, 0))
+        crew._tell_state()
+        assert [type(event) for event in told] == [m.HandedOver, m.CrewState]
+        assert told[-1].idle_since is None
+        crew._tell_state()
+        assert told[-1].idle_since == 7.0
+    ours.close()
+    theirs.close()

@@ -1,0 +1,272 @@
+"""Methods of RQ that a subclass overrides or somebody patches: called where RQ calls them, and the job always ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from tests import tasks
+from tests.contract.driving import claimed
+from tests.helpers import wait_until
+from tests.worker import override_jobs as classes
+from tests.worker.conftest import StartWorker
+from tests.worker.processes import own_server
+
+from atomiq import Callback, Queue, Retry, Worker
+from atomiq._wire.sync import Store
+from atomiq.job import JobStatus
+from atomiq.worker import HerokuWorker
+from atomiq.worker.overrides import CALL, LOOP, overridden
+
+
+def notes(queue: Queue) -> list[str]:
+    return [line.decode() for line in queue.connection.lrange("notes", 0, -1)]
+
+
+def work(kind: Any, queue: Queue, **options: Any) -> Any:
+    worker = kind([queue], connection=queue.connection, **options)
+    worker.work(burst=True)
+    return worker
+
+
+def test_ours_are_nobodys_overrides(queue: Queue) -> None:
+    for kind in (Worker, HerokuWorker):
+        assert overridden(kind([queue]), *LOOP, *CALL) == []
+    worker = Worker([queue])
+    worker.heartbeat = lambda *_: None  # type: ignore[method-assign]
+    assert overridden(worker, *LOOP) == ["heartbeat"]
+
+
+def test_a_patched_class_counts_as_changed(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As error trackers do it."""
+    before, handled = Worker.perform_job, Worker.handle_exception
+
+    def perform_job(self: Worker, job: Any, *args: Any, **kwargs: Any) -> bool:
+        queue.connection.rpush("notes", f"perform {job.func_name}")
+        return before(self, job, *args, **kwargs)
+
+    def handle_exception(self: Worker, job: Any, *exc_info: Any, **kwargs: Any) -> None:
+        queue.connection.rpush("notes", f"handle {job.is_failed} {exc_info[0].__name__}")
+        handled(self, job, *exc_info, **kwargs)
+
+    monkeypatch.setattr(Worker, "perform_job", perform_job)
+    monkeypatch.setattr(Worker, "handle_exception", handle_exception)
+    queue.enqueue(tasks.nothing)
+    queue.enqueue(tasks.boom)
+    worker = work(Worker, queue)
+    assert worker.engine.executors == {"process": 1}
+    assert notes(queue) == ["perform tests.tasks.nothing", "perform tests.tasks.boom", "handle False ValueError"]
+
+
+def test_the_loop(queue: Queue) -> None:
+    good, bad = queue.enqueue(tasks.add, 1, 2, job_id="good"), queue.enqueue(tasks.hard_exit, 3, job_id="bad")
+    assert work(classes.Loop, queue).engine.executors == {"fork": 1}
+    assert (good.return_value(), bad.get_status()) == (3, JobStatus.FAILED)
+    assert notes(queue) == [
+        *("dequeue None None", "execute good default", "fork True", "monitored finished"),
+        *("dequeue None None", "execute bad default", "fork True", "monitored failed"),
+        "dequeue None None",
+    ]
+
+
+def test_a_fork_of_its_own(queue: Queue) -> None:
+    jobs = [queue.enqueue(tasks.add, 1), queue.enqueue(tasks.boom), queue.enqueue(tasks.hard_exit, 0)]
+    work(classes.OwnFork, queue)
+    assert [job.get_status() for job in jobs] == [JobStatus.FINISHED, JobStatus.FAILED, JobStatus.FAILED]
+    assert "did not perform the job" in jobs[2].latest_result().exc_string
+    assert len(queue.started_job_registry) == 0
+
+
+@pytest.mark.parametrize("executor", ["process", "fork", "inline", "thread"])
+def test_the_ends_of_a_call(queue: Queue, executor: str) -> None:
+    good = queue.enqueue(tasks.add, 1, 2)
+    bad = queue.enqueue(tasks.boom)
+    again = queue.enqueue(tasks.ask_again, 1)
+    worker = work(classes.Ends, queue, executor=executor)
+    assert good.return_value() == 3
+    assert bad.latest_result().exc_string.endswith("and ours")
+    assert again.get_status() is JobStatus.FAILED
+    registry = queue.started_job_registry.key
+    wanted = [f"success started finished 3 {registry}", "failure default", "retry 1", "retry 1"]
+    assert sorted(notes(queue)) == sorted(wanted)
+    assert queue.connection.hmget(worker.key, "successful_job_count", "failed_job_count") == [b"1", b"3"]
+
+
+def test_a_horse_that_dies_is_a_failure_to_be_handled(queue: Queue) -> None:
+    job = queue.enqueue(tasks.hard_exit, 3)
+    work(classes.Ends, queue)
+    assert job.get_status() is JobStatus.FAILED
+    assert notes(queue) == ["failure default"]
+
+
+@pytest.mark.parametrize("executor", ["process", "fork", "inline"])
+def test_who_forgets_to_settle(queue: Queue, executor: str) -> None:
+    good, bad = queue.enqueue(tasks.add, 1, 2), queue.enqueue(tasks.boom, retry=Retry(max=1))
+    work(classes.Careless, queue, executor=executor)
+    assert (good.get_status(), good.return_value()) == (JobStatus.FINISHED, 3)
+    assert bad.get_status() is JobStatus.FAILED
+    assert sorted(notes(queue)) == ["failure", "failure", "success"]
+
+
+@pytest.mark.parametrize("executor", ["process", "inline"])
+def test_who_breaks_a_success(queue: Queue, executor: str) -> None:
+    job = queue.enqueue(tasks.add, 1)
+    work(classes.BreaksSuccess, queue, executor=executor)
+    assert job.get_status() is JobStatus.FAILED
+    assert "no room for results" in job.latest_result().exc_string
+    assert len(queue.finished_job_registry) == 0
+
+
+@pytest.mark.parametrize("executor", ["process", "inline"])
+def test_who_breaks_after_the_job_has_ended(queue: Queue, executor: str) -> None:
+    """With RQ it is finished and failed, and counted twice (C10)."""
+    job = queue.enqueue(tasks.add, 1)
+    work(classes.BreaksLater, queue, executor=executor)
+    assert job.get_status() is JobStatus.FINISHED
+    assert len(queue.failed_job_registry) == 0
+    assert len(job.results()) == 1
+
+
+def test_who_forgets_the_job(queue: Queue) -> None:
+    job = queue.enqueue(tasks.add, 1)
+    work(classes.DoesNothing, queue)
+    assert job.get_status() is JobStatus.FAILED
+    assert "DoesNothing.execute_job did not perform the job" in job.latest_result().exc_string
+
+
+def test_a_broken_worker_says_so(queue: Queue) -> None:
+    """RQ's quits as if all were well, and its job stays started (D8)."""
+    job = queue.enqueue(tasks.add, 1)
+    with pytest.raises(RuntimeError, match="broken worker"):
+        work(classes.Breaks, queue)
+    assert job.get_status() is JobStatus.FAILED
+    assert "broken worker" in job.latest_result().exc_string
+
+
+def test_maintenance(queue: Queue) -> None:
+    job = queue.enqueue(tasks.add, 1)
+    worker = work(classes.Maintains, queue)
+    assert worker.engine.executors == {"process": 1}
+    assert job.get_status() is JobStatus.FINISHED
+    assert notes(queue) == ["maintenance"]
+    assert worker.last_cleaned_at is not None
+
+
+@pytest.mark.parametrize("by_command", [False, True], ids=["signal", "command"])
+def test_the_first_wish_to_stop(queue: Queue, start_worker: StartWorker, by_command: bool) -> None:
+    worker = start_worker(kind="tests.worker.override_jobs.Warned")
+    worker.says("Listening")
+    if by_command:
+        wait_until(lambda: queue.connection.publish(f"rq:pubsub:{worker.name}", '{"command": "shutdown"}'))
+    else:
+        worker.signal(signal.SIGTERM)
+    assert worker.exits() == 0
+    assert notes(queue) == ["warned True"]
+
+
+class TestTheLoopOfRQ:
+    """A whole worker that is run by RQ's loop."""
+
+    KIND = "tests.worker.override_jobs.Loop"
+
+    def test_it_waits_for_work_and_ends_when_asked(
+        self, queue: Queue, start_worker: StartWorker, tmp_path: Path
+    ) -> None:
+        worker = start_worker(kind=self.KIND)
+        worker.says("Listening")
+        first = queue.enqueue(tasks.add, 1)
+        wait_until(lambda: first.get_status() is JobStatus.FINISHED)
+        path = tmp_path / "began"
+        last = queue.enqueue(tasks.note_and_wait, str(path), str(tmp_path / "gate"))
+        wait_until(path.exists)
+        worker.signal(signal.SIGTERM)
+        worker.says("warm shut down")
+        (tmp_path / "gate").touch()
+        assert worker.exits() == 0
+        assert last.get_status() is JobStatus.FINISHED
+
+    def test_asked_twice_it_breaks_off_what_runs(self, queue: Queue, start_worker: StartWorker, tmp_path: Path) -> None:
+        """RQ leaves the job started (B6)."""
+        worker = start_worker(kind=self.KIND)
+        path = tmp_path / "began"
+        job = queue.enqueue(tasks.note_and_wait, str(path), str(tmp_path / "gate"))
+        wait_until(path.exists)
+        worker.signal_until_gone(signal.SIGTERM)
+        assert job.get_status() is JobStatus.QUEUED
+        assert len(queue.started_job_registry) == 0
+
+    @pytest.mark.parametrize("command", ["stop-job", "kill-horse"])
+    def test_commands(self, queue: Queue, start_worker: StartWorker, tmp_path: Path, command: str) -> None:
+        worker = start_worker(kind=self.KIND, options={"abandoned": "fail"})
+        path = tmp_path / "began"
+        job = queue.enqueue(tasks.note_and_wait, str(path), str(tmp_path / "gate"))
+        wait_until(path.exists)
+        queue.connection.publish(f"rq:pubsub:{worker.name}", "rubbish")
+        queue.connection.publish(f"rq:pubsub:{worker.name}", f'{{"command": "{command}", "job_id": "{job.id}"}}')
+        wanted = JobStatus.STOPPED if command == "stop-job" else JobStatus.FAILED
+        wait_until(lambda: job.get_status() is wanted)
+        after = queue.enqueue(tasks.add, 1)
+        wait_until(lambda: after.get_status() is JobStatus.FINISHED)
+
+    def test_a_worker_that_is_killed(self, queue: Queue, start_worker: StartWorker, tmp_path: Path) -> None:
+        worker = start_worker(kind=self.KIND, options={"lease": 1})
+        path = tmp_path / "began"
+        job = queue.enqueue(tasks.note_and_wait, str(path), str(tmp_path / "gate"))
+        wait_until(path.exists)
+        worker.kill()
+        (tmp_path / "gate").touch()
+        start_worker(kind=self.KIND, options={"lease": 1})
+        wait_until(lambda: job.get_status() is JobStatus.FINISHED, within=30)
+
+    def test_one_that_overruns_its_limit(self, queue: Queue, start_worker: StartWorker) -> None:
+        start_worker(kind=self.KIND, options={"kill_after": 0.5})
+        job = queue.enqueue(tasks.ignore_limit, job_timeout=1)
+        wait_until(lambda: job.get_status() is JobStatus.FAILED, within=30)
+
+
+@pytest.mark.parametrize("kind", ["Loop", "Simple"])
+def test_the_server_goes_and_comes_back_while_a_job_runs(start_worker: StartWorker, tmp_path: Path, kind: str) -> None:
+    """RQ's worker quits; the job is run to its end, once."""
+    with own_server() as server:
+        queue = Queue("default", connection=redis.Redis.from_url(server.url))
+        began, gate = tmp_path / "began", tmp_path / "gate"
+        job = queue.enqueue(tasks.note_and_wait, str(began), str(gate))
+        options = {"lease": 3, "job_monitoring_interval": 1}
+        worker = start_worker(url=server.url, kind=f"tests.worker.override_jobs.{kind}", options=options)
+        wait_until(began.exists, within=30)
+        server.stop()
+        gate.touch()
+        worker.says("can't be reached", within=30)
+        server.start()
+        wait_until(lambda: job.get_status() is JobStatus.FINISHED, within=60)
+        after = queue.enqueue(tasks.add, 1)
+        wait_until(lambda: after.get_status() is JobStatus.FINISHED, within=60)
+        assert began.read_text().count("start") == 1
+        worker.signal(signal.SIGTERM)
+        assert worker.exits(30) == 0
+
+
+def test_a_broken_callback_of_an_abandoned_job(queue: Queue, store: Store) -> None:
+    """RQ's worker dies of it (D1)."""
+    job = queue.enqueue(tasks.nothing, on_failure=Callback(tasks.on_failure_boom))
+    claimed(store, lease_ms=1)
+    behind = queue.enqueue(tasks.add, 1)
+    wait_until(lambda: store.connection.zcount("rq:wip:default", "-inf", store.connection.time()[0] - 1))
+    worker = classes.Loop([queue], abandoned="fail", lease=1, exception_handlers=[tasks.handler_raises])
+    worker.work(max_idle_time=3)
+    assert (job.get_status(), behind.return_value()) == (JobStatus.FAILED, 1)
+
+
+def test_the_exception_of_heroku(queue: Queue, start_worker: StartWorker, tmp_path: Path) -> None:
+    worker = start_worker(kind="tests.worker.heroku_jobs.AtOnce")
+    path = tmp_path / "began"
+    job = queue.enqueue(tasks.note_and_wait, str(path), str(tmp_path / "gate"))
+    wait_until(path.exists)
+    os.killpg(worker.pid, signal.SIGTERM)
+    assert worker.exits() == 0
+    assert job.get_status() is JobStatus.FAILED
+    assert "ShutDownImminentException" in job.latest_result().exc_string
