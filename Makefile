@@ -3,7 +3,7 @@
 
 PYTHON ?= python3
 # Tests at a time. Most of their time they wait: for a lease, for a process, for a connection to fall silent.
-PROCESSES ?= 6
+PROCESSES ?= 4
 VENV   := .venv
 BIN    := $(VENV)/bin
 

@@ -21,7 +21,7 @@ import psutil
 T = TypeVar("T")
 
 
-def wait_until(condition: Callable[[], T], within: float = 10.0, what: str = "") -> T:
+def wait_until(condition: Callable[[], T], within: float = 30.0, what: str = "") -> T:
     """The first truthy answer of `condition`, asked again and again for at most `within` seconds.
 
     The one place in the tests that sleeps: between two looks at a condition, never instead of one.

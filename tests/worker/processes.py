@@ -50,14 +50,14 @@ class WorkerProcess:
     def log(self) -> str:
         return self.log_path.read_text()
 
-    def says(self, text: str, within: float = 10.0) -> None:
+    def says(self, text: str, within: float = 30.0) -> None:
         wait_until(lambda: text in self.log or self.process.poll() is not None, within, f"{text!r} in the log")
         assert text in self.log, self.log
 
     def signal(self, number: int) -> None:
         self.process.send_signal(number)
 
-    def signal_until_gone(self, number: int, within: float = 15.0) -> int:
+    def signal_until_gone(self, number: int, within: float = 45.0) -> int:
         """Send the signal again and again: the second that counts comes more than a second after the first."""
 
         def gone() -> bool:
@@ -76,7 +76,7 @@ class WorkerProcess:
     def children(self) -> list[int]:
         return [child.pid for child in psutil.Process(self.pid).children()]
 
-    def exits(self, within: float = 15.0) -> int:
+    def exits(self, within: float = 45.0) -> int:
         """Its exit code, once it has ended."""
         try:
             return self.process.wait(within)
