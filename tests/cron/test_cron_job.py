@@ -10,6 +10,7 @@ import pytest
 import redis
 from croniter import CroniterBadCronError
 from tests import tasks
+from tests.helpers import wait_until
 
 from atomiq import Queue, Webhook
 from atomiq._core.choices import CHOICES
@@ -87,6 +88,8 @@ def test_enqueue(redis_connection: redis.Redis) -> None:
         meta={"a": 1}, webhooks=[webhook],
     )  # fmt: skip
     job = one.enqueue(redis_connection)
+    second, micros = redis_connection.time()
+    wait_until(lambda: redis_connection.time() > (second, micros + 1000))  # histories tell milliseconds apart
     again = one.enqueue(redis_connection)
     stored = Queue("q", connection=redis_connection).jobs[0]
     assert (job.get_status(), job.origin, stored.id) == ("queued", "q", job.id)

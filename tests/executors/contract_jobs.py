@@ -18,7 +18,7 @@ from tests.tasks import kill_self, note, pause, wait
 
 from atomiq import Queue, get_current_job
 from atomiq.command import send_kill_horse_command, send_shutdown_command, send_stop_job_command
-from atomiq.exceptions import ShuttingDown
+from atomiq.exceptions import JobStopped, ShuttingDown
 
 SWAPPED: contextvars.ContextVar[Any] = contextvars.ContextVar("swapped", default=None)
 TOGETHER = 3
@@ -202,9 +202,13 @@ async def astop_me() -> None:
 
 
 def stop_me_in_vain() -> None:
+    """Also when the supervisor is quicker than the step from the one call to the next."""
     job = get_current_job()
-    send_stop_job_command(job.connection, job.id)
-    block()
+    try:
+        send_stop_job_command(job.connection, job.id)
+        block()
+    except JobStopped:
+        block()
 
 
 def lose_me() -> None:
