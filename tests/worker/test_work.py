@@ -51,17 +51,26 @@ class TestWakingUp:
 
     @EXECUTORS
     def test_an_idle_worker_does_not_poll(self, queue: Queue, start_worker: StartWorker, executor: str) -> None:
+        """The first round of upkeep goes on beside the first wait for jobs; after it there is silence. One poll a
+        second would show in each of these seconds."""
         worker = start_worker(executor=executor)
         wait_until(lambda: state(queue, worker.name) == "idle")
-        connection = queue.connection
-        wait_until(lambda: connection.info("clients")["blocked_clients"] >= 1)
+        wait_until(lambda: queue.connection.info("clients")["blocked_clients"] >= 1)
+        sent: dict[str, int] = {}
+        for _ in range(5):
+            sent = self.sent_in_a_second(queue.connection)
+            if not sent:
+                break
+        assert not sent
+
+    def sent_in_a_second(self, connection: Any) -> dict[str, int]:
         connection.config_resetstat()
         end = time.monotonic() + 1
         wait_until(lambda: time.monotonic() > end)
         sent = commands_sent(connection)
         sent.pop("config|resetstat", None)
         sent.pop("info", None)
-        assert sum(sent.values()) == 0, sent
+        return sent
 
     def test_a_producer_that_does_not_ring_is_found(self, queue: Queue, start_worker: StartWorker) -> None:
         worker = start_worker()
