@@ -72,6 +72,12 @@ def running(scene: Scene) -> Any:
     return scene.take("q")
 
 
+def to_be_stopped(scene: Scene) -> Any:
+    job = running(scene)
+    scene.run(change.stop(scene.keys, job_id=job.job_id))
+    return job
+
+
 def abandoned(scene: Scene) -> Any:
     job = running(scene)
     scene.now += LEASE

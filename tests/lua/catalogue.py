@@ -29,6 +29,7 @@ from tests.lua.cases import (
     run_next,
     running,
     take_over,
+    to_be_stopped,
 )
 from tests.lua.scene import LEASE, NOW, Scene, ended, held, new_job
 
@@ -91,12 +92,14 @@ def _(scene: Scene, job: Any) -> Command[Any]:
 
 @case("release", prepare=running, meanwhile=run_next)
 @case("release", "canceled", prepare=running, meanwhile=cancel_it)
+@case("release", "stopped", prepare=to_be_stopped, meanwhile=run_next)
 def _(scene: Scene, job: Any) -> Command[Any]:
     return claim.release(scene.keys, worker="w", held=[held(job)])
 
 
 @case("give_back", prepare=running, meanwhile=run_next)
 @case("give_back", "canceled", prepare=running, meanwhile=cancel_it)
+@case("give_back", "stopped", prepare=to_be_stopped, meanwhile=run_next)
 def _(scene: Scene, job: Any) -> Command[Any]:
     return claim.give_back(scene.keys, worker="w", executions=[job.execution_id, "x1"])
 
@@ -253,6 +256,7 @@ def _(scene: Scene, _: None) -> Command[Any]:
 
 
 @case("worker_death", prepare=running, meanwhile=run_next)
+@case("worker_death", "stopped", prepare=to_be_stopped, meanwhile=run_next)
 @case("worker_death", "drained", prepare=running, meanwhile=drain_one)
 def _(scene: Scene, job: Any) -> Command[Any]:
     return worker.worker_death(scene.keys, worker="w", queues=["q", "r"])

@@ -202,6 +202,10 @@ class Keys:
     def freeing(self) -> str:
         return f"{self.prefix}atomiq:freeing"
 
+    def made(self) -> str:
+        """Exists inside of a script only."""
+        return f"{self.prefix}atomiq:made"
+
     def unmet(self, job_id: str) -> str:
         return f"{self.prefix}atomiq:unmet:{job_id}"
 

@@ -54,6 +54,8 @@ class Move(NamedTuple):
 
 
 _ANY_RESTING: Final = ("created", "queued", "deferred", "scheduled", "finished", "failed", "stopped", "canceled")
+_RELEASED: Final = ("queued", "stopped", "gone")
+"""stopped, or gone if nothing is kept of it: it was to be stopped, and that could not be told in time."""
 
 MOVES: Final[tuple[Move, ...]] = (
     Move("enqueue", ("gone", *_ANY_RESTING), ("queued", "deferred", "scheduled"), "never while the job runs"),
@@ -74,8 +76,8 @@ MOVES: Final[tuple[Move, ...]] = (
         "fail", ("started",), ("failed", "stopped", "scheduled", "queued", "gone"), "by the retry rule; failure_ttl=0"
     ),
     Move("wait", ("started",), ("scheduled", "queued"), "what it requires is not there yet; the attempt doesn't count"),
-    Move("release", ("started",), ("queued",), "given back by the owner; the attempt doesn't count"),
-    Move("give_back", ("started",), ("queued",), "claimed ahead and never started; the attempt doesn't count"),
+    Move("release", ("started",), _RELEASED, "given back by the owner; the attempt doesn't count"),
+    Move("give_back", ("started",), _RELEASED, "claimed ahead and never started; the attempt doesn't count"),
     Move("reap", ("started", "queued"), ("queued", "scheduled", "failed", "stopped", "gone"), "the lease is over"),
     Move(
         "recover_stuck",

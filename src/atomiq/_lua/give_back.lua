@@ -1,6 +1,6 @@
--- give_back: jobs claimed ahead and not started, known by their executions, to the front of their queues, in order; the attempt not counted
+-- give_back: jobs claimed ahead and not started, known by their executions, to the front of their queues, in order; the attempt not counted; stopped, if they were to be
 -- from: started
--- to: queued
+-- to: queued stopped gone
 -- keys: worker_executions
 -- args: worker executions:list
 -- says: ok unknown not_yours

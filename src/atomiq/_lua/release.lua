@@ -1,6 +1,6 @@
--- release: jobs given back by their owner, to the front of their queue, the attempt not counted
+-- release: jobs given back by their owner, to the front of their queue, the attempt not counted; stopped, if they were to be
 -- from: started
--- to: queued
+-- to: queued stopped gone
 -- keys: worker
 -- args: worker held:list
 -- says: ok already not_yours gone

@@ -1,6 +1,6 @@
--- worker_death: a worker takes its leave; what it still holds goes back to the front of its queues
+-- worker_death: a worker takes its leave; what it still holds goes back to the front of its queues, or is stopped if it was to be
 -- from: started
--- to: queued
+-- to: queued stopped gone
 -- keys: worker workers worker_executions
 -- args: worker incarnation queues:list
 -- says: ok taken

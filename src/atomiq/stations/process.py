@@ -18,7 +18,8 @@ from atomiq.stations.task import Task
 
 
 class ProcessStation(Station):
-    """One slot. While a job runs nothing is read from the server: answers wait in the socket."""
+    """One slot. While a job runs nothing is read from the server: answers wait in the socket, and as long as more jobs
+    are held than answers wait, they are left there, to be read several at a time."""
 
     def __init__(self, *given: Any, guard: MainThreadGuard) -> None:
         super().__init__(*given)
@@ -38,7 +39,7 @@ class ProcessStation(Station):
             else:
                 self._wait()
                 continue
-            if len(pump.line):
+            if len(pump.line) >= len(pump.held):
                 pump.take(time.monotonic())
 
     def _run(self, task: Task) -> None:

@@ -13,6 +13,9 @@ local function refused(id, execution, verb, status)
   return repeated and 'already' or 'not_yours', status, 0, 0
 end
 
+-- A stream that XADD makes takes 4 KiB at once, however little is in it; a copy takes what there is. So the first entry of a result
+-- stream is made in another place, and copied, if it isn't large.
+
 -- One entry of the result stream. `kind`: 1 successful, 2 failed, 4 retried, 5 retries used up. `name`: what the value is. Times are
 -- in seconds, as text; what is empty is left out.
 local function record(id, kind, worker, ttl, name, value, execution, started, ended)
@@ -21,21 +24,33 @@ local function record(id, kind, worker, ttl, name, value, execution, started, en
     for field, text in pairs({ [name] = value, execution_id = execution, execution_started_at = started, execution_ended_at = ended }) do
       if text ~= '' then entry[#entry + 1], entry[#entry + 2] = field, text end
     end
-    redis.call('XADD', key_results(id), 'MAXLEN', '10', '*', unpack(entry))
+    if #value <= 3000 and redis.call('EXISTS', key_results(id)) == 0 then
+      redis.call('XADD', key_made(), 'MAXLEN', '1', '*', unpack(entry))
+      redis.call('COPY', key_made(), key_results(id))
+      redis.call('DEL', key_made())
+    else
+      redis.call('XADD', key_results(id), 'MAXLEN', '10', '*', unpack(entry))
+    end
     keep_for(key_results(id), ttl)
   end
 end
 
--- The same for a job that ended well, and of which all is known.
+-- The same for a job that ended well, of which all is known, with a small value.
 local function record_success(id, worker, ttl, value, execution, started, ended)
   if value == '' then
-    redis.call('XADD', key_results(id), 'MAXLEN', '10', '*', 'type', '1', 'worker_name', worker, 'execution_id', execution,
+    redis.call('XADD', key_made(), 'MAXLEN', '1', '*', 'type', '1', 'worker_name', worker, 'execution_id', execution,
       'execution_started_at', started, 'execution_ended_at', ended)
   else
-    redis.call('XADD', key_results(id), 'MAXLEN', '10', '*', 'type', '1', 'worker_name', worker, 'return_value', value,
+    redis.call('XADD', key_made(), 'MAXLEN', '1', '*', 'type', '1', 'worker_name', worker, 'return_value', value,
       'execution_id', execution, 'execution_started_at', started, 'execution_ended_at', ended)
   end
-  keep_for(key_results(id), ttl)
+  local first = redis.call('COPY', key_made(), key_results(id)) == 1
+  redis.call('DEL', key_made())
+  if first then
+    keep_for(key_results(id), ttl)
+  else
+    rare('record')(id, '1', worker, ttl, 'return_value', value, execution, started, ended)
+  end
 end
 
 local function count_for_worker(worker, field, started, ended)
@@ -140,7 +155,7 @@ local function finish_job(queue, id, execution, worker, value, ttl, started, sta
   redis.call('HSET', job_key, 'status', 'finished', 'started_at', started_at, 'ended_at', ended_at ~= '' and ended_at or iso(now),
     'execution', '', 'settled', 'finish:' .. execution)
   if job[4] then redis.call('HDEL', job_key, 'abandoned') end
-  if ttl ~= 0 and started ~= '' and ended ~= '' then
+  if ttl ~= 0 and started ~= '' and ended ~= '' and #value <= 3000 then
     record_success(id, worker, ttl, value, execution, started, ended)
   else
     rare('record')(id, '1', worker, ttl, 'return_value', value, execution, started, ended)
@@ -209,11 +224,28 @@ local function wait_job(queue, id, execution, worker, waits, delay, now)
   return 'ok', again(id, queue, delay, false, now), 0, 0
 end
 
+-- "Job stopped by user, work-horse terminated.", RQ's sentence, as a result stream holds it.
+local STOPPED = 'eJzzyk9SKC7JLyhITVFIqlQoLU4t0lEozy/K1s3ILypOVShJLcrNzEssSU3RAwBbIQ/t'
+
+-- It was to be stopped, and is given back before anybody could tell whoever held it.
+local function stop_released(id, queue, execution, worker, ttl, now)
+  redis.call('HSET', key_job(id), 'ended_at', iso(now), 'execution', '', 'settled', 'release:' .. execution)
+  redis.call('HDEL', key_job(id), 'abandoned')
+  ttl = tonumber(ttl or '') or 31536000
+  record(id, '2', worker, ttl, 'exc_string', STOPPED, execution, '', moment(now))
+  bury(id, queue, 'stopped', ttl, now)
+end
+
 -- Back to the front of its queue, as if it had never been taken.
 local function release_job(queue, id, execution, worker, now)
-  local job = fields_of(key_job(id), 'status', 'execution', 'attempts', 'ttl')
+  local job = fields_of(key_job(id), 'status', 'execution', 'attempts', 'ttl', 'failure_ttl')
   if not takes_lease(queue, id, execution, job.status, job.execution) then return (refused(id, execution, 'release', job.status)) end
+  local stop = redis.call('HGET', key_execution(id, execution), 'stop')
   close_execution(queue, id, execution, worker)
+  if stop then
+    stop_released(id, queue, execution, worker, job.failure_ttl, now)
+    return 'ok'
+  end
   redis.call('HSET', key_job(id), 'attempts', (tonumber(job.attempts or '') or 1) - 1, 'execution', '', 'settled',
     'release:' .. execution, 'started_at', '', 'worker_name', '')
   put(id, queue, nil, true, now)
