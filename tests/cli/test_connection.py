@@ -152,4 +152,4 @@ def test_both_ways_to_call_it() -> None:
     assert done.stdout.startswith("atomiq, version ")
     assert CliRunner().invoke(main, ["--help"]).output.startswith("Usage:")
     assert isinstance(main, click.Group)
-    assert set(RQ_COMMANDS) <= set(main.commands)
+    assert set(RQ_COMMANDS) <= set(main.list_commands(click.Context(main)))

@@ -100,7 +100,7 @@ def command_lines() -> list[tuple[str, str]]:
 @pytest.mark.parametrize(("page", "line"), command_lines())
 def test_command_lines_are_understood(page: str, line: str) -> None:
     name, *arguments = shlex.split(line, comments=True)[1:]
-    command = main.commands[name]
+    command = main.get_command(click.Context(main), name)
     with click.Context(command) as context:
         command.parse_args(context, arguments)
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import io
 import logging
 import logging.handlers
+import os
+import subprocess
 import sys
 import threading
 import time
@@ -199,6 +202,52 @@ def test_a_handler_that_hangs_holds_up_nobody(
     assert flush_all(0.2) == ("logging",)
     assert time.monotonic() - begun < 2
     assert raw.getvalue() == b"printed"
+
+
+PLAIN_CHILD = """
+import logging, os, signal, sys, threading, time
+from atomiq.executors import flush
+
+threads = []
+threading.Thread.start = lambda thread: threads.append(thread.name)
+logging.basicConfig(stream=sys.stderr, format="%(message)s")
+print("x" * 5000, end="")
+logging.error("logged")
+begun = time.monotonic()
+failed = flush.flush_all(0.6)
+took = time.monotonic() - begun
+os.write(2, repr((failed, threads, took, signal.getsignal(signal.SIGALRM) == signal.SIG_DFL)).encode())
+os._exit(0)
+"""
+
+
+def plain_child(fill: int) -> tuple[str, tuple[Any, ...]]:
+    """Flushes with the standard library's streams and handlers; nobody reads its stdout, a pipe that holds `fill`
+    bytes already."""
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    while fill:
+        fill -= os.write(writer, b"f" * fill)
+    os.set_blocking(writer, True)
+    command, buffering = [sys.executable, "-c", PLAIN_CHILD], {**os.environ, "PYTHONUNBUFFERED": ""}
+    child = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, check=True, env=buffering, timeout=60)
+    os.close(reader)
+    os.close(writer)
+    logged, _, said = child.stderr.decode().partition("\n")
+    return logged, ast.literal_eval(said)
+
+
+def test_plain_streams_and_handlers_need_no_threads(loaded: Loaded) -> None:
+    logged, (failed, threads, _, alarm_as_before) = plain_child(fill=0)
+    assert (logged, failed, threads) == ("logged", (), [])
+    assert alarm_as_before
+
+
+def test_a_pipe_that_nobody_reads_holds_up_nobody(loaded: Loaded) -> None:
+    logged, (failed, threads, took, alarm_as_before) = plain_child(fill=65_536)
+    assert (logged, failed, threads) == ("logged", ("stdout",), [])
+    assert took < 2
+    assert alarm_as_before
 
 
 @pytest.mark.parametrize("stream", [None, io.StringIO()])

@@ -88,7 +88,7 @@ def test_every_command_and_option_of_rq_is_there() -> None:
     for name, text in helps.items():
         spelt = set(re.findall(r"(?m)^  (-\w+), ", text)) | set(re.findall(r"(?m)^  (?:-\w+, )?(--[\w-]+)", text))
         assert len(spelt) > 5, text
-        command = main.commands[name]
+        command = main.get_command(click.Context(main), name)
         if isinstance(command, click.Group):
             command = command.commands["start"]
         with click.Context(command) as context:

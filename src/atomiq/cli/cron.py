@@ -157,12 +157,8 @@ def history(settings: Settings, name: str, limit: int) -> None:
 
 
 @contextmanager
-def cron_beside(settings: Settings, config_path: str | None, level: str | None) -> Iterator[None]:
-    """The cron entries of a config looked after by this process, beside what it does in the block; nothing without a
-    config."""
-    if config_path is None:
-        yield
-        return
+def cron_beside(settings: Settings, config_path: str, level: str | None) -> Iterator[None]:
+    """The cron entries of a config looked after by this process, beside what it does in the block."""
     with clear_about_config():
         scheduler = scheduler_beside(settings.connection, config_path, level or "INFO", **classes_of(settings))
     if REHEARSAL in os.environ:

@@ -2,28 +2,51 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Final
 
 import click
 
+from atomiq._core.callref import import_attribute
 from atomiq._core.errors import AtomiqError
 from atomiq._core.version import __version__
-from atomiq.cli.cron import cron
-from atomiq.cli.demo import demo
-from atomiq.cli.doctor import doctor
-from atomiq.cli.enqueue import enqueue
-from atomiq.cli.health import health
-from atomiq.cli.info import info
-from atomiq.cli.manage import empty, requeue, resume, suspend
 from atomiq.cli.options import wants_traceback
-from atomiq.cli.outbox import outbox
-from atomiq.cli.pool import pool
-from atomiq.cli.relay import relay
-from atomiq.cli.worker import worker
+
+COMMANDS: Final[Mapping[str, str]] = {
+    # what runs
+    "worker": "worker.worker",
+    "worker-pool": "pool.pool",
+    "cron": "cron.cron",
+    "relay": "relay.relay",
+    "demo": "demo.demo",
+    # what looks
+    "info": "info.info",
+    "health": "health.health",
+    "doctor": "doctor.doctor",
+    # what changes
+    "enqueue": "enqueue.enqueue",
+    "requeue": "manage.requeue",
+    "empty": "manage.empty",
+    "suspend": "manage.suspend",
+    "resume": "manage.resume",
+    "outbox": "outbox.outbox",
+}
+"""Where in atomiq.cli each command is. They are imported when they are asked for: what a worker has imported, each of
+its forks has to copy."""
 
 
 class Commands(click.Group):
     """A group whose commands end with one line on stderr and exit code 1 when atomiq refuses something."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted({*COMMANDS, *self.commands})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        for name in {cmd_name} if cmd_name in COMMANDS else COMMANDS:  # click names those that are like an unknown one
+            if name not in self.commands:
+                found: Any = import_attribute(f"atomiq.cli.{COMMANDS[name]}")
+                self.add_command(found, name)
+        return super().get_command(ctx, cmd_name)
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -38,13 +61,6 @@ class Commands(click.Group):
 @click.version_option(__version__, prog_name="atomiq")
 def main() -> None:
     """Background jobs on Redis or Valkey; every state change is one atomic step."""
-
-
-RUNNING = (worker, pool, cron, relay, demo)
-LOOKING = (info, health, doctor)
-CHANGING = (enqueue, requeue, empty, suspend, resume, outbox)
-for command in (*RUNNING, *LOOKING, *CHANGING):
-    main.add_command(command)
 
 
 def run() -> None:

@@ -7,14 +7,14 @@ import inspect
 import logging
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import click
 
 from atomiq._core.callref import import_attribute
-from atomiq.cli.cron import cron_beside
 from atomiq.cli.options import Command, Settings, chosen, shared_options
 from atomiq.defaults import (
     DEFAULT_JOB_MONITORING_INTERVAL,
@@ -267,7 +267,7 @@ def worker(
         **own,
     )
     made.reloads = hasattr(signal, "SIGHUP")
-    with cron_beside(settings, given["with_cron"], level):
+    with _cron_beside(settings, given["with_cron"], level):
         made.work(
             burst=burst,
             logging_level=level,
@@ -358,3 +358,11 @@ def imported(module: str) -> None:
         importlib.import_module(module)
     except Exception as error:
         raise click.BadParameter(f"{module}: {type(error).__name__}: {error}", param_hint="--import") from error
+
+
+def _cron_beside(settings: Settings, config_path: str | None, level: str | None) -> AbstractContextManager[None]:
+    """Most workers have no cron entries, and don't import what these need."""
+    if config_path is None:
+        return nullcontext()
+    beside: Callable[..., AbstractContextManager[None]] = import_attribute("atomiq.cli.cron.cron_beside")
+    return beside(settings, config_path, level)

@@ -7,6 +7,7 @@ application started before are not copied into the child, as with RQ.
 from __future__ import annotations
 
 import contextlib
+import gc
 import mmap
 import os
 import resource
@@ -130,7 +131,7 @@ class ForkExecutor:
             box = self._boxes.pop() if self._boxes else BlackBox()
         reader, writer = os.pipe()
         try:
-            pid = os.fork()
+            pid = _fork()
         except OSError:
             os.close(reader)
             os.close(writer)
@@ -150,6 +151,19 @@ class ForkExecutor:
             box.close()
         self._boxes.clear()
         self._wish.close()
+
+
+def _fork() -> int:
+    """`os.fork()`, with all objects of now hidden from the child's garbage collector: it would write to each of them,
+    and have their pages copied. Those of an application that has hidden its own stay hidden here as well."""
+    hidden, pid = gc.get_freeze_count(), -1
+    gc.freeze()
+    try:
+        pid = os.fork()
+    finally:
+        if pid and not hidden:
+            gc.unfreeze()
+    return pid
 
 
 def _child(call: Call, writer: int, life_line: LifeLine, unshare: Iterable[int], box: BlackBox | None) -> None:

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from selectors import EVENT_READ, BaseSelector
 from typing import Any, Final
 
+from atomiq._commands.claim import Claimed
 from atomiq.executors.death import Death
 from atomiq.executors.fork import Call, Child, ForkExecutor
 from atomiq.executors.report import Report, report_of
+from atomiq.worker.spare import Spare
 
 LEAVING_LIMIT: Final = 5.0
 """A child that has reported has nothing left to do; one that hasn't ended after so many seconds is killed."""
@@ -38,10 +40,17 @@ class Children:
         self._on_end = on_end
         self._running: dict[Hashable, _Entry] = {}
         self._leaving: list[_Entry] = []
+        self._spare: Spare | None = None
 
-    def start(self, key: Hashable, call: Call) -> Child:
-        """Fork a child. Raises OSError when the machine has no room for it."""
-        child = self._executor.start(call, boxed=True)
+    def spare(self, call: Callable[[Claimed], Call]) -> Spare:
+        """A fork that waits for a job, or none; `call`: makes the call of a claimed job."""
+        self._spare = Spare(self._executor, call)
+        return self._spare
+
+    def start(self, key: Hashable, call: Call, child: Child | None = None) -> Child:
+        """Fork a child, or watch one that is about to make the call. Raises OSError when the machine has no room."""
+        if child is None:
+            child = self._executor.start(call, boxed=True)
         entry = _Entry(key, child)
         self._running[key] = entry
         for fd in child.fds:
@@ -65,9 +74,12 @@ class Children:
             self._executor.interrupt(entry.child)
 
     def pids(self) -> set[int]:
-        return {entry.child.pid for entry in (*self._running.values(), *self._leaving)}
+        waiting = set() if self._spare is None else self._spare.pids()
+        return waiting.union(entry.child.pid for entry in (*self._running.values(), *self._leaving))
 
     def fds(self) -> Iterator[int]:
+        if self._spare is not None:
+            yield from self._spare.fds()
         for entry in (*self._running.values(), *self._leaving):
             yield from entry.child.fds
 
@@ -91,6 +103,8 @@ class Children:
 
     def close(self, limit: float = LEAVING_LIMIT) -> None:
         """Kill what runs, give what is leaving `limit` seconds, and wait for all of it."""
+        if self._spare is not None:
+            self._spare.close()
         for entry in self._running.values():
             entry.child.kill()
             self._leaving.append(entry)

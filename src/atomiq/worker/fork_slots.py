@@ -29,6 +29,7 @@ class ForkSlots:
         self._call = call
         self._holdings = holdings
         self._tell = tell
+        self._spare = children.spare(lambda claimed: call(claimed, children.shuts_down))
         self._running: set[str] = set()
         self._waiting: deque[str] = deque()
 
@@ -48,12 +49,12 @@ class ForkSlots:
             holding = self._holdings.get(execution_id)
             if holding is None:
                 continue
+            call = self._call(holding.claimed, self._children.shuts_down)
             try:
-                holding.child = self._children.start(
-                    execution_id, self._call(holding.claimed, self._children.shuts_down)
-                )
+                holding.child = self._children.start(execution_id, call, self._spare.take(holding.claimed))
             except OSError as error:
                 self._tell(m.NotStarted(execution_id, str(error)))
                 continue
             self._running.add(execution_id)
             self._tell(m.Limited(execution_id, time_limit(holding.claimed)))
+            self._spare.prepare()
