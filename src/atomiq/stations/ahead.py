@@ -10,12 +10,18 @@ WORTH: Final = 0.008
 QUICK: Final = 0.005
 """Seconds. While jobs are shorter, what the server can do less often is done less often."""
 _MEMORY: Final = 0.2
+_FULLY_AHEAD: Final = WORTH / MOST_AHEAD
 
 
 class ReadAhead:
-    """Learns from how long jobs take: shorter ones are believed slowly, longer ones at once."""
+    """Learns from how long jobs take: shorter ones are believed slowly, longer ones at once.
+
+    `target`: how many to hold; none before anything is known. `quick`: jobs are short.
+    """
 
     def __init__(self) -> None:
+        self.target = 0
+        self.quick = False
         self._typical: float | None = None
 
     def took(self, seconds: float) -> None:
@@ -24,14 +30,6 @@ class ReadAhead:
             self._typical = seconds
         else:
             self._typical += (seconds - self._typical) * _MEMORY
-
-    @property
-    def target(self) -> int:
-        """How many to hold. None before anything is known."""
-        if self._typical is None:
-            return 0
-        return min(MOST_AHEAD, int(WORTH / max(self._typical, 1e-6)))
-
-    @property
-    def quick(self) -> bool:
-        return self._typical is not None and self._typical < QUICK
+        typical = self._typical
+        self.quick = typical < QUICK
+        self.target = MOST_AHEAD if typical <= _FULLY_AHEAD else int(WORTH / typical)

@@ -10,12 +10,11 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any, Final
 
 from atomiq._commands.base import Command
-from atomiq._commands.claim import NO_TALLY, Held, Tally, claim, release
-from atomiq._commands.settle import Settled, Settlement, settle, settle_and_claim
+from atomiq._commands.claim import NO_TALLY, Held, claim, release
+from atomiq._commands.settle import Settled, settle, settle_and_claim
 from atomiq._core.errors import ServerOutOfMemory, ServerReadOnly, ServerUnavailable
 from atomiq._wire.line import Line
 from atomiq._wire.sync import Store
@@ -25,6 +24,7 @@ from atomiq.stations.ahead import ReadAhead
 from atomiq.stations.ledger import AWAY, BUSY, IDLE, RESTING, Ledger, execution_id, number_of
 from atomiq.stations.lookout import Lookout
 from atomiq.stations.task import Asking, Identity, Outcome, Task
+from atomiq.stations.uncounted import Uncounted
 
 SERVER_AWAY: Final = (ServerUnavailable, ServerReadOnly, ServerOutOfMemory)
 LONGEST_BACK_OFF: Final = 5.0
@@ -55,8 +55,7 @@ class Pump:
         self._ahead = ReadAhead()
         self._asked = 0
         self._full_at = float("-inf")
-        self._tally: list[int] = [0, 0, 0]
-        self._uncounted: Settlement | None = None
+        self._uncounted = Uncounted()
         self._seems_busy = False
         """No full claim has followed the last settlement: it would show that the worker rests."""
         self._retry_at: float | None = 0.0
@@ -89,7 +88,8 @@ class Pump:
         if report.outcome == "released":
             self._give_back([task])
         else:
-            self._unspend(1 if report.outcome == "waiting" else 0)  # it has not run
+            if report.outcome == "waiting":
+                self._unspend(1)  # it has not run
             if report.told:  # counted, too: the call that repeats it must not be one that is counted later
                 self._full_at = float("-inf")
             end = reported(task.claimed, report, self._identity.worker, task.server_ms)
@@ -101,7 +101,7 @@ class Pump:
         count = self._wanted()
         if count == 0:
             self._seems_busy = True
-            command: Command[Any] = settle(keys, settlement=end, tally=self._take_tally())
+            command: Command[Any] = settle(keys, settlement=end, tally=self._uncounted.take())
         else:
             outcome.full, outcome.asked = self._is_full(now), count
             self._seems_busy = not outcome.full
@@ -113,7 +113,7 @@ class Pump:
                 executions=self._numbers(count),
                 lease_ms=self._identity.lease_ms,
                 full=outcome.full,
-                tally=self._take_tally() if outcome.full else NO_TALLY,
+                tally=self._uncounted.take() if outcome.full else NO_TALLY,
             )
         self._send(command, outcome)
 
@@ -147,9 +147,9 @@ class Pump:
     def _room(self) -> int:
         if self.leaving or self._silenced:
             return 0
-        count = self._slots - self.busy - len(self.held) - self._asked
-        count = min(count, 1) if self._identity.one_by_one else count + self._ahead.target
-        budget = self._identity.budget
+        identity, count = self._identity, self._slots - self.busy - len(self.held) - self._asked
+        count = min(count, 1) if identity.one_by_one else count + self._ahead.target
+        budget = identity.budget
         if count <= 0 or budget is None:
             return max(count, 0)
         return budget.take(count)
@@ -174,16 +174,12 @@ class Pump:
         self._full_at = now
         return True
 
-    def _take_tally(self) -> Tally:
-        tally, self._tally = self._tally, [0, 0, 0]
-        return Tally(*tally) if any(tally) else NO_TALLY
-
     def tell_tally(self) -> bool:
         """At the end: say what no full call has told yet, if there is anything, by repeating a settlement."""
-        if not any(self._tally) or self._uncounted is None:
+        repeated = self._uncounted.to_repeat()
+        if repeated is None:
             return False
-        repeated = replace(self._uncounted, result=None, exc_string="")
-        self._send(settle(self._store.keys, settlement=repeated, tally=self._take_tally()), None)
+        self._send(settle(self._store.keys, settlement=repeated, tally=self._uncounted.take()), None)
         return True
 
     def go_on(self, now: float) -> float | None:
@@ -228,7 +224,7 @@ class Pump:
             executions=self._numbers(count),
             lease_ms=self._identity.lease_ms,
             pass_on=self.lookout.watches_schedule,
-            tally=self._take_tally(),
+            tally=self._uncounted.take(),
         )
         self._send(command, Asking(count, True))
         return True
@@ -275,9 +271,7 @@ class Pump:
             why = "was no longer ours when it ended" if word == "not_yours" else "was deleted while it ran"
             self._identity.log.warning("Worker %s: job %s %s: its outcome is dropped", worker, job_id, why)
         elif not outcome.full and outcome.end.outcome != "waiting":
-            self._tally[0 if outcome.end.outcome == "finished" else 1] += 1
-            self._tally[2] += max(0, outcome.end.ended_ms - outcome.end.started_ms)
-            self._uncounted = outcome.end
+            self._uncounted.add(outcome.end)
         self.ledger.settled(lost=word == "not_yours")
         self._identity.job_log.settled(outcome.task.claimed, outcome.end, settled, outcome.took)
 
@@ -298,7 +292,8 @@ class Pump:
             return
         self._failures = 0
         jobs = answer.jobs
-        self._unspend(asked - len(jobs))
+        if len(jobs) < asked:
+            self._unspend(asked - len(jobs))
         if jobs:
             self._be(BUSY, now)
             self.lookout.took(now, [claimed.queue for claimed in jobs])

@@ -10,8 +10,8 @@ from typing import Final
 
 from atomiq.stations.rules import Rules
 
-Reorder = Callable[[Sequence[str], str], Sequence[str]]
-"""(queues, the queue a job was just taken from) -> the queues in the order to ask them next."""
+Reorder = Callable[[Sequence[str], str], Sequence[str]] | None
+"""(queues, the queue a job was just taken from) -> the queues in the order to ask them next; None: always the same."""
 
 SHORTEST_WAIT: Final = 0.001
 
@@ -68,9 +68,10 @@ class Search:
         self._was_not_rung = self.watched_schedule = False
         self._idle_since = None
         self.suspended = False
-        for queue in queues:
-            self.started += 1
-            self.order = tuple(self._reorder(self.order, queue))
+        self.started += len(queues)
+        if self._reorder is not None:
+            for queue in queues:
+                self.order = tuple(self._reorder(self.order, queue))
 
     def rang(self) -> None:
         self.listening = False

@@ -216,7 +216,7 @@ class Driving(Horse):
             token=token,
             lease_ms=round(self.lease * 1000),
             rules=Rules(tuple(dict.fromkeys(self.queue_names())), lease=self.lease, slots=slots),
-            reorder=self._reordered,
+            reorder=self._reordered if self._reorders else None,
             one_by_one=self._reorders,
             log=self.log,
             job_log=self._job_log(self.webhooks),
