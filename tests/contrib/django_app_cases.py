@@ -5,6 +5,7 @@ django_cases.py is, by test_django.py."""
 
 from __future__ import annotations
 
+import importlib
 import io
 import os
 import sqlite3
@@ -16,6 +17,8 @@ from unittest import mock
 import django
 from django.conf import settings
 
+FRAMEWORK = "django.tasks" if django.VERSION >= (6,) else "django_tasks"
+OTHER_APPS = ["django_tasks"] if FRAMEWORK == "django_tasks" else []
 URL = os.environ["ATOMIQ_CASES_URL"]
 FOLDER = tempfile.mkdtemp()
 
@@ -23,7 +26,7 @@ settings.configure(
     DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": f"{FOLDER}/rows.sqlite3"}},
     INSTALLED_APPS=[
         "django.contrib.contenttypes", "django.contrib.auth", "django.contrib.sessions", "django.contrib.messages",
-        "django.contrib.admin", "django_tasks", "atomiq.contrib.django",
+        "django.contrib.admin", "atomiq.contrib.django", *OTHER_APPS,
     ],
     MIDDLEWARE=[
         "django.contrib.sessions.middleware.SessionMiddleware",
@@ -57,18 +60,22 @@ from django.db import connection, transaction  # noqa: E402
 from django.test import Client, TransactionTestCase, override_settings  # noqa: E402
 from django.urls import path  # noqa: E402
 from django.utils import timezone  # noqa: E402
-from django_tasks import TaskContext, TaskResultStatus, default_task_backend, task  # noqa: E402
-from django_tasks.exceptions import (  # noqa: E402
-    InvalidTaskError,
-    TaskResultDoesNotExist,
-    TaskResultMismatch,
-)
-from django_tasks.signals import task_enqueued, task_finished, task_started  # noqa: E402
 from tests.tasks import nothing  # noqa: E402
 
 from atomiq import Job, Retry, connect, outbox  # noqa: E402
 from atomiq.contrib.django import get_connection, get_queue  # noqa: E402
 from atomiq.contrib.django.models import OutboxRow  # noqa: E402
+
+tasks, tasks_exceptions, tasks_signals = (
+    importlib.import_module(name) for name in (FRAMEWORK, f"{FRAMEWORK}.exceptions", f"{FRAMEWORK}.signals")
+)
+TaskContext, TaskResultStatus, task = tasks.TaskContext, tasks.TaskResultStatus, tasks.task
+default_task_backend = tasks.default_task_backend
+InvalidTask = tasks_exceptions.InvalidTask if django.VERSION >= (6,) else tasks_exceptions.InvalidTaskError
+TaskResultDoesNotExist = tasks_exceptions.TaskResultDoesNotExist
+TaskResultMismatch = tasks_exceptions.TaskResultMismatch
+task_enqueued, task_started = tasks_signals.task_enqueued, tasks_signals.task_started
+task_finished = tasks_signals.task_finished
 
 call_command("migrate", verbosity=0)
 urlpatterns = [path("admin/", admin.site.urls)]
@@ -306,9 +313,9 @@ class Tasks(Emptied):
         assert add.get_result(mailed.id).task.queue_name == "mail"
 
     def test_what_is_refused(self) -> None:
-        with self.assertRaises(InvalidTaskError):
+        with self.assertRaises(InvalidTask):
             add.using(priority=5)
-        with self.assertRaises(InvalidTaskError):
+        with self.assertRaises(InvalidTask):
             add.using(queue_name="unknown")
         with self.assertRaises(TypeError):
             add.enqueue(object())

@@ -51,8 +51,6 @@ class AtomiqCommand(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         main = importlib.import_module("atomiq.cli.main").main
-        if self.command not in main.commands:
-            raise CommandError(f"this version of atomiq has no command {self.command!r}")
         arguments = [*args, *options.get("arguments", [])]
         before = os.environ.get("ATOMIQ_URL")
         try:
