@@ -6,7 +6,7 @@ from bench.bars import RACES, Figures, Verdict, ahead, verdicts
 from bench.peers import PEERS
 from bench.results import Run, newest
 from bench.scenarios import SCENARIOS
-from bench.tables import fine, markdown, table
+from bench.tables import fine, markdown, table, whole
 
 __all__ = ["render", "table"]
 
@@ -24,6 +24,7 @@ Results are stored by everyone who can store them. `make bench` measures all of 
 how to measure a part.
 """
 
+OURS = "atomiq process"
 METHOD = """\
 ## How it is measured
 
@@ -54,7 +55,8 @@ def render() -> str:
     figures = Figures(runs)
     rounds = max(run.header["rounds"] for run in runs.values())
     parts = [INTRODUCTION.format(rounds=f"{rounds} round{'s' if rounds > 1 else ''}")]
-    parts += [surroundings(runs), "## The bars", "\n".join(bars(verdicts(figures)))]
+    cores = int(next(iter(runs.values())).header["machine"]["cores"])
+    parts += [surroundings(runs), "## The bars", "\n".join(bars(verdicts(figures))), ceiling(figures, cores)]
     parts += ["## Where a peer is ahead", "\n".join(races(figures))]
     for name, run in runs.items():
         parts += [f"## {TITLES[name]}", *notes(run), "\n".join(table(run))]
@@ -114,6 +116,18 @@ def bars(those: list[Verdict]) -> list[str]:
     judged = [one.met for one in those if one.met is not None]
     summary = f"{sum(judged)} of {len(judged)} bars met; {len(those) - len(judged)} could not be said from this run."
     return [summary, "", *markdown(["bar", "asked", "measured", "", "stretch", ""], rows)]
+
+
+def ceiling(figures: Figures, cores: int) -> str:
+    """What a second child can add where the server has to share the cores with both."""
+    one, worker, server = (figures.of("drain", OURS, name) for name in ("jobs_per_second", "worker_us", "server_us"))
+    if one is None or worker is None or server is None:
+        return ""
+    most = cores * 1e6 / (worker + server)
+    return (
+        f"Children and server share {cores} cores: at {fine(worker)} us of worker and {fine(server)} us of server a job\n"
+        f"they do {whole(most)} jobs/s at most, {most / one:.1f} times one child's, however many children there are."
+    )
 
 
 def races(figures: Figures) -> list[str]:

@@ -75,6 +75,12 @@ def test_nothing_is_said_where_our_own_figure_is_missing() -> None:
     assert "Nobody" not in lines
 
 
+def test_what_more_children_can_add_is_worked_out_from_what_a_job_costs() -> None:
+    one = drained("atomiq", "process", 10_000, worker_us=60, server_us=40)
+    assert "20,000 jobs/s at most, 2.0 times" in page.ceiling(figures_of(one), cores=2)
+    assert page.ceiling(figures_of(drained("atomiq", "process", 10_000)), cores=2) == ""
+
+
 def test_a_contender_that_failed_is_in_the_table_with_its_error() -> None:
     failed = {"contender": "x y", "peer": "x", "mode": "y", "round": 0, "width": 1, "error": "no | such thing"}
     lines = table(run_of(drained("rq", "fork", 50), failed))
