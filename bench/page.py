@@ -124,8 +124,9 @@ def ceiling(figures: Figures, cores: int) -> str:
     if one is None or worker is None or server is None:
         return ""
     most = cores * 1e6 / (worker + server)
+    cost = f"{fine(worker)} us of worker and {fine(server)} us of server a job"
     return (
-        f"Children and server share {cores} cores: at {fine(worker)} us of worker and {fine(server)} us of server a job\n"
+        f"Children and server share {cores} cores: at {cost}\n"
         f"they do {whole(most)} jobs/s at most, {most / one:.1f} times one child's, however many children there are."
     )
 
