@@ -102,9 +102,11 @@ def test_a_look_takes_too_long(queue: Queue, executor: str) -> None:
 
 @on("process", "fork")
 def test_a_look_that_ignores_its_limit_is_killed(queue: Queue, executor: str) -> None:
+    """The failure named the job's own limit, which had not even begun."""
     job = queue.enqueue(tasks.add, 1, job_timeout=60, requires=Ready(checks.deaf, timeout=0.3, **AT_ONCE))
     run(queue, executor, kill_after=0.5)
     assert job.is_failed
+    assert "exceeded maximum timeout value (0.3 seconds)" in failure(job)
     assert "killed" in failure(job)
 
 

@@ -224,7 +224,7 @@ class Crew:
 
     def _hold(self, member: Member, entry: Running) -> None:
         holding = self._holdings.setdefault(entry.execution_id, Holding.seen(entry))
-        holding.child, holding.started_at = member.child, entry.since
+        holding.child, holding.started_at, holding.limit = member.child, entry.since, entry.limit
 
     def _tell_state(self) -> None:
         members = self.members

@@ -179,7 +179,7 @@ class Driver:
                 self._dropping = False
             self._watchdog.feed()
             for move in self.brain.on(time.monotonic(), event):
-                if self._dropping and type(move) in _NEEDS_SERVER:
+                if self._dropping and type(move) in m.NEEDS_SERVER:
                     continue
                 try:
                     _DO[type(move)](self, move)
@@ -216,8 +216,9 @@ class Driver:
             self._events.append(m.Told(command.name, command.job_id))
 
     def _limited(self, key: Hashable, seconds: float | None) -> None:
-        if isinstance(key, str):
-            self._events.append(m.Limited(key, seconds))
+        if key in self._desk.holdings:  # it is no callback's, and not given up meanwhile
+            self._desk.holdings[str(key)].limit = seconds
+            self._events.append(m.Limited(str(key), seconds))
 
     def _child_ended(self, key: Hashable, report: Report | None, death: Death | None) -> None:
         if isinstance(key, tuple):
@@ -394,6 +395,3 @@ _DO: Final[dict[type[m.Move], Callable[[Driver, Any], None]]] = {
     m.Log: Driver._log,  # noqa: SLF001
     m.Quit: Driver._quit,  # noqa: SLF001
 }
-_NEEDS_SERVER: Final[frozenset[type[m.Move]]] = frozenset(
-    {m.Claim, m.Listen, m.Settle, m.Release, m.Extend, m.Beat, m.Reap, m.Upkeep, m.Free, m.Register, m.Probe}
-)

@@ -6,7 +6,7 @@ An execution is named by its id alone: the driver knows what belongs to it.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from atomiq.worker.events import (
     AsideEnded,
@@ -39,6 +39,7 @@ from atomiq.worker.events import (
 )
 
 __all__ = [
+    "NEEDS_SERVER",
     "AsideEnded",
     "AsideKind",
     "AskToStop",
@@ -272,3 +273,8 @@ Move = (
     | Log
     | Quit
 )
+
+NEEDS_SERVER: Final[frozenset[type[Move]]] = frozenset(
+    {Claim, Listen, Settle, Release, Extend, Beat, Reap, Upkeep, Free, Register, Probe}
+)
+"""What is left out while the server is away."""

@@ -51,7 +51,8 @@ class MemoryUse:
 class Holding:
     """An execution, from its claim to its settlement. `claimed_at` is the monotonic time that belongs to `claimed_ms`
     of the server's clock; `retry` is what a failure that the child could not report allows; `cut_offs`: how often the
-    connection broke while its settlement was sent; `in_company`: other jobs ran in the same child when it died."""
+    connection broke while its settlement was sent; `in_company`: other jobs ran in the same child when it died;
+    `limit`: seconds for what it does at the moment (its function, a callback, a look at what it requires)."""
 
     claimed: Claimed
     claimed_at: float
@@ -65,6 +66,7 @@ class Holding:
     started_at: float | None = None
     memory: MemoryUse | None = None
     in_company: bool = False
+    limit: float | None = None
 
     @classmethod
     def seen(cls, entry: Running) -> Holding:
@@ -124,7 +126,8 @@ def settlement(
     if verdict == "stopped":
         base.outcome, base.exc_string, base.retry = "stopped", STOPPED_TEXT, "never"
     elif verdict == "overran":
-        base.exc_string = overrun_text(number(claimed, b"timeout") or DEFAULT_TIMEOUT, kill_after)
+        limit = holding.limit or number(claimed, b"timeout") or DEFAULT_TIMEOUT
+        base.exc_string = overrun_text(limit, kill_after)
         base.exc_string += "\n" + _cause(holding)
     elif verdict == "memory" and holding.memory is not None:
         base.exc_string = memory_text(holding.memory.limit, holding.memory.used, claimed.job_id, holding.death)
