@@ -60,6 +60,22 @@ async def test_all_three_of_a_group_of_which_one_fails(api: Api) -> None:
 
 
 @both
+async def test_a_report_of_a_fixed_id_that_still_waits_in_its_queue(api: Api) -> None:
+    """A group gets a second batch, with the same report, while the report of the first one is queued still. It kept its
+    place in the queue although it was deferred: the next worker ran it before the batch, and after it nobody did."""
+    queue, group = api.queue(), api.Group.create(api.connection, name="g")
+    await ask(group.enqueue_many, queue, [call("a")], **after("on_ended"))
+    finish(api.store)
+    assert await ask(queue.get_job_ids) == ["ended"]
+    await ask(group.enqueue_many, queue, [call("b")], **after("on_ended"))
+    assert (await ask(queue.get_job_ids), status(api.store, "ended")) == (["b"], "deferred")
+    finish(api.store)
+    assert (await ask(queue.get_job_ids), status(api.store, "ended")) == (["ended"], "queued")
+    await ask(group.then, queue, call("ended"))
+    assert await ask(queue.get_job_ids) == ["ended"]
+
+
+@both
 async def test_then_and_progress(api: Api) -> None:
     queue, group = api.queue(), api.Group.create(api.connection, name="g")
     with pytest.raises(NoSuchGroupError):

@@ -98,6 +98,21 @@ def test_the_latest_tick_is_the_one_before_the_next(text: str) -> None:
             at = following
 
 
+@pytest.mark.parametrize("text", ["15,45 * * * *", "7 * * * *", "30 */1 * * *"])
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "Australia/Lord_Howe"])
+def test_the_latest_tick_of_real_time_is_never_the_end_of_a_gap(zone: str, text: str) -> None:
+    """Clocks put forward from 02:00 to 03:00 were a tick for a process that came back soon after, though no minute of
+    the expression had come: a job too many with missed='all', and one of a wrong time otherwise."""
+    expression, clock = CronExpression(text, zone_of(zone), "entry"), zone_of(zone)
+    for day in (datetime(2026, 3, 28, 20, tzinfo=UTC), datetime(2026, 10, 3, 12, tzinfo=UTC)):
+        latest = None
+        for minute in range(8 * 60):
+            now = day + timedelta(minutes=minute)
+            if croniter.match(text, now.astimezone(clock).replace(tzinfo=None)):
+                latest = now
+            assert latest is None or from_ms(expression.latest(to_ms(now))) == latest
+
+
 def test_seconds_are_the_sixth_field() -> None:
     assert ticks("* * * * * */20", "UTC", "2026-11-21T10:36:24", 2) == ["11-21T10:36:40+0000", "11-21T10:37:00+0000"]
 

@@ -14,6 +14,7 @@ from tests.helpers import wait_until
 from atomiq import Queue, SimpleWorker
 from atomiq.cron import CronScheduler, create_cron, pause_entry, register, resume_entry
 from atomiq.cron.config import _job_data_registry
+from atomiq.cron.ticking import Ticker
 from atomiq.exceptions import DuplicateSchedulerError, InvalidName, SchedulerNotFound
 
 HOUR_MS = 3_600_000
@@ -104,6 +105,26 @@ def test_paused_and_resumed(redis_connection: redis.Redis) -> None:
     resume_entry("sums", redis_connection)
     wait_until(scheduler.enqueue_jobs, what="it goes on")
     assert jobs_in(redis_connection) < 4
+
+
+def test_thousands_of_ticks_of_a_paused_entry_are_passed_over_at_once(
+    redis_connection: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An entry with missed='all' was paused for two days, and its process starts again: it asked the server for each of
+    a thousand ticks, and counted back over them each time, for half a minute in which no other entry had its ticks."""
+    settings = {"cron": "* * * * *", "missed": "all"}
+    scheduler_of(redis_connection, **settings).enqueue_jobs()
+    pause_entry("sums", redis_connection)
+    back_by(redis_connection, 48 * HOUR_MS)
+    asked = []
+    ask = Ticker._ask
+    monkeypatch.setattr(Ticker, "_ask", lambda *given: asked.append(given) or ask(*given))
+    scheduler = scheduler_of(redis_connection, **settings)
+    assert scheduler.enqueue_jobs() == []
+    assert 1 <= len(asked) <= 2
+    resume_entry("sums", redis_connection)
+    assert scheduler.enqueue_jobs() == []
+    assert jobs_in(redis_connection) == 0
 
 
 def passed(connection: redis.Redis, since_ms: int, milliseconds: int) -> bool:

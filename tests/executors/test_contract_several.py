@@ -101,11 +101,12 @@ def test_max_jobs(queue: Queue) -> None:
     assert all(job.is_queued and attempts(job) == 0 for job in made if not job.is_finished)
 
 
-def test_a_shutdown_gives_back_what_waits_for_room(queue: Queue, tmp_path: Path) -> None:
+@on("thread", "fork")
+def test_a_shutdown_gives_back_what_waits_for_room(queue: Queue, tmp_path: Path, executor: str) -> None:
     notes = tmp_path / "notes"
-    running = enqueue(queue, "thread", jobs.first_shuts_down, str(notes))
-    waiting = [enqueue(queue, "thread", jobs.where) for _ in range(3)]
-    drive(make(queue, {"process": 1, "thread": 1}, name="w1", grace=0.2))
+    running = enqueue(queue, executor, jobs.first_shuts_down, str(notes))
+    waiting = [enqueue(queue, executor, jobs.where) for _ in range(3)]
+    drive(make(queue, {"process": 1, executor: 1}, name="w1", grace=0.2))
     assert calls(running) == ["interrupted"]
     assert all(job.is_queued and attempts(job) == 0 for job in (running, *waiting))
     run(queue, {"process": 1, "thread": 1})

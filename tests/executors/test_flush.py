@@ -250,6 +250,41 @@ def test_a_pipe_that_nobody_reads_holds_up_nobody(loaded: Loaded) -> None:
     assert alarm_as_before
 
 
+TWO_HANDLERS = """
+import faulthandler, logging, os, sys, time
+from atomiq.executors import flush
+
+class Later(logging.StreamHandler):
+    def emit(self, record):
+        self.stream.write(self.format(record))
+
+stream = os.fdopen(int(sys.argv[1]), "w", buffering=65536)
+logging.root.addHandler(Later(stream))
+logging.root.addHandler(Later(stream))
+logging.error("x" * 5000)
+faulthandler.dump_traceback_later(20, exit=True)
+begun = time.monotonic()
+failed = flush.flush_all(0.6)
+os.write(1, repr((failed, time.monotonic() - begun)).encode())
+os._exit(0)
+"""
+
+
+def test_two_handlers_that_hang_take_no_longer_than_one() -> None:
+    """Both write to a pipe that nobody reads. The signal that ends the first is the only one: the second was begun
+    behind it, and hung until somebody killed the process."""
+    reader, writer = os.pipe()
+    os.write(writer, b"f" * 65_536)
+    command = [sys.executable, "-c", TWO_HANDLERS, str(writer)]
+    child = subprocess.run(command, pass_fds=[writer], capture_output=True, check=False, timeout=60)
+    os.close(reader)
+    os.close(writer)
+    assert child.returncode == 0, child.stderr.decode()
+    failed, took = ast.literal_eval(child.stdout.decode())
+    assert failed == ("logging",)
+    assert took < 2
+
+
 @pytest.mark.parametrize("stream", [None, io.StringIO()])
 def test_streams_that_are_not_there(loaded: Loaded, monkeypatch: pytest.MonkeyPatch, stream: Any) -> None:
     if stream is not None:

@@ -247,6 +247,28 @@ def test_more_than_can_wait_are_left_out(queue: Queue, there: Receiver, said: Ca
     there.release()
 
 
+def test_a_machine_without_room_for_a_thread(
+    queue: Queue, there: Receiver, said: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It ended the warm child, in the middle of an answer of the server, and would have had it wait for a thread that
+    was never there. The webhook goes with the next."""
+
+    def refuse(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    sender = ThreadSender(lambda claimed: Job.from_hash(claimed.job_id, claimed.fields, queue.connection), Job, LOG)
+    job = queue.enqueue(tasks.add, 1, webhooks=[Webhook(f"{there.url}/late", "finished")])
+    found = claimed(Store.of(queue.connection))
+    end = Settlement(job.id, "default", found.execution_id, "w", "finished", started_ms=1, ended_ms=2)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        sender.ended(found, end, Settled("ok", "finished", 0, False))
+    assert "no thread can be started" in said()
+    sender.ended(found, end, Settled("ok", "finished", 0, False))
+    sender.close()
+    assert there.paths() == ["/late", "/late"]
+
+
 def test_a_supervisor_that_ends_waits_for_no_receiver_for_ever(
     queue: Queue, there: Receiver, said: Callable[[], str]
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import redis
 import rq
 import rq.job
@@ -10,6 +11,7 @@ from tests.interop import jobs, ours, theirs
 
 from atomiq import Dependency, Queue
 from atomiq.group import Group as OurGroup
+from atomiq.job import Job
 
 
 def theirs_of(connection: redis.Redis) -> rq.Queue:
@@ -40,6 +42,29 @@ def test_b4_a_deleted_parent(redis_connection: redis.Redis) -> None:
         child = queue.enqueue(jobs.add, 1, 2, depends_on=parent)
         parent.delete()
         assert child.get_status() == expected
+
+
+@pytest.mark.parametrize("end", ["expires", "expires, its hash is there still", "is deleted"])
+def test_a_parent_that_had_finished_goes_before_the_other_one(redis_connection: redis.Redis, end: str) -> None:
+    """RQ's producer lists its child with both parents, also with the one that has finished. When that one's result
+    expired, atomiq's upkeep took the child for one that would never get what it needs, and canceled it."""
+    queue = theirs_of(redis_connection)
+    done = queue.enqueue(jobs.add, 1, 2)
+    ours.run_simple(redis_connection)
+    other = queue.enqueue(jobs.add, 1, 2)
+    child = queue.enqueue(jobs.add, 3, 4, depends_on=[done, other])
+    assert redis_connection.smembers(done.dependents_key) == {child.id.encode()}
+    registry = Queue(connection=redis_connection).finished_job_registry
+    if end == "is deleted":
+        Job.fetch(done.id, redis_connection).delete()
+    else:
+        redis_connection.zadd(registry.key, {done.id: 1})
+        if end == "expires":
+            redis_connection.delete(done.key)
+        registry.cleanup()
+    assert child.get_status() == "deferred"
+    ours.run_simple(redis_connection)
+    assert child.return_value() == 7
 
 
 def test_c5_a_dependent_in_a_group(redis_connection: redis.Redis) -> None:

@@ -156,6 +156,23 @@ def test_run_by_hand_decides_no_tick(entry: Scene) -> None:
     assert entry.run(fire(entry)).word == "ok"
 
 
+@pytest.mark.parametrize(("overlap", "word"), [("skip", "skipped"), ("queue_one", "held")])
+def test_run_by_hand_hides_no_tick_from_the_overlap_policy(entry: Scene, overlap: str, word: str) -> None:
+    """The job of a tick runs and runs; somebody runs the entry by hand meanwhile, twice, and these have ended. The next
+    tick began a second job beside the first, which overlap is there to prevent."""
+    entry.run(fire(entry, "first", overlap=overlap))
+    first = entry.take()
+    for name in ("by-hand", "once-more"):
+        entry.run(cron_run(entry.keys, name="nightly", job=new_job(name)))
+    for _ in range(2):
+        entry.settle(entry.take())
+    entry.now += MINUTE
+    assert entry.run(fire(entry, "second", NOW + MINUTE, before=NOW, overlap=overlap)).word == word
+    entry.settle(first)
+    entry.now += MINUTE
+    assert entry.run(fire(entry, "third", NOW + 2 * MINUTE, before=NOW + MINUTE, overlap=overlap)).word == "ok"
+
+
 def test_run_by_hand_of_an_entry_that_nobody_looks_after(scene: Scene) -> None:
     _, changed = scene.changes(cron_run(scene.keys, name="nightly", job=new_job("by-hand")))
     assert "rq:job:by-hand" in changed

@@ -5,15 +5,22 @@ from __future__ import annotations
 import os
 import re
 import signal
+import sys
 import time
+from typing import Any
 
 import psutil
+import pytest
 from tests import tasks
 from tests.helpers import wait_until
 from tests.worker.conftest import StartWorker
 from tests.worker.processes import WorkerProcess
 
 from atomiq import Queue
+from atomiq._commands.claim import Claimed
+from atomiq.executors.fork import Call, Child, ForkExecutor
+from atomiq.worker import spare as spare_module
+from atomiq.worker.spare import Spare
 
 
 def running(pid: int) -> bool:
@@ -94,3 +101,66 @@ def test_how_long_a_job_ran_is_not_how_long_its_process_has_waited(queue: Queue,
     said = re.search(r"the job had run for ([\d.]+) s\b", worker.log)
     assert said, worker.log
     assert float(said[1]) < 2
+
+
+# --- by itself
+
+
+def crash(_claimed: Claimed) -> Call:
+    def call(_announce: Any) -> Any:
+        print("the last words")
+        sys.stdout.flush()
+        os.kill(os.getpid(), signal.SIGSEGV)
+
+    return call
+
+
+def test_what_a_job_says_before_its_supervisor_goes_on_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel may let the fork run at once, until its crash even: the box was emptied behind the order, and the
+    stack and the last words of the job were lost."""
+    executor, taken = ForkExecutor(), list[Child]()
+    spare = Spare(executor, crash)
+    write = os.write
+
+    def write_and_be_slow(fd: int, data: bytes) -> int:
+        written = write(fd, data)
+        assert spare._child is not None
+        taken.append(spare._child)
+        taken[0].wait()
+        return written
+
+    spare.prepare()
+    monkeypatch.setattr(spare_module.os, "write", write_and_be_slow)
+    child = spare.take(Claimed("q", "j", "e", 1, {}))
+    monkeypatch.undo()
+    assert child is not None
+    child.testify()
+    assert child.death is not None
+    assert child.death.words is not None
+    assert "the last words" in child.death.words.output
+    assert "Segmentation fault" in child.death.words.stack
+    child.close()
+    spare.close()
+    executor.close()
+
+
+def test_a_machine_without_room_costs_no_file_descriptors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each try left the two of a black box open: where one process more never finds room (a limit of pids), as many
+    jobs as that ended all that the worker could do."""
+
+    def refuse() -> int:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    executor = ForkExecutor()
+    spare = Spare(executor, crash)
+    monkeypatch.setattr(os, "fork", refuse)
+    spare.prepare()
+    before = psutil.Process().num_fds()  # one box is kept for the next
+    for _ in range(5):
+        spare.prepare()
+        with pytest.raises(BlockingIOError):
+            executor.start(crash(Claimed("q", "j", "e", 1, {})), boxed=True)
+    assert psutil.Process().num_fds() == before
+    monkeypatch.undo()
+    spare.close()
+    executor.close()

@@ -26,6 +26,12 @@ OWN_KEYS: tuple[tuple[str, str, str, str], ...] = (
         "settlement removes the field; TTL of the worker hash",
     ),
     (
+        "atomiq:made",
+        "stream",
+        "a script makes a job's first result here and copies it to `results:<job>`, as a stream that XADD makes takes 4 KiB",
+        "the same step removes it: it is never seen",
+    ),
+    (
         "atomiq:unmet:<job>",
         "set",
         "dependencies that a deferred job still waits for, written by enqueue",

@@ -7,7 +7,7 @@
 -- cost: O(log history)
 -- `before` is the tick that the caller knows as the last decided one; who knows another one has computed another next one. `due` is
 -- the tick and its jitter. A tick that is held back waits in the entry; to ask for it again is to ask whether it may go now.
-local entry = fields_of(k_cron_entry, 'schedule', 'last', 'since', 'paused', 'waiting', 'job')
+local entry = fields_of(k_cron_entry, 'schedule', 'last', 'since', 'paused', 'waiting', 'job', 'still')
 local last, since = entry.last or '', entry.since or ''
 local waits = entry.waiting and tonumber(entry.waiting) == a_tick
 local paused = is_set(entry.paused)
@@ -19,7 +19,7 @@ if entry.schedule ~= a_schedule then return { 'changed', NOW, known } end
 if not waits and (last ~= a_before or a_tick < tonumber(since)) then return { 'already', NOW, known } end
 if NOW < a_due then return { 'early', NOW, known } end
 if paused then return { 'paused', NOW, known } end
-local tick, busy = a_tick, a_overlap ~= 'allow' and is_under_way(entry.job)
+local tick, busy = a_tick, a_overlap ~= 'allow' and (is_under_way(entry.job) or is_under_way(entry.still))
 local reply = { busy and (a_overlap == 'queue_one' and 'held' or 'skipped') or 'ok', NOW }
 -- writes below
 if not waits then redis.call('HSET', k_cron_entry, 'last', a_tick) end

@@ -174,7 +174,7 @@ end
 -- Make room for a job whose id is there already. One that waits in the right place keeps it.
 local function replace(j, b)
   if not j.was then return false end
-  local stays = j.was == 'queued' and j.origin == b.queue and not b.front and #b.waits_for == 0 and b.due == 0
+  local stays = j.was == 'queued' and j.origin == b.queue and not b.front and #b.waits_for == 0 and b.due == 0 and b.after == ''
   if stays and redis.call('LREM', key_intermediate(b.queue), 0, j.id) > 0 then stays = false end
   if not stays then leave(j.id, j.was, j.origin) end
   redis.call('DEL', key_job(j.id), key_dependencies(j.id))

@@ -16,7 +16,7 @@ for _, key in ipairs({ k_finished, k_failed }) do
     local container = (job.status == 'finished' and k_finished) or
       ((job.status == 'failed' or job.status == 'stopped') and k_failed)
     if not job.status then
-      forget(id, NOW)
+      forget(id, NOW, key == k_finished and 'finished')
     elseif container == key and job.origin == a_queue then
       erase(id, false, a_queue, NOW)
     end
@@ -33,7 +33,7 @@ local function heal(key, status)
     local job = fields_of(key_job(id), 'status', 'data', 'origin')
     if not job.data then
       dropped = dropped + redis.call('ZREM', key, id)
-      forget(id, NOW)
+      forget(id, NOW, key == k_finished and 'finished')
     elseif status and (job.status ~= status or job.origin ~= a_queue) then
       dropped = dropped + redis.call('ZREM', key, id)
       if job.status ~= 'deferred' then unregister(id) end

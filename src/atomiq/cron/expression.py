@@ -71,13 +71,15 @@ class CronExpression:
 
     def latest(self, now: int, anchor: int = 0) -> int:
         """The last tick not later than `now`; 0 when there was none."""
-        wall = wall_of(from_ms(now // 1000 * 1000), self.zone)
-        self._walls.set_current((wall + _SECOND).replace(tzinfo=UTC), force=True)
-        try:
-            found: datetime = self._walls.get_prev(datetime)
-            tick = to_ms(instant_of(found.replace(tzinfo=None, fold=0), self.zone))
-        except CroniterBadDateError:
+        wall: datetime | None = wall_of(from_ms(now // 1000 * 1000), self.zone)
+        while wall is not None and (wall := self._last_wall(wall)) is not None:
+            instant = instant_of(wall, self.zone)
+            if not self._every_hour or wall_of(instant, self.zone) == wall:
+                break
+            wall = wall_of(instant - _SECOND, self.zone)  # within a gap, where real time has no tick: go on before it
+        if wall is None:
             return 0
+        tick = to_ms(instant)
         while (following := self.after(tick)) <= now:
             tick = following
         return tick
@@ -118,6 +120,15 @@ class CronExpression:
         except (CroniterBadDateError, OverflowError):
             return None
         return found.replace(tzinfo=None, fold=0)  # croniter may set fold, even in UTC
+
+    def _last_wall(self, wall: datetime) -> datetime | None:
+        """The last time that a clock may show, `wall` included."""
+        self._walls.set_current((wall + _SECOND).replace(tzinfo=UTC), force=True)
+        try:
+            found: datetime = self._walls.get_prev(datetime)
+        except CroniterBadDateError:
+            return None
+        return found.replace(tzinfo=None, fold=0)
 
     def _from(self, wall: datetime) -> croniter:
         return croniter(self.text, wall.replace(tzinfo=UTC), hash_id=self._hash_id)

@@ -177,7 +177,7 @@ class Ticker:
             if told.word == "ok":
                 yield tick
             elif told.word == "paused":
-                entry.floor = tick
+                entry.floor = told.now_ms  # all of them at once: with missed="all" there may be very many
             elif told.word in ("gone", "changed"):
                 entry.known = False if told.word == "gone" else entry.known
                 self._look(entry, connection)

@@ -35,6 +35,11 @@ _log: Final = get_logger("worker")
 Action = Callable[[], object]
 
 
+class _Late(BaseException):
+    """What a signal raises in a flush that hangs: no Exception, or logging's part would take it for the error of one
+    handler and go on to the next, which nothing would end any more."""
+
+
 class Unsent(Exception):
     """An exporter says itself that it could not send everything in time."""
 
@@ -122,18 +127,20 @@ def _run_here(actions: Mapping[str, Action], deadline: float) -> dict[str, BaseE
                 signal.setitimer(signal.ITIMER_REAL, max(0.01, (deadline - time.monotonic()) / waiting))
                 action()
                 signal.setitimer(signal.ITIMER_REAL, 0)
+            except _Late:
+                failed[name] = TimeoutError("it hangs")
             except BaseException as error:  # noqa: BLE001  a stream may be anybody's code; the others go on
                 failed[name] = error
             waiting -= 1
     finally:
-        with contextlib.suppress(TimeoutError):  # one that struck behind its action
+        with contextlib.suppress(_Late):  # one that struck behind its action
             signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, signal.SIG_DFL if before is None else before)
     return failed
 
 
 def _late(_number: int, _frame: FrameType | None) -> None:
-    raise TimeoutError("it hangs")
+    raise _Late
 
 
 def _tell(failed: dict[str, BaseException]) -> None:

@@ -129,12 +129,15 @@ class ForkExecutor:
         box = None
         if boxed:
             box = self._boxes.pop() if self._boxes else BlackBox()
-        reader, writer = os.pipe()
+        pipe: tuple[int, ...] = ()
         try:
+            pipe = reader, writer = os.pipe()
             pid = _fork()
         except OSError:
-            os.close(reader)
-            os.close(writer)
+            for fd in pipe:
+                os.close(fd)
+            if box is not None:
+                self.put_back(box)
             raise
         if pid == 0:
             _child(call, writer, self.life_line, [reader, *self._unshare()], box)

@@ -113,7 +113,12 @@ class ThreadSender:
             if self._threads >= MOST_THREADS:
                 return
             self._threads += 1
-        threading.Thread(target=self._send, name="atomiq-webhooks", daemon=True).start()
+        try:
+            threading.Thread(target=self._send, name="atomiq-webhooks", daemon=True).start()
+        except RuntimeError as error:  # no room for one more thread: it waits for one that there is, or the next
+            with self._changed:
+                self._threads -= 1
+            self._log.warning("Job %s: no thread can be started for its webhooks: %s", claimed.job_id, error)
 
     def _send(self) -> None:
         while True:

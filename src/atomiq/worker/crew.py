@@ -52,6 +52,7 @@ class Crew:
         log: logging.Logger,
         budget: Budget | None = None,
         lease: float = DEFAULT_LEASE,
+        crowded: Callable[[], bool] = lambda: False,
     ) -> None:
         self._selector = selector
         self._budget = budget
@@ -62,8 +63,7 @@ class Crew:
         self._name = name
         self._log = log
         self._posts = [Post(maker) for maker in makers for _ in range(maker.wanted)]
-        kinds = [maker.kind for maker in makers]
-        self._hands = Hands(kinds, lambda: self.members, holdings, tell)
+        self._hands = Hands([maker.kind for maker in makers], lambda: self.members, holdings, tell, crowded)
         self._adopted: list[Post] = []
         self._settled_elsewhere = False
         self._done_before = 0
@@ -123,6 +123,7 @@ class Crew:
                 self._start(post, now)
         if (self._posts or self._adopted) and now >= self._look_at:
             self._look_at = now + self._look(now)
+        self._hands.hold_or_go_on()
         self._give_back.go_on(now)
 
     def _is_missed(self, post: Post) -> bool:
@@ -276,8 +277,7 @@ class Crew:
             self._tell(m.CallEnded(name, reported=True, released=released, waits=holding.waits))
 
     def hand(self, holding: Holding) -> bool:
-        """Have a station of the job's own kind run it, as soon as one has room; False if there are none of its
-        kind."""
+        """Have a station of the job's own kind run it, as soon as one has room; False if there is none of it."""
         self._settled_elsewhere = True
         return self._hands.give(holding)
 

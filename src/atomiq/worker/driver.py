@@ -86,8 +86,7 @@ class Driver:
         self._keeper = keeper
         self._selector = DefaultSelector()
         self._children = Children(self._selector, ForkExecutor(self._unshare), self._limited, self._child_ended)
-        slots = engine.executors.get("fork", 1)
-        self._fork_slots = ForkSlots(self._children, slots, host.job_call, desk.holdings, self._tell)
+        self._fork_slots = ForkSlots(self._children, engine, host.job_call, desk.holdings, self._tell)
         self._crew = Crew(
             self._selector,
             makers,
@@ -99,6 +98,7 @@ class Driver:
             log,
             budget,
             brain.rules.lease,
+            lambda: self._fork_slots.crowded,
         )
         memory = MemoryWatch(engine.memory_limit, desk.holdings, self._tell)
         self._sender = job_log.notifier = host.sender(self._unshare)
@@ -249,8 +249,7 @@ class Driver:
             return
         if self._keeper is not None:
             call = self.host.job_call(holding.claimed, lambda: False)
-            kill_after = self.brain.rules.kill_after
-            ended = run_in_place(self._keeper, self._signals, holding, call, kill_after, self.log)
+            ended = run_in_place(self._keeper, self._signals, holding, call, self.brain.rules.kill_after, self.log)
             self._take_wishes()
             if ended:
                 self._events.append(m.CallEnded(move.execution_id, reported=True, waits=holding.waits))
@@ -269,7 +268,7 @@ class Driver:
         self._desk.holdings.pop(move.execution_id, None)
 
     def _kill(self, move: m.Kill) -> None:
-        if not self._crew.kill(move.execution_id):
+        if not (self._fork_slots.drop(move.execution_id) or self._crew.kill(move.execution_id)):
             self._children.kill(move.execution_id, signal.SIGKILL)
 
     def _interrupt(self, move: m.Interrupt) -> None:
@@ -281,6 +280,7 @@ class Driver:
 
     def _drain(self, _move: m.Drain) -> None:
         self._crew.drain()
+        self._fork_slots.give_up()
 
     def _start_aside(self, move: m.StartAside) -> None:
         death = None

@@ -10,6 +10,7 @@ from atomiq.executors.fork import Call
 from atomiq.executors.outcome import time_limit
 from atomiq.worker import moves as m
 from atomiq.worker.children import Children
+from atomiq.worker.engine import Engine
 from atomiq.worker.settle import Holding
 
 
@@ -19,13 +20,13 @@ class ForkSlots:
     def __init__(
         self,
         children: Children,
-        slots: int,
+        engine: Engine,
         call: Callable[[Claimed, Callable[[], bool]], Call],
         holdings: dict[str, Holding],
         tell: Callable[[m.Event], None],
     ) -> None:
         self._children = children
-        self._slots = slots
+        self._slots = engine.executors.get("fork", 1)
         self._call = call
         self._holdings = holdings
         self._tell = tell
@@ -42,6 +43,24 @@ class ForkSlots:
         """Its child has reported, or is dead."""
         self._running.discard(execution_id)
         self._go_on()
+
+    @property
+    def crowded(self) -> bool:
+        """More jobs wait than could run: of those that are for others, no more are to be claimed."""
+        return len(self._waiting) > self._slots
+
+    def drop(self, execution_id: str) -> bool:
+        """It is not wanted any more. False if it doesn't wait here."""
+        if execution_id not in self._waiting:
+            return False
+        self._waiting.remove(execution_id)
+        self._tell(m.CallEnded(execution_id, reported=False))
+        return True
+
+    def give_up(self) -> None:
+        """What waits here goes back to its queue."""
+        while self._waiting:
+            self._tell(m.CallEnded(self._waiting.popleft(), reported=False, released=True))
 
     def _go_on(self) -> None:
         while self._waiting and len(self._running) < self._slots:

@@ -14,7 +14,8 @@ from atomiq.worker.settle import Holding, taken
 
 
 class Hands:
-    """For one worker. `kinds`: of its stations; `members`: those that live."""
+    """For one worker. `kinds`: of its stations; `members`: those that live; `crowded`: more wait for forks of their own
+    than there is room for."""
 
     def __init__(
         self,
@@ -22,11 +23,13 @@ class Hands:
         members: Callable[[], list[Member]],
         holdings: dict[str, Holding],
         tell: Callable[[m.Event], None],
+        crowded: Callable[[], bool],
     ) -> None:
         self._waiting: dict[str, deque[Passed]] = {kind: deque() for kind in kinds}
         self._members = members
         self._holdings = holdings
         self._tell = tell
+        self._crowded = crowded
 
     def take(self, passed: Passed) -> None:
         """From the station that has claimed it."""
@@ -80,15 +83,15 @@ class Hands:
                 member.guests.add(passed.execution_id)
                 member.mail("run", *passed)
                 self._tell(m.Limited(passed.execution_id, time_limit(passed.claimed)))
-        self._hold_or_go_on()
+        self.hold_or_go_on()
 
-    def _hold_or_go_on(self) -> None:
+    def hold_or_go_on(self) -> None:
         """Stations claim no more while what they have handed over before finds no room."""
         members = self._members()
         room = dict.fromkeys(self._waiting, 0)
         for member in members:
             room[member.kind] = room.get(member.kind, 0) + member.ledger.slots
-        hold = any(len(waiting) > room[kind] for kind, waiting in self._waiting.items())
+        hold = self._crowded() or any(len(waiting) > room[kind] for kind, waiting in self._waiting.items())
         for member in members:
             if member.ledger.on_hold != hold:
                 member.ledger.hold(hold)

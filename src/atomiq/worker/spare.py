@@ -18,7 +18,7 @@ from atomiq.executors.fork import Announce, Call, Child, ForkExecutor
 from atomiq.executors.report import Report
 
 LONGEST_ORDER: Final = 32_768
-"""Bytes. An empty pipe has always room for so many, so the supervisor never waits for a fork to read them."""
+"""Bytes; an empty pipe has room for so many, unless the user has very many pipes."""
 _LENGTH: Final = struct.Struct("!I")
 
 
@@ -37,6 +37,7 @@ class Spare:
             return
         with contextlib.suppress(OSError):
             self._reader, self._writer = os.pipe()
+            os.set_blocking(self._writer, False)  # a pipe may be small, and the fork be stopped
             self._child = self._executor.start(self._wait_and_call, boxed=True)
         self._close(reading=True)
         if self._child is None:
@@ -50,12 +51,12 @@ class Spare:
         order = marshal.dumps(tuple(claimed))
         if len(order) > LONGEST_ORDER:
             return None
+        child.born = time.monotonic()
+        if child.box is not None:
+            child.box.clear()  # what has happened while it waited is not the job's doing; what happens from now on is
         if child.look() is None and self._sent(_LENGTH.pack(len(order)) + order):
             self._child = None
             self._close()
-            child.born = time.monotonic()
-            if child.box is not None:
-                child.box.clear()  # what has happened while it waited is not the job's doing
             return child
         self.close()
         return None
@@ -84,7 +85,7 @@ class Spare:
     def _sent(self, data: bytes) -> bool:
         try:
             return os.write(self._writer, data) == len(data)
-        except BrokenPipeError:  # somebody has killed it
+        except (BrokenPipeError, BlockingIOError):  # somebody has killed or stopped it
             return False
 
     def _close(self, reading: bool = False) -> None:

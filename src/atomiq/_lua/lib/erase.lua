@@ -1,20 +1,21 @@
 -- A job and everything that is kept about it.
 
--- `status` false: the job is in no container any more. Dependants learn that it will never finish, `limit` (100) of them at once.
+-- `status` false: the job is in no container any more. Dependants learn that it will never finish, `limit` (100) of them at once. One
+-- that has finished keeps its word: RQ lists with it who waits for others only.
 local function erase(id, status, queue, now, limit)
   if status then leave(id, status, queue) end
-  local group = redis.call('HGET', key_job(id), 'group_id')
+  local job = fields_of(key_job(id), 'group_id', 'status')
   redis.call('DEL', key_job(id), key_dependencies(id), key_results(id))
-  if is_group(group) then member_gone(group, id, now) end
-  return end_dependants(id, 'deleted', now, limit)
+  if is_group(job.group_id) then member_gone(job.group_id, id, now) end
+  return end_dependants(id, job.status == 'finished' and 'finished' or 'deleted', now, limit)
 end
 
 -- An id without a job (its hash has expired, or never had any data) was met in a container. What is left of it goes, and its
--- dependants must not wait for ever.
-local function forget(id, now)
+-- dependants must not wait for ever. `how` it ended: deleted, unless the container says better.
+local function forget(id, now, how)
   unregister(id)
   redis.call('DEL', key_job(id), key_dependencies(id), key_results(id))
-  end_dependants(id, 'deleted', now)
+  end_dependants(id, how or 'deleted', now)
 end
 
 -- Delete up to `limit` dependants of a job that is deleted together with those that wait for it. Theirs only learn of it, and few at
