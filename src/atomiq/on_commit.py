@@ -31,6 +31,7 @@ from atomiq._core.record import NewJob
 from atomiq._core.settings import BYTES_PER_ENQUEUE_COMMAND, JOBS_PER_ENQUEUE_COMMAND
 from atomiq._core.states import JobStatus
 from atomiq._wire.aio import AsyncStore
+from atomiq._wire.siblings import server_of
 from atomiq._wire.sync import Store
 
 _log: Final = get_logger("on_commit")
@@ -290,10 +291,12 @@ def _finish(failed: list[tuple[Held, Exception]]) -> None:
 
 
 def _by_server(helds: Sequence[Held]) -> list[list[list[Held]]]:
-    """For each server its jobs in order, in parts that one command may carry."""
-    servers: dict[int, list[list[Held]]] = {}
+    """For each server its jobs in order, in parts that one command may carry. Queues may have a client each, and a job
+    that came before the one it depends on would not wait for it."""
+    names = {id(held.store): server_of(held.store.connection) for held in helds}
+    servers: dict[Any, list[list[Held]]] = {}
     for held in helds:
-        parts = servers.setdefault(id(held.store), [])
+        parts = servers.setdefault(names[id(held.store)], [])
         if parts and _go_together(parts[-1], held):
             parts[-1].append(held)
         else:

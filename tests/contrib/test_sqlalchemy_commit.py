@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import logging
+import weakref
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -144,6 +146,30 @@ def test_one_round_trip_in_order(session: Session, queue: Queue, redis_connectio
     assert calls(redis_connection) - before == 1
     assert queue.job_ids == [*(f"{n}" for n in range(0, 20, 2)), "many-0", "many-1", "many-2"]
     assert other.job_ids == [f"{n}" for n in range(1, 20, 2)]
+
+
+def test_in_order_over_clients_of_a_server(session: Session, queue: Queue, redis_url: str) -> None:
+    """Each queue has a client of its own. All jobs of the first client were sent first: a job whose dependency is in
+    the other's queue found nothing to wait for, and ran before it."""
+    with atomiq.connect(redis_url) as connection:
+        enqueue_on_commit(session, queue, nothing)
+        parent = enqueue_on_commit(session, Queue("other", connection=connection), nothing)
+        child = enqueue_on_commit(session, queue, nothing, depends_on=parent)
+        session.commit()
+    assert queue.deferred_job_registry.get_job_ids() == [child.id]
+
+
+def test_a_session_that_is_given_up(engine: Engine, queue: Queue) -> None:
+    """Nobody closed it. It is collected all the same, and its connection is back in the pool, as without jobs."""
+    session = Session(engine)
+    write(session)
+    enqueue_on_commit(session, queue, nothing)
+    seen = weakref.ref(session)
+    del session
+    gc.collect()
+    assert seen() is None
+    assert engine.pool.checkedout() == 0  # type: ignore[attr-defined]
+    assert queue.count == 0
 
 
 def calls(connection: redis.Redis) -> int:

@@ -32,6 +32,39 @@ def test_a_session_nudges(scene: Scene) -> None:
     assert scene.waiting == 0
 
 
+@pytest.mark.parametrize("is_async", [False, True])
+def test_sqlite_that_begins_properly(sqlite_scene: Scene, redis_url: str, is_async: bool) -> None:
+    """An engine as SQLAlchemy's documentation sets it up for savepoints says BEGIN by itself. Another BEGIN was an
+    error: the job was sent, its row stayed, and was sent again for ever; what was behind a thousand of them never."""
+
+    def begins(engine: Any) -> None:
+        sqlalchemy.event.listen(engine, "connect", lambda dbapi, _record: setattr(dbapi, "isolation_level", None))
+        sqlalchemy.event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
+
+    async def write() -> str:
+        engine = create_async_engine(sqlite_scene.alchemy_url.replace("sqlite://", "sqlite+aiosqlite://"))
+        begins(engine.sync_engine)
+        connection = aconnect(redis_url)
+        async with AsyncSession(engine) as session, session.begin():
+            job = await outbox.aio.enqueue(session, AsyncQueue("orders", connection=connection), add, 1, 2)
+        await asyncio.to_thread(wait_until, lambda: sqlite_scene.waiting == 0, what="the row is deleted")
+        await engine.dispose()
+        await connection.aclose()
+        return str(job.id)
+
+    if is_async:
+        job_id = asyncio.run(write())
+    else:
+        with sqlite_scene.engine() as engine:
+            begins(engine)
+            with Session(engine) as session, session.begin():
+                job_id = outbox.enqueue(session, sqlite_scene.queue, add, 1, 2).id
+            wait_until(lambda: sqlite_scene.waiting == 0, what="the row is deleted")
+            outbox.finish()
+    assert sqlite_scene.waiting == 0
+    assert sqlite_scene.queue.job_ids == [job_id]
+
+
 def test_by_hand(scene: Scene) -> None:
     """Connections without a hook: the caller nudges after its commit."""
     for number in range(3):

@@ -68,6 +68,30 @@ def test_a_dependant_waits_for_the_row_of_its_dependency(scene: Scene) -> None:
     assert set(scene.queue.deferred_job_registry.get_job_ids()) == {child.id, grandchild.id}
 
 
+@pytest.mark.parametrize("parent_is", ["put off", "written later"])
+def test_a_batch_of_dependants_stops_no_other(scene: Scene, parent_is: str) -> None:
+    """A job with a fixed id is running, and so the row with its next run is put off; or that row is written after those
+    of the jobs that depend on it. As many dependants as a pass takes were all that any pass ever saw: nothing behind
+    them was sent, until the run had ended; in the second case, never.
+    """
+    late = parent_is == "written later"
+    if not late:
+        scene.enqueue(add, 1, 1, job_id="parent")
+        scene.run("UPDATE atomiq_outbox SET not_before_ms = 9000000000000")
+    with scene.connection() as connection:
+        children = [outbox.enqueue(connection, scene.queue, add, n, 0, depends_on="parent") for n in range(7)]
+        connection.commit()
+        others = [outbox.enqueue(connection, scene.queue, add, n, 1).id for n in range(3)]
+        connection.commit()
+    if late:
+        scene.enqueue(add, 1, 1, job_id="parent")
+    with scene.relay() as relay:
+        while relay.pass_once(3).more:
+            pass
+    assert scene.queue.job_ids == [*others, *(["parent"] if late else [])]
+    assert set(scene.queue.deferred_job_registry.get_job_ids()) == {job.id for job in children if late}
+
+
 def test_a_dependant_of_a_parked_row_is_parked(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(60, "atomiq.outbox")
     parent = scene.enqueue(add, 1, 1)

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from tests.outbox.conftest import Scene
 from tests.tasks import add
 
-from atomiq import outbox
+from atomiq import Queue, outbox
 from atomiq.exceptions import (
     AtomiqError,
     InvalidInput,
@@ -143,6 +143,17 @@ def test_a_payload_just_below_it(scene: Scene) -> None:
     job = scene.enqueue(add, os.urandom(5_900_000), b"")
     assert scene.drain().sent == 1
     assert scene.queue.job_ids == [job.id]
+
+
+def test_many_payloads_that_are_more_than_a_statement(scene: Scene) -> None:
+    """Each is below the limit. In one statement they were over MariaDB's 16 MB: it closed the connection, and the
+    transaction was lost."""
+    datas = [Queue.prepare_data(add, (os.urandom(4_000_000), b"")) for _ in range(4)]
+    with scene.connection() as connection:
+        jobs = outbox.enqueue_many(connection, scene.queue, datas)
+        connection.commit()
+    assert scene.drain().sent == 4
+    assert scene.queue.job_ids == [job.id for job in jobs]
 
 
 def test_what_enqueue_refuses(sqlite_scene: Scene) -> None:

@@ -87,6 +87,16 @@ def test_it_looks_less_often_while_there_is_nothing(sqlite_scene: Scene) -> None
         wait_until(lambda: len(sqlite_scene.queue) == 1, what="the job is in its queue")
 
 
+def test_stop_and_run_after_its_end(sqlite_scene: Scene) -> None:
+    """A shutdown that says stop to a service whose run has ended, and a second burst, met a closed pipe; or whatever
+    file had its number by then."""
+    service = Service(sqlite_scene.url, sqlite_scene.redis)
+    for number in range(1, 3):
+        sqlite_scene.enqueue(add, number, 0)
+        assert service.run(burst=True).sent == number
+    service.stop()
+
+
 def test_the_commands(scene: Scene, redis_url: str) -> None:
     scene.run("DROP TABLE atomiq_outbox")
     runner = CliRunner(env={"ATOMIQ_DATABASE": scene.url})

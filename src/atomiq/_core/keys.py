@@ -28,7 +28,7 @@ OWN_KEYS: tuple[tuple[str, str, str, str], ...] = (
     (
         "atomiq:made",
         "stream",
-        "a script makes a job's first result here and copies it to `results:<job>`, as a stream that XADD makes takes 4 KiB",
+        "a job's first result is made here and copied to `results:<job>`: a stream that XADD makes takes 4 KiB",
         "the same step removes it: it is never seen",
     ),
     (

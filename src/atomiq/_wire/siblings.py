@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 import redis
 import redis.asyncio
 
+from atomiq._wire.prefixes import prefix_of
+
 Client = TypeVar("Client", redis.Redis, redis.asyncio.Redis)
 
 
@@ -73,3 +75,14 @@ def address_of(connection: Any) -> str:
     if kwargs.get("path"):
         return str(kwargs["path"])
     return f"{kwargs.get('host', 'localhost')}:{kwargs.get('port', 6379)}/{kwargs.get('db') or 0}"
+
+
+def server_of(connection: Any) -> Any:
+    """The same for all clients of a server: an application may make a new one for each request."""
+    pool = getattr(connection, "connection_pool", None)
+    given = getattr(pool, "connection_kwargs", None)
+    if given is None:
+        return id(connection)
+    service = (type(pool).__name__, getattr(pool, "service_name", None))
+    names = ("host", "port", "path", "db", "username")
+    return (type(connection), *service, prefix_of(connection), *(given.get(name) for name in names))

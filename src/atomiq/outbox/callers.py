@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from atomiq._core.errors import NotInTransaction
 from atomiq.outbox.alchemy import Nudge, alchemy_caller
 from atomiq.outbox.drivers import dialect_of, driver_of, refuse_autocommit, run
+from atomiq.outbox.rows import MAX_PAYLOAD
 from atomiq.outbox.sql import insert, positional
 from atomiq.outbox.trouble import explained, is_database_error
 
@@ -89,6 +90,20 @@ def _is_async(connection: Any) -> bool:
     return "Async" in type(connection).__name__
 
 
+def parts(rows: Sequence[Mapping[str, Any]]) -> Iterator[list[Mapping[str, Any]]]:
+    """Rows that one statement can carry: together no more bytes than the largest single one may have."""
+    part: list[Mapping[str, Any]] = []
+    size = 0
+    for row in rows:
+        if part and (len(part) == ROWS_PER_INSERT or size + row["size"] > MAX_PAYLOAD):
+            yield part
+            part, size = [], 0
+        part.append(row)
+        size += row["size"]
+    if part:
+        yield part
+
+
 def write(caller: Caller, rows: Sequence[Mapping[str, Any]]) -> None:
     """Insert rows.
 
@@ -96,8 +111,7 @@ def write(caller: Caller, rows: Sequence[Mapping[str, Any]]) -> None:
         OutboxError: the table is missing or of another version, or the database read-only. Any other error of the
             database comes as it is.
     """
-    for start in range(0, len(rows), ROWS_PER_INSERT):
-        part = rows[start : start + ROWS_PER_INSERT]
+    for part in parts(rows):
         values = {f"{name}{number}": value for number, row in enumerate(part) for name, value in row.items()}
         try:
             caller.execute(insert(caller.dialect, len(part)), values)

@@ -56,7 +56,7 @@ class PlainLink:
         self.raw.rollback()
 
     def close(self) -> None:
-        self.raw.close()
+        closed(self.raw)
 
 
 class AlchemyLink:
@@ -89,7 +89,10 @@ class AlchemyLink:
     def begin(self) -> None:
         if self.dialect == "sqlite":
             self._connection.rollback()
-            self._connection.exec_driver_sql("BEGIN IMMEDIATE")
+            self._connection.begin()
+            # An engine that is set up as SQLAlchemy's documentation says, for savepoints, has said BEGIN by now.
+            if not self.raw.in_transaction:
+                self._connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     def commit(self) -> None:
         self._connection.commit()
@@ -188,8 +191,17 @@ def _plain(connection: Any, driver: str) -> Link:
     try:
         return PlainLink(connection, driver)
     except BaseException:
-        connection.close()
+        closed(connection)
         raise
+
+
+def closed(connection: Any) -> None:
+    """Close a DB-API connection. Django takes its new ones of psycopg's pool, if it has one; that has to hear of it, or
+    the place is taken for ever. It gets a closed one, as another user would hear what ours has listened to."""
+    connection.close()
+    pool = getattr(connection, "_pool", None)  # Django finds it there, too
+    if pool is not None:
+        pool.putconn(connection)
 
 
 def masked(url: str) -> str:

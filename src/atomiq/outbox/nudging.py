@@ -10,7 +10,7 @@ import time
 from typing import Any, Final
 
 from atomiq._core.log import get_logger
-from atomiq._wire.prefixes import prefix_of
+from atomiq._wire.siblings import server_of
 from atomiq.outbox.async_relay import AsyncNudger
 from atomiq.outbox.database import Database
 from atomiq.outbox.relay import Relay
@@ -104,7 +104,7 @@ class NudgeAfter:
 
     def __init__(self, connection: Any, route: str) -> None:
         self._connection, self._route = connection, route
-        self.key = (_server_of(connection), route)
+        self.key = (server_of(connection), route)
 
     def __call__(self, database: Any) -> None:
         nudge(database, self._connection, self._route)
@@ -128,24 +128,13 @@ def nudge(database: Any, connection: Any, route: str = "") -> None:
         engine = getattr(database, "sync_engine", database)
         if getattr(getattr(engine, "dialect", None), "is_async", False):
             loop = asyncio.get_running_loop()
-            key: Any = (engine, _server_of(connection), route, loop)
+            key: Any = (engine, server_of(connection), route, loop)
             _nudger(key, lambda: AsyncNudger(engine, connection, route, loop)).nudge()
         else:
             found = Database.of(engine)
-            _nudger((found.key, _server_of(connection), route), lambda: Nudger(Relay(found, connection, route))).nudge()
+            _nudger((found.key, server_of(connection), route), lambda: Nudger(Relay(found, connection, route))).nudge()
     except Exception as error:  # noqa: BLE001 - the rows are committed, the request has succeeded
         logger.debug("outbox: nobody here can move the rows, a relay will: %s: %s", type(error).__name__, error)
-
-
-def _server_of(connection: Any) -> Any:
-    """The same for all clients of a server: an application may make a new one for each request."""
-    pool = getattr(connection, "connection_pool", None)
-    given = getattr(pool, "connection_kwargs", None)
-    if given is None:
-        return id(connection)
-    service = (type(pool).__name__, getattr(pool, "service_name", None))
-    names = ("host", "port", "path", "db", "username")
-    return (type(connection), *service, prefix_of(connection), *(given.get(name) for name in names))
 
 
 def _nudger(key: Any, make: Any) -> Any:

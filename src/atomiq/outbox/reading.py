@@ -70,18 +70,25 @@ def read(link: Link, route: str, many: int = ROWS) -> Batch:
     """The next rows of a route, at most `many` and 32 MB, locked in the transaction that this begins. On SQLite they
     are not: its one lock would keep every writer waiting for the server, and sending a row twice does no harm."""
     values = {"route": route, "now_ms": wall_ms()}
-    found = link.run(link.take, {**values, "many": many})
-    if not found:
-        return Batch()
-    batch = Batch(more=len(found) == many)
-    for row in _with_payloads(link, found, batch):
-        try:
-            batch.rows.append(load(row))
-        except BadRow as error:
-            batch.unfit[int(row[0])] = str(error)
-    _leave_out_of_order(link, batch, values)
-    _leave_dependants(link, batch)
-    return batch
+    seen: set[int] = set()
+    while True:
+        found = link.run(link.take, {**values, "after": max(seen, default=0), "many": many})
+        if not found:
+            return Batch()
+        batch = Batch(more=len(found) == many)
+        for row in _with_payloads(link, found, batch):
+            seen.add(int(row[0]))
+            try:
+                batch.rows.append(load(row))
+            except BadRow as error:
+                batch.unfit[int(row[0])] = str(error)
+        _leave_out_of_order(link, batch, values, seen)
+        depend = bool(batch.rows)
+        _leave_dependants(link, batch)
+        if batch.rows or batch.unfit or not (depend and batch.more):
+            return batch
+        # All of them wait for rows that come later, or much later: what is behind them shall not wait with them.
+        link.rollback()
 
 
 def _with_payloads(link: Link, found: Sequence[Any], batch: Batch) -> list[Any]:
@@ -101,14 +108,13 @@ def _with_payloads(link: Link, found: Sequence[Any], batch: Batch) -> list[Any]:
     return [(*row[:-1], payloads.get(int(row[0])) if row[-1] is None else row[-1]) for row in rows]
 
 
-def _leave_out_of_order(link: Link, batch: Batch, values: dict[str, Any]) -> None:
-    """Leave rows behind one of the same database connection that another relay has in hand."""
+def _leave_out_of_order(link: Link, batch: Batch, values: dict[str, Any], seen: set[int]) -> None:
+    """Leave rows behind one of the same database connection that another relay has in hand, and we have not seen."""
     if link.dialect == "sqlite" or not batch.rows:
         return
-    ours = {row.id for row in batch.rows} | batch.unfit.keys()
     first: dict[int, int] = {}
-    for row_id, session_id in link.run(sql.BEFORE, {**values, "last": max(ours)}):
-        if row_id not in ours:
+    for row_id, session_id in link.run(sql.BEFORE, {**values, "last": max(seen)}):
+        if row_id not in seen:
             first[session_id] = min(row_id, first.get(session_id, row_id))
     if first:
         batch.rows = [row for row in batch.rows if row.id < first.get(row.session_id, row.id + 1)]

@@ -29,11 +29,11 @@ def insert(dialect: str, rows: int) -> str:
 
 
 def take(lock: str) -> str:
-    """Rows in order, locked; `lock` is FOR UPDATE SKIP LOCKED, less, or nothing."""
+    """Rows in order behind one, locked; `lock` is FOR UPDATE SKIP LOCKED, less, or nothing."""
     payload = f"CASE WHEN size <= {INLINE_PAYLOAD} THEN payload END"
     return (
         f"SELECT {', '.join(READ[:-1])}, {payload} FROM {TABLE} WHERE route = :route AND state = {WAITING} "
-        f"AND not_before_ms <= :now_ms ORDER BY id LIMIT :many {lock}"
+        f"AND not_before_ms <= :now_ms AND id > :after ORDER BY id LIMIT :many {lock}"
     )
 
 

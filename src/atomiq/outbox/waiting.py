@@ -6,6 +6,7 @@ import contextlib
 import os
 import select
 import time
+import weakref
 from typing import Any, Final, Protocol
 
 from atomiq._core.log import get_logger
@@ -27,6 +28,8 @@ class Ears:
         self._read, self._write = os.pipe()
         os.set_blocking(self._read, False)
         os.set_blocking(self._write, False)
+        # Not by `close`: a signal, or a thread that says stop, may come later, when the numbers are another file's.
+        weakref.finalize(self, _close, self._read, self._write)
 
     def wake(self) -> None:
         """End a wait, this one or the next. Safe in a signal handler."""
@@ -63,10 +66,9 @@ class Ears:
             os.read(self._read, 4096)
 
     def close(self) -> None:
-        """Give up the connection and the pipe."""
+        """Give up the connection. `wake` may be called all the same, and `open` listens again."""
         self._drop()
-        os.close(self._read)
-        os.close(self._write)
+        self._tried = -1e9
 
     def _drop(self) -> None:
         link, self._link = self._link, None
@@ -75,6 +77,11 @@ class Ears:
                 link.close()
             except Exception as error:  # noqa: BLE001 - it is gone already
                 logger.debug("outbox: close: %s", error)
+
+
+def _close(*files: int) -> None:
+    for each in files:
+        os.close(each)
 
 
 class _Notified(Protocol):

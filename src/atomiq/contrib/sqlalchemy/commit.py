@@ -8,7 +8,6 @@ around it, a rollback forgets it, and when the outermost transaction has ended b
 from __future__ import annotations
 
 from typing import Any, Final
-from weakref import WeakKeyDictionary
 
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncSession, async_scoped_session
@@ -20,7 +19,9 @@ from atomiq._core.log import get_logger
 from atomiq.on_commit import Held, asend_all, send_all
 
 _log: Final = get_logger("on_commit")
-_waiting: Final[WeakKeyDictionary[Session, Waiting]] = WeakKeyDictionary()
+_INFO: Final = "atomiq.on_commit"
+"""Where a session keeps its `Waiting`. Not a table of ours: the transactions in there know their session, so that one
+which is given up without `close` would never be collected, and never give its connection back."""
 
 
 class SessionCommit:
@@ -46,9 +47,9 @@ class SessionCommit:
         session, is_asyncio = sync_session(self.session)
         if held.is_asyncio and not is_asyncio:
             raise InvalidOption("an aio.Queue waits for an AsyncSession only; use atomiq.Queue beside a Session")
-        waiting = _waiting.get(session)
+        waiting = session.info.get(_INFO)
         if waiting is None:
-            waiting = _waiting[session] = Waiting(session)
+            waiting = session.info[_INFO] = Waiting(session)
         waiting.add(session, held, self.robust)
         return True
 
