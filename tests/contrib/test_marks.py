@@ -13,10 +13,11 @@ from pathlib import Path
 
 import pytest
 import redis
-from sqlalchemy import Engine, MetaData, create_engine, inspect, text
+from sqlalchemy import Engine, MetaData, create_engine, create_mock_engine, inspect, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import Session, scoped_session, sessionmaker
+from sqlalchemy.schema import CreateTable
 from tests.contrib import marks_jobs
 from tests.contrib.test_sqlalchemy_commit import metadata
 from tests.helpers import wait_until
@@ -248,6 +249,16 @@ def test_the_table_for_alembic_is_the_same(tmp_path: Path, engine: Engine) -> No
     ]
     assert kinds[0] == kinds[1]
     other.dispose()
+
+
+@pytest.mark.parametrize("dialect", ["mysql", "mariadb"])
+def test_the_table_for_alembic_tells_capitals_apart(dialect: str) -> None:
+    """With the server's own collation the steps "Pay" and "pay" of a job are one, and the work of the second is left
+    out."""
+    made = create_mock_engine(f"{dialect}+pymysql://", lambda _: None)
+    table = str(CreateTable(marks.make_table(MetaData())).compile(dialect=made.dialect))
+    assert "COLLATE utf8mb4_bin" in table
+    assert "CHARSET=utf8mb4" in table
 
 
 def test_prune(session: Session, job: Job, url: str) -> None:

@@ -64,7 +64,11 @@ def make_table(metadata: Any) -> Any:
         sa.Column("committed_ms", sa.BigInteger, nullable=False),
         sa.Column("result", sa.Text().with_variant(sa.Text(2**32 - 1), "mysql", "mariadb"), nullable=False),
         mysql_engine="InnoDB",
+        mysql_charset="utf8mb4",
+        mysql_collate="utf8mb4_bin",
         mariadb_engine="InnoDB",
+        mariadb_charset="utf8mb4",
+        mariadb_collate="utf8mb4_bin",
     )
 
 

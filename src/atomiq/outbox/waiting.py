@@ -46,8 +46,12 @@ class Ears:
         if not self._listens:
             link.close()
             return
-        link.run(f"LISTEN {CHANNEL}")
-        link.commit()
+        try:
+            link.run(f"LISTEN {CHANNEL}")
+            link.commit()
+        except BaseException:
+            link.close()
+            raise
         self._link = link
 
     def wait(self, seconds: float) -> None:
