@@ -88,6 +88,11 @@ class ConnectionCaller:
                 "becomes of your rows; use one without it"
             )
 
+    @property
+    def tells(self) -> bool:
+        """PostgreSQL refuses to prepare a transaction that has said NOTIFY; a relay finds its rows when it looks."""
+        return type(self.connection.get_transaction()).__name__ != "TwoPhaseTransaction"
+
     def execute(self, statement: str, values: Mapping[str, Any]) -> None:
         self.connection.execute(self._text(statement), dict(values)).close()
 

@@ -20,6 +20,10 @@ class Caller(Protocol):
 
     dialect: str
 
+    @property
+    def tells(self) -> bool:
+        """Whether that transaction may tell the relays."""
+
     def execute(self, statement: str, values: Mapping[str, Any]) -> None:
         """Execute a statement with `:name` values."""
 
@@ -29,6 +33,8 @@ class Caller(Protocol):
 
 class PlainCaller:
     """A DB-API connection. Nobody hears of its COMMIT: `outbox.nudge` is the caller's, or a relay finds the rows."""
+
+    tells = True
 
     def __init__(self, connection: Any, driver: str) -> None:
         self._connection, self._driver = connection, driver
@@ -44,6 +50,8 @@ class PlainCaller:
 
 class DjangoCaller:
     """A Django connection."""
+
+    tells = True
 
     def __init__(self, connection: Any) -> None:
         self._connection = connection
@@ -114,7 +122,7 @@ def write(caller: Caller, rows: Sequence[Mapping[str, Any]]) -> None:
     for part in parts(rows):
         values = {f"{name}{number}": value for number, row in enumerate(part) for name, value in row.items()}
         try:
-            caller.execute(insert(caller.dialect, len(part)), values)
+            caller.execute(insert(caller.dialect, len(part), caller.tells), values)
         except Exception as error:
             known = explained(error) if is_database_error(error) else None
             if known is None:

@@ -20,12 +20,12 @@ READ: Final = ("id", "version", "session_id", "queue", "job_id", "token", "size"
 
 
 @lru_cache(maxsize=256)
-def insert(dialect: str, rows: int) -> str:
-    """Several rows, whose values are named `<column><number>`. On PostgreSQL it tells the relays, at COMMIT."""
+def insert(dialect: str, rows: int, tells: bool = True) -> str:
+    """Several rows, whose values are named `<column><number>`. `tells`: the relays, at COMMIT, where that can be."""
     row = f"{_SESSION_ID[dialect]}, {WAITING}, 0, 0, 0, ''"
     values = ", ".join(f"({', '.join(f':{name}{number}' for name in _GIVEN)}, {row})" for number in range(rows))
     text = f"INSERT INTO {TABLE} ({', '.join(_GIVEN + _ALSO)}) VALUES {values}"
-    return f"{text} RETURNING pg_notify('{CHANNEL}', route)" if dialect == "postgresql" else text
+    return f"{text} RETURNING pg_notify('{CHANNEL}', route)" if tells and dialect == "postgresql" else text
 
 
 def take(lock: str) -> str:
