@@ -22,7 +22,7 @@ def environment(peer: Peer) -> Path:
     folder = ENVS / peer.name
     stamp = folder / "made-for.json"
     wanted = json.dumps([sys.version, *peer.requirements])
-    if stamp.exists() and stamp.read_text() == wanted:
+    if stamp.exists() and stamp.read_text() == wanted and (folder / "bin" / "python").exists():
         return folder / "bin"
     print(f"  making the environment of {peer.name} {' '.join(peer.requirements)}", flush=True)
     shutil.rmtree(folder, ignore_errors=True)

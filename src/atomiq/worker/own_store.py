@@ -61,6 +61,14 @@ def ping(store: Store) -> None:
     store.run(plain("PING", (), lambda reply: reply))
 
 
+def anything_open(store: Store, queues: Sequence[str]) -> bool:
+    """Whether there may be a lease, a stuck job, dependants or a group to look after: one command, as an idle fleet
+    asks again and again."""
+    keys = store.keys
+    places = [name for queue in queues for name in (keys.wip(queue), keys.intermediate(queue))]
+    return store.run(plain("EXISTS", [*places, keys.freeing(), keys.watched()], int)) > 0
+
+
 def any_lease(store: Store, queues: Sequence[str]) -> bool:
     """Whether anybody holds a job of one of these queues: one command, however many they are."""
     return store.run(plain("EXISTS", [store.keys.wip(queue) for queue in queues], int)) > 0

@@ -13,7 +13,7 @@ from atomiq._commands.stuck import recover_stuck
 from atomiq._commands.worker import clean_workers, take_turn
 from atomiq._core.errors import ScriptError
 from atomiq._wire.sync import Store
-from atomiq.worker.own_store import any_lease, any_stuck, clock, first_end
+from atomiq.worker.own_store import any_lease, any_stuck, anything_open, clock, first_end
 
 STEPS_AT_A_TIME = 20
 """A worker with a long way to clean goes on at its next turn."""
@@ -50,6 +50,8 @@ class Upkeep:
     def reap(self, server_now: float | None) -> tuple[list[str], float | None]:
         """Take expired leases back. Says the jobs that were abandoned for the last time, and in how many seconds the
         first lease that runs now is over. `server_now`: seconds of the server's clock, None when it isn't known."""
+        if not anything_open(self._store, self._queues):
+            return [], None
         failed = self._recover() if any_stuck(self._store, self._queues) else []
         first: float | None = None
         self._finish_what_others_began()
