@@ -60,7 +60,7 @@ def test_an_idle_worker_on_20_queues(start_worker: StartWorker) -> None:
 
 
 def test_where_nothing_is_open_upkeep_asks_once(queue: Queue) -> None:
-    """What an idle worker asks every ten seconds grew with each thing to look after: to 0.8 commands a second in all."""
+    """What an idle worker asks every ten seconds grew with each thing to look after: to 0.8 commands a second."""
     names = [f"q{number}" for number in range(20)]
     upkeep = Upkeep(Store.of(queue.connection), "w", names, logging.getLogger(), 3, "retry", lambda: None)
     queue.connection.config_resetstat()
