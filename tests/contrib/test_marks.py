@@ -219,6 +219,7 @@ def test_async_session(url: str, engine: Engine, job: Job, redis_url: str) -> No
                 raise AssertionError
 
             assert await fetched(job).transaction(session).arun(never) == 1
+        await outbox.aio.finish()
         await client.aclose()
         await asyncio_engine.dispose()
 

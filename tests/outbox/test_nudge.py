@@ -48,6 +48,7 @@ def test_sqlite_that_begins_properly(sqlite_scene: Scene, redis_url: str, is_asy
         async with AsyncSession(engine) as session, session.begin():
             job = await outbox.aio.enqueue(session, AsyncQueue("orders", connection=connection), add, 1, 2)
         await asyncio.to_thread(wait_until, lambda: sqlite_scene.waiting == 0, what="the row is deleted")
+        await outbox.aio.finish()
         await engine.dispose()
         await connection.aclose()
         return str(job.id)
@@ -140,7 +141,7 @@ def test_asyncio(scene: Scene, redis_url: str, number: int, asyncio_queue: bool)
         async with engine.begin() as connection:
             second = await outbox.aio.enqueue(connection, queue, add, 3, 4)
         await asyncio.to_thread(wait_until, lambda: len(scene.queue) == 2, 10, "both are in their queue")
-        await asyncio.gather(*(task for task in asyncio.all_tasks() if task is not asyncio.current_task()))
+        await outbox.aio.finish()
         await redis.aclose()
         await engine.dispose()
         return first.id, second.id

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from atomiq._core.values import EnqueueData
+from atomiq.outbox.nudging import finish_in_loop
 from atomiq.outbox.outbox import Outbox
 
 
@@ -65,3 +66,9 @@ enqueue_job = _default.enqueue_job
 def on_route(route: str) -> AsyncOutbox:
     """The same five for rows of another route."""
     return AsyncOutbox(route)
+
+
+async def finish() -> None:
+    """Wait until the rows that this event loop has committed are moved, at most some seconds. To be awaited before the
+    engine is disposed of: a connection that is opened behind that is closed by nobody."""
+    await finish_in_loop()

@@ -128,5 +128,10 @@ class AsyncNudger:
                 self._asked = True
                 await asyncio.sleep(min(LOOKS_AGAIN_S[-1] * 2**failures, LONGEST_BACK_OFF_S))
 
+    async def settle(self, loop: asyncio.AbstractEventLoop, seconds: float) -> None:
+        """In that loop: wait for what is under way, at most so long."""
+        if self._loop is loop and self._task is not None:
+            await asyncio.wait([self._task], timeout=seconds)
+
     def finish(self, seconds: float) -> None:
         """The loop's business: a task that it cancels leaves the rows to a relay."""

@@ -156,6 +156,15 @@ def finish(seconds: float = AT_EXIT_S) -> None:
         each.finish(seconds)
 
 
+async def finish_in_loop(seconds: float = AT_EXIT_S) -> None:
+    """`finish` for what the running loop was nudged for."""
+    with _lock:
+        all_of_them = list(_nudgers.values())
+    for each in all_of_them:
+        if isinstance(each, AsyncNudger):
+            await each.settle(asyncio.get_running_loop(), seconds)
+
+
 def _forget() -> None:
     """In a child after fork: the threads are the parent's, and the lock may be held by one of them."""
     global _lock  # noqa: PLW0603 - a lock that is held can't be taken over
