@@ -102,7 +102,8 @@ def test_connections_that_are_cut_all_the_time(
 
     def done() -> bool:
         nonlocal cut
-        for client in queue.connection.client_list():
+        # Not for ever: a machine that is slow to connect again would never get anything done.
+        for client in queue.connection.client_list() if cut <= 60 else ():
             if client["name"] and "pubsub" not in client["flags"]:
                 cut += queue.connection.client_kill_filter(_id=client["id"])
         if cut <= 10 and len(jobs) - finished(queue) < 500:
