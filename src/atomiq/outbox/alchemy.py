@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary
 
 from atomiq._core.errors import NotInTransaction
 from atomiq.outbox.drivers import driver_of, refuse_autocommit
-from atomiq.outbox.table import META_TABLE, TABLE
+from atomiq.outbox.table import ALCHEMY_OPTIONS, META_TABLE, TABLE
 
 _pending: Final[WeakKeyDictionary[Any, dict[Any, Any]]] = WeakKeyDictionary()
 """Session or Connection -> whom to nudge when it commits. Its events are listened to once it is in here."""
@@ -53,12 +53,7 @@ def make_tables(metadata: Any = None) -> tuple[Any, Any, Any]:
         sa.Index(f"{TABLE}_waiting", "route", "state", "id"),
         sa.Index(f"{TABLE}_job", "job_id"),
         sqlite_autoincrement=True,
-        mysql_engine="InnoDB",
-        mysql_charset="utf8mb4",
-        mysql_collate="utf8mb4_bin",
-        mariadb_engine="InnoDB",
-        mariadb_charset="utf8mb4",
-        mariadb_collate="utf8mb4_bin",
+        **ALCHEMY_OPTIONS,
     )
     meta = sa.Table(
         META_TABLE,

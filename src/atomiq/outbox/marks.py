@@ -26,7 +26,7 @@ from atomiq.outbox.making import check_route
 from atomiq.outbox.nudging import NudgeAfter
 from atomiq.outbox.rows import values_of
 from atomiq.outbox.sql import positional
-from atomiq.outbox.table import MARKS
+from atomiq.outbox.table import ALCHEMY_OPTIONS, MARKS
 from atomiq.outbox.trouble import explained, is_database_error
 
 LONGEST_STEP: Final = 64
@@ -63,12 +63,7 @@ def make_table(metadata: Any) -> Any:
         sa.Column("attempt", sa.Integer, nullable=False),
         sa.Column("committed_ms", sa.BigInteger, nullable=False),
         sa.Column("result", sa.Text().with_variant(sa.Text(2**32 - 1), "mysql", "mariadb"), nullable=False),
-        mysql_engine="InnoDB",
-        mysql_charset="utf8mb4",
-        mysql_collate="utf8mb4_bin",
-        mariadb_engine="InnoDB",
-        mariadb_charset="utf8mb4",
-        mariadb_collate="utf8mb4_bin",
+        **ALCHEMY_OPTIONS,
     )
 
 

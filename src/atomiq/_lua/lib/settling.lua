@@ -14,7 +14,10 @@ local function refused(id, execution, verb, status)
 end
 
 -- A stream that XADD makes takes 4 KiB at once, however little is in it; a copy takes what there is. So the first entry of a result
--- stream is made in another place, and copied, if it isn't large.
+-- stream is made in another place, and copied, if its value isn't large.
+local function is_small(value)
+  return #value <= 3000
+end
 
 -- One entry of the result stream. `kind`: 1 successful, 2 failed, 4 retried, 5 retries used up. `name`: what the value is. Times are
 -- in seconds, as text; what is empty is left out.
@@ -24,7 +27,7 @@ local function record(id, kind, worker, ttl, name, value, execution, started, en
     for field, text in pairs({ [name] = value, execution_id = execution, execution_started_at = started, execution_ended_at = ended }) do
       if text ~= '' then entry[#entry + 1], entry[#entry + 2] = field, text end
     end
-    if #value <= 3000 and redis.call('EXISTS', key_results(id)) == 0 then
+    if is_small(value) and redis.call('EXISTS', key_results(id)) == 0 then
       redis.call('XADD', key_made(), 'MAXLEN', '1', '*', unpack(entry))
       redis.call('COPY', key_made(), key_results(id))
       redis.call('DEL', key_made())
@@ -155,7 +158,7 @@ local function finish_job(queue, id, execution, worker, value, ttl, started, sta
   redis.call('HSET', job_key, 'status', 'finished', 'started_at', started_at, 'ended_at', ended_at ~= '' and ended_at or iso(now),
     'execution', '', 'settled', 'finish:' .. execution)
   if job[4] then redis.call('HDEL', job_key, 'abandoned') end
-  if ttl ~= 0 and started ~= '' and ended ~= '' and #value <= 3000 then
+  if ttl ~= 0 and started ~= '' and ended ~= '' and is_small(value) then
     record_success(id, worker, ttl, value, execution, started, ended)
   else
     rare('record')(id, '1', worker, ttl, 'return_value', value, execution, started, ended)
