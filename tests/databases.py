@@ -138,7 +138,8 @@ def mariadb_server(*options: str) -> Iterator[DatabaseServer]:
     user = other_user("mysql")
     with folder_of(user) as folder:
         data, path = f"{folder}/data", f"{folder}/sock"
-        common = ["--no-defaults", f"--datadir={data}"]
+        # Its own tmpdir: a server that starts sweeps it, and another one's temporary tables would be gone.
+        common = ["--no-defaults", f"--datadir={data}", f"--tmpdir={folder}"]
         run([install, *common, "--auth-root-authentication-method=normal", "--skip-test-db"], user, folder)
         quick = ["--innodb-flush-log-at-trx-commit=2", "--innodb-buffer-pool-size=64M", "--max-connections=200"]
         where = [f"--socket={path}", "--skip-networking", f"--pid-file={folder}/pid"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import shutil
@@ -14,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import psutil
 
@@ -91,6 +92,13 @@ def alive(pid: int) -> bool:
 def living_children() -> set[int]:
     """Ids of this process's children and theirs, zombies included: nobody else would reap them."""
     return {child.pid for child in psutil.Process(os.getpid()).children(recursive=True)}
+
+
+def end_group(leader: subprocess.Popen[Any]) -> None:
+    """Kill what a process with a session of its own has left behind. RQ's worker forks a scheduler, which may outlive
+    it, and then asks the server for something every second for as long as that is there."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(leader.pid, signal.SIGKILL)
 
 
 def living_threads() -> set[threading.Thread]:

@@ -15,7 +15,7 @@ import redis
 import rq
 from tests.doctor import busy_jobs
 from tests.doctor.world import named
-from tests.helpers import wait_until
+from tests.helpers import end_group, wait_until
 from tests.interop import theirs
 
 from atomiq import Job, Queue, Retry
@@ -35,6 +35,7 @@ def fleet(url: str, *command: str, workers: int = 2) -> Iterator[None]:
             env={**os.environ, "PYTHONPATH": path, "ATOMIQ_URL": url},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
+            start_new_session=True,
         )
         for _ in range(workers)
     ]
@@ -45,6 +46,7 @@ def fleet(url: str, *command: str, workers: int = 2) -> Iterator[None]:
             process.terminate()
         for process in processes:
             process.wait(60)
+            end_group(process)
 
 
 def work_for(connection: redis.Redis, dice: random.Random, rounds: int) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 import redis
 import rq
 import rq.command
-from tests.helpers import wait_until
+from tests.helpers import end_group, wait_until
 from tests.interop import jobs, ours, theirs
 
 from atomiq import Job, Queue
@@ -52,6 +52,7 @@ def their_worker(url: str, name: str = "theirs") -> Iterator[subprocess.Popen[by
         if process.poll() is None:
             process.terminate()
         process.wait(20)
+        end_group(process)
 
 
 def test_rq_sees_and_commands_our_worker(redis_connection: redis.Redis, redis_url: str, tmp_path: Path) -> None:

@@ -18,6 +18,8 @@ from tests.tasks import add
 from atomiq import connect, outbox
 from atomiq.aio import Queue as AsyncQueue
 from atomiq.aio import connect as aconnect
+from atomiq.outbox import committing
+from atomiq.outbox.relay import Relay
 from atomiq.queue import Queue
 
 ASYNC = {"postgresql": ("postgresql+psycopg", "postgresql+asyncpg"), "sqlite": ("sqlite+aiosqlite",), "mysql": ()}
@@ -149,3 +151,59 @@ def test_asyncio(scene: Scene, redis_url: str, number: int, asyncio_queue: bool)
     made = asyncio.run(main())
     assert scene.queue.job_ids == list(made)
     assert scene.waiting == 0
+
+
+def test_a_commit_that_takes_its_time(scene: Scene) -> None:
+    """A connection tells of its COMMIT when that begins. The thread looked for 62 ms; on a slow disk the row was then
+    left to a relay, or to the next nudge."""
+    with scene.engine() as engine, engine.connect() as connection:
+        job = outbox.enqueue(connection, scene.queue, add, 1, 2)
+        hold = threading.Event()
+        sqlalchemy.event.listen(connection, "commit", lambda _: hold.wait(0.3))
+        connection.commit()
+        assert not hold.is_set()
+        wait_until(lambda: scene.waiting == 0, what="the row is deleted")
+        outbox.finish()
+    assert scene.queue.job_ids == [job.id]
+
+
+def test_the_end_of_the_process_just_after_a_commit(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The thread has looked while the COMMIT was going on, and waits to look again: that wait was its last."""
+    monkeypatch.setattr(committing, "PAUSES_S", (60.0,))
+    looked = threading.Event()
+    drain = Relay.drain
+
+    def looks(relay: Relay) -> Any:
+        try:
+            return drain(relay)
+        finally:
+            looked.set()
+
+    monkeypatch.setattr(Relay, "drain", looks)
+    with scene.engine() as engine:
+        with engine.connect() as connection:
+            outbox.enqueue(connection, scene.queue, add, 1, 2)
+            sqlalchemy.event.listen(connection, "commit", lambda _: looked.wait(10))
+            connection.commit()
+        outbox.finish()
+        assert scene.waiting == 0
+
+
+@pytest.mark.parametrize("commits", [True, False])
+def test_a_session_in_somebody_elses_transaction(scene: Scene, commits: bool) -> None:
+    """As in test suites, and where one connection serves several sessions: its owner's COMMIT counts."""
+    with scene.engine() as engine, engine.connect() as connection:
+        owner = connection.begin()
+        connection.execute(sqlalchemy.text("INSERT INTO orders VALUES (1)"))
+        with Session(connection, join_transaction_mode="rollback_only") as session:
+            job = outbox.enqueue(session, scene.queue, add, 1, 2)
+            session.commit()
+        assert scene.queue.job_ids == []
+        if commits:
+            owner.commit()
+            wait_until(lambda: scene.queue.job_ids == [job.id], what="the job is in its queue")
+        else:
+            owner.rollback()
+        outbox.finish()
+    assert scene.waiting == 0
+    assert len(scene.queue) == commits

@@ -16,11 +16,12 @@ _pending: Final[WeakKeyDictionary[Any, dict[Any, Any]]] = WeakKeyDictionary()
 
 
 class Nudge(Protocol):
-    """Called with the database once the rows are committed. Never raises; `key` is the same for the same relay."""
+    """Called with the database once the rows are committed, or with a transaction whose COMMIT begins. Never raises;
+    `key` is the same for the same relay."""
 
     key: Any
 
-    def __call__(self, database: Any) -> None:
+    def __call__(self, database: Any, committing: Any = None) -> None:
         """Wake whoever moves the rows."""
 
 
@@ -92,7 +93,7 @@ class ConnectionCaller:
         self.connection.execute(self._text(statement), dict(values)).close()
 
     def after_commit(self, nudge: Nudge) -> None:
-        _listen(self.connection, "commit", "rollback", nudge, self.connection.engine)
+        _nudge_after(self.connection, nudge, self.connection)
 
 
 class SessionCaller(ConnectionCaller):
@@ -103,31 +104,59 @@ class SessionCaller(ConnectionCaller):
         super().__init__(session.connection())
 
     def after_commit(self, nudge: Nudge) -> None:
-        _listen(self._session, "after_commit", "after_soft_rollback", nudge, self.connection.engine)
+        _nudge_after(self._session, nudge, self.connection)
 
 
-def _listen(target: Any, commit: str, rollback: str, nudge: Nudge, engine: Any) -> None:
-    """Nudge at the next commits until the outermost one. A savepoint's release nudges for nothing, harmlessly."""
-    pending = _pending.get(target)
-    if pending is not None:
-        pending[nudge.key] = (nudge, engine)
+def _nudge_after(target: Any, nudge: Nudge, connection: Any) -> None:
+    """Nudge when this Session or Connection, which uses that connection, commits."""
+    known, pending = target in _pending, _pending.setdefault(target, {})
+    if target is not connection:
+        pending[nudge.key] = (nudge, connection)
+        if not known:
+            _listen_to_session(target, pending)
         return
-    pending = _pending[target] = {nudge.key: (nudge, engine)}
+    pending[nudge.key] = nudge  # without the connection: what refers to its own key is never forgotten
+    if not known:
+        _listen_to_connection(connection, pending)
+
+
+def _listen_to_connection(connection: Any, pending: dict[Any, Any]) -> None:
+    """It tells of a COMMIT when that begins."""
     event: Any = importlib.import_module("sqlalchemy").event
 
-    def committed(one: Any, *_: Any) -> None:
-        for each, database in list(pending.values()):
-            each(database)
-        if not one.in_nested_transaction():
+    def commits(one: Any, *_: Any) -> None:
+        for nudge in list(pending.values()):
+            nudge(one.engine, one.get_transaction())
+        pending.clear()
+
+    def rolled_back(*_: Any) -> None:
+        pending.clear()
+
+    for name in ("commit", "commit_twophase"):
+        event.listen(connection, name, commits)
+    for name in ("rollback", "rollback_twophase"):
+        event.listen(connection, name, rolled_back)
+
+
+def _listen_to_session(session: Any, pending: dict[Any, Any]) -> None:
+    event: Any = importlib.import_module("sqlalchemy").event
+
+    def committed(one: Any) -> None:
+        if one.in_nested_transaction():  # a savepoint's release
+            return
+        for nudge, its in list(pending.values()):
+            if its.in_transaction():  # its owner has begun it, and is to commit it
+                _nudge_after(its, nudge, its)
+            else:
+                nudge(its.engine)
+        pending.clear()
+
+    def rolled_back(one: Any, *_: Any) -> None:
+        if not one.in_transaction():  # else of a savepoint: the rest can still be committed
             pending.clear()
 
-    def rolled_back(one: Any, *of_session: Any) -> None:
-        # A session also tells of savepoints; the rest of its transaction can still be committed then.
-        if not (of_session and one.in_transaction()):
-            pending.clear()
-
-    event.listen(target, commit, committed)
-    event.listen(target, rollback, rolled_back)
+    event.listen(session, "after_commit", committed)
+    event.listen(session, "after_soft_rollback", rolled_back)
 
 
 def alchemy_caller(where: Any) -> ConnectionCaller:

@@ -12,12 +12,13 @@ from atomiq._core.errors import ScriptError
 from atomiq._core.log import get_logger
 from atomiq._wire.aio import AsyncStore
 from atomiq._wire.sync import Store
+from atomiq.outbox.committing import Committing, pauses
 from atomiq.outbox.database import AlchemyLink, is_in_memory, prepared
 from atomiq.outbox.reading import Batch, checked_source, read
 from atomiq.outbox.relay import settle
 from atomiq.outbox.sending import WINDOW_MS, Outcome, Sending, ServerClock, TooLate, sending
 
-LOOKS_AGAIN_S: Final = (0.002, 0.01, 0.05)
+FIRST_BACK_OFF_S: Final = 0.1
 LONGEST_BACK_OFF_S: Final = 10.0
 TRIES: Final = 10
 """After this many failures in a row the rows are left to a relay, or to the next nudge."""
@@ -99,6 +100,7 @@ class AsyncNudger:
         self._relay = AsyncRelay(engine, connection, route)
         self._loop = loop
         self._asked = False
+        self._committing = Committing()
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -106,9 +108,10 @@ class AsyncNudger:
         """Whether its loop is closed."""
         return self._loop.is_closed()
 
-    def nudge(self) -> None:
-        """Have a look soon. Called in the loop."""
+    def nudge(self, committing: Any = None) -> None:
+        """Have a look soon; and again until that transaction is over. Called in the loop."""
         self._asked = True
+        self._committing.add(committing)
         if self._task is None or self._task.done():
             self._task = self._loop.create_task(self._work())
 
@@ -117,16 +120,21 @@ class AsyncNudger:
         while self._asked and failures < TRIES:
             self._asked = False
             try:
-                for pause in (*LOOKS_AGAIN_S, 0):
-                    if await self._relay.drain():
-                        break
-                    await asyncio.sleep(pause)
+                await self._move()
                 failures = 0
             except Exception as error:  # noqa: BLE001 - whatever it is, the rows wait for a relay
                 logger.warning("outbox: rows wait: %s: %s", type(error).__name__, error)
                 failures += 1
                 self._asked = True
-                await asyncio.sleep(min(LOOKS_AGAIN_S[-1] * 2**failures, LONGEST_BACK_OFF_S))
+                await asyncio.sleep(min(FIRST_BACK_OFF_S * 2 ** (failures - 1), LONGEST_BACK_OFF_S))
+
+    async def _move(self) -> None:
+        for pause in pauses():
+            again = self._committing.go_on()
+            await self._relay.drain()
+            if not again:
+                return
+            await asyncio.sleep(pause)
 
     async def settle(self, loop: asyncio.AbstractEventLoop, seconds: float) -> None:
         """In that loop: wait for what is under way, at most so long."""

@@ -12,13 +12,13 @@ from typing import Any, Final
 from atomiq._core.log import get_logger
 from atomiq._wire.siblings import server_of
 from atomiq.outbox.async_relay import AsyncNudger
+from atomiq.outbox.committing import Committing, pauses
 from atomiq.outbox.database import Database
 from atomiq.outbox.relay import Relay
 
 IDLE_S: Final = 3.0
 """A thread without work ends; the next nudge starts another."""
-LOOKS_AGAIN_S: Final = (0.002, 0.01, 0.05)
-"""A nudge may come just before its COMMIT is done: SQLAlchemy's connections tell of it when it begins."""
+FIRST_BACK_OFF_S: Final = 0.05
 LONGEST_BACK_OFF_S: Final = 10.0
 AT_EXIT_S: Final = 2.0
 logger = get_logger("outbox")
@@ -31,12 +31,14 @@ class Nudger:
         self._relay = relay
         self._changed = threading.Condition()
         self._asked = self._stopped = self._in_trouble = False
+        self._committing = Committing()
         self._thread: threading.Thread | None = None
 
-    def nudge(self) -> None:
-        """Have a look soon."""
+    def nudge(self, committing: Any = None) -> None:
+        """Have a look soon; and again until that transaction is over."""
         with self._changed:
             self._asked, self._stopped = True, False
+            self._committing.add(committing)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="atomiq outbox", daemon=True)
                 self._thread.start()
@@ -54,7 +56,7 @@ class Nudger:
             thread.join(max(deadline - time.monotonic(), 0.1))
 
     def _run(self) -> None:
-        back_off = LOOKS_AGAIN_S[-1]
+        back_off = FIRST_BACK_OFF_S
         try:
             while True:
                 try:
@@ -62,7 +64,7 @@ class Nudger:
                         self._asked = False
                     self._move()
                     self._in_trouble = False
-                    back_off = LOOKS_AGAIN_S[-1]
+                    back_off = FIRST_BACK_OFF_S
                 except Exception as error:  # noqa: BLE001 - whatever it is, the rows wait for a relay
                     logger.warning("outbox: rows wait: %s: %s", type(error).__name__, error)
                     self._relay.close()
@@ -78,12 +80,14 @@ class Nudger:
             self._relay.close()
 
     def _move(self) -> None:
-        for pause in (*LOOKS_AGAIN_S, 0):
-            if self._relay.drain().read:
+        for pause in pauses():
+            with self._changed:
+                again = self._committing.go_on()
+            self._relay.drain()
+            if not again:
                 break
             with self._changed:
-                if self._changed.wait_for(lambda: self._asked or self._stopped, pause):
-                    break
+                self._changed.wait(pause)
         if self._relay.database.is_shared:
             self._relay.close()
 
@@ -106,8 +110,8 @@ class NudgeAfter:
         self._connection, self._route = connection, route
         self.key = (server_of(connection), route)
 
-    def __call__(self, database: Any) -> None:
-        nudge(database, self._connection, self._route)
+    def __call__(self, database: Any, committing: Any = None) -> None:
+        _nudge(database, self._connection, self._route, committing)
 
 
 _nudgers: dict[Any, Nudger | AsyncNudger] = {}
@@ -124,15 +128,20 @@ def nudge(database: Any, connection: Any, route: str = "") -> None:
         connection: redis.Redis of the queue, `queue.connection`.
         route: that of the rows.
     """
+    _nudge(database, connection, route, None)
+
+
+def _nudge(database: Any, connection: Any, route: str, committing: Any) -> None:
     try:
         engine = getattr(database, "sync_engine", database)
         if getattr(getattr(engine, "dialect", None), "is_async", False):
             loop = asyncio.get_running_loop()
             key: Any = (engine, server_of(connection), route, loop)
-            _nudger(key, lambda: AsyncNudger(engine, connection, route, loop)).nudge()
+            _nudger(key, lambda: AsyncNudger(engine, connection, route, loop)).nudge(committing)
         else:
             found = Database.of(engine)
-            _nudger((found.key, server_of(connection), route), lambda: Nudger(Relay(found, connection, route))).nudge()
+            key = (found.key, server_of(connection), route)
+            _nudger(key, lambda: Nudger(Relay(found, connection, route))).nudge(committing)
     except Exception as error:  # noqa: BLE001 - the rows are committed, the request has succeeded
         logger.debug("outbox: nobody here can move the rows, a relay will: %s: %s", type(error).__name__, error)
 
