@@ -172,6 +172,32 @@ class TestCutOff:
         scene.until(m.Reap)
         assert scene.now - begun == pytest.approx(30)
 
+    def test_others_leases_are_judged_as_ever_after_a_short_break(self) -> None:
+        scene = Scene(lease=30).begin()
+        scene.idle()
+        begun = scene.now
+        scene.tell(m.CutOff("reset"), after=4)
+        scene.wake()
+        scene.tell(m.Back())
+        scene.idle()
+        scene.until(m.Reap)
+        assert scene.now - begun == pytest.approx(10)
+
+    def test_others_leases_are_judged_by_a_worker_that_is_cut_off_all_the_time(self) -> None:
+        """Each reconnection put it off by a lease: jobs of the dead were left alone for as long as that went on."""
+        scene = Scene(lease=30).begin()
+        scene.idle()
+        scene.tell(m.CutOff("reset"), after=100)
+        scene.wake()
+        begun = scene.now
+        while not (reaps := [move for move in scene.tell(m.Back()) if isinstance(move, m.Reap)]):
+            assert scene.now < begun + 100
+            scene.idle()
+            scene.tell(m.CutOff("reset"), after=7)
+            scene.wake()
+        assert len(reaps) == 1
+        assert begun + 60 <= scene.now < begun + 70
+
     def test_time_limits_hold_meanwhile(self) -> None:
         scene = Scene(kill_after=1).begin()
         scene.give("a", limit=1.0)

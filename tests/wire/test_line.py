@@ -13,7 +13,7 @@ from tests.helpers import throwaway_server, wait_until
 
 from atomiq._commands.base import Command, plain
 from atomiq._commands.claim import Claim, claim
-from atomiq._core.errors import ServerUnavailable
+from atomiq._core.errors import ServerOutOfMemory, ServerUnavailable
 from atomiq._wire.line import Answer, Line
 from atomiq._wire.sync import Store
 
@@ -51,6 +51,28 @@ def test_many_under_way(line: Line, store: Store) -> None:
     assert [value for _, _, value in answers] == list(range(1, 501))
     assert line.take() == []
     assert not line.overdue()
+
+
+def test_answers_before_an_error_that_will_pass() -> None:
+    """A server that becomes full or read-only answers what came before it as ever. These answers were dropped with the
+    error: jobs that a worker had claimed were held by nobody until their lease was over."""
+    with throwaway_server() as (path, _pid):
+        other = redis.Redis(unix_socket_path=path)
+        line = Line(Store.of(redis.Redis(unix_socket_path=path)), patience=10)
+        line.resume()
+        line.send(push(1), "first")
+        line.send(plain("CONFIG", ("SET", "maxmemory", "1"), str), "full")
+        line.send(push(2), "second")
+        wait_until(lambda: other.info("errorstats"), what="the server has refused the third")
+        assert [context for _, context, _ in line.take()] == ["first", "full"]
+        with pytest.raises(ServerOutOfMemory):
+            line.take()
+        assert len(line) == 1
+        other.config_set("maxmemory", 0)
+        line.resume()
+        assert [value for _, _, value in all_answers(line)] == [2]
+        line.close()
+        other.close()
 
 
 def test_a_large_command_goes_out_whole(line: Line, store: Store) -> None:

@@ -44,6 +44,16 @@ def finished(queue: Queue) -> int:
     return int(queue.connection.zcard(f"rq:finished:{queue.name}"))
 
 
+def print_unfinished(queue: Queue, jobs: list[Job]) -> None:
+    """Shown when the test fails: where the first of them are, and who holds them."""
+    there, server = set(queue.finished_job_registry.get_job_ids()), queue.connection
+    for job in [job for job in jobs if job.id not in there][:5]:
+        print(job.id, server.hgetall(job.key), [key for key in server.scan_iter(count=1000) if job.id.encode() in key])
+    for key in server.scan_iter("rq:atomiq:executions:*"):
+        print(key, server.hgetall(key))
+    print(server.time(), server.zrange(f"rq:wip:{queue.name}", 0, 5, withscores=True), server.llen(queue.key))
+
+
 def check_each_ran_once(queue: Queue, jobs: list[Job], notes: Path) -> None:
     assert sorted(map(int, notes.read_text().split())) == list(range(len(jobs)))
     assert {attempts(job) for job in jobs} == {1}
@@ -110,7 +120,10 @@ def test_connections_that_are_cut_all_the_time(
             jobs.extend(noting_jobs(queue, notes, 500, len(jobs)))
         return finished(queue) == len(jobs)
 
-    wait_until(done, within=60)
+    try:
+        wait_until(done, within=60)
+    finally:
+        print_unfinished(queue, jobs)
     assert cut > 10
     check_each_ran_once(queue, jobs, notes)
 

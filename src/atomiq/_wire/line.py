@@ -47,6 +47,8 @@ class Line:
         self._socket: Any = None
         self._reader = _reader()
         self._under_way: deque[tuple[Command[Any], Any, float]] = deque()
+        self._trouble: Exception | None = None
+        """Met behind answers that had to be handed out first."""
 
     def __len__(self) -> int:
         """How many commands are under way."""
@@ -68,10 +70,20 @@ class Line:
 
     def take(self) -> list[Answer]:
         """The answers that have arrived; doesn't wait."""
+        if self._trouble is not None:
+            trouble, self._trouble = self._trouble, None
+            raise trouble
         if self._socket is None:
             return []
         self._fill()
-        return self._answers()
+        answers: list[Answer] = []
+        try:
+            self._read(answers)
+        except Exception as error:
+            if not answers:
+                raise
+            self._trouble = error
+        return answers
 
     def wait(self, seconds: float) -> bool:
         """Wait until there is something to take. False when the time is over first."""
@@ -84,6 +96,7 @@ class Line:
     def resume(self, revise: Revise | None = None) -> None:
         """Connect, and send what is unanswered once more; `revise` may put other commands in the place of these."""
         self.close()
+        self._trouble = None
         if revise is not None:
             self._under_way = deque((*revise(command, context), at) for command, context, at in self._under_way)
         try:
@@ -137,8 +150,7 @@ class Line:
             if len(data) < _CHUNK and not isinstance(self._socket, ssl.SSLSocket):
                 return
 
-    def _answers(self) -> list[Answer]:
-        answers: list[Answer] = []
+    def _read(self, answers: list[Answer]) -> None:
         while self._under_way:
             try:
                 reply = self._reader.gets()
@@ -155,7 +167,6 @@ class Line:
                 answers.append((command, context, command.decode(reply)))
             except Exception as error:  # noqa: BLE001  what a decoder raises is the command's answer
                 answers.append((command, context, error))
-        return answers
 
     def _refused(self, command: Command[Any], context: Any, reply: _ErrorReply) -> list[Answer]:
         refusal = translated(redis_errors.ResponseError(str(reply)), command.name, self._where)

@@ -341,7 +341,7 @@ class Pump:
 
     def _void(self) -> None:
         """Nothing is under way: no number that was asked for stands for a job any more."""
-        if not self.held and self.ledger.asked > self.ledger.started:
+        if not self.held and not self._asked and self.ledger.asked > self.ledger.started:
             self.ledger.heard(self.ledger.asked)
             self.ledger.skip(self.ledger.asked)
 

@@ -26,25 +26,35 @@ class Chores:
         self._reap_at = 0.0
         self._upkeep_at = 0.0
         self._free_at: float | None = None
+        self._reaped_at = 0.0
+        self._back_at: float | None = None
+        """When the server was back for the first time since leases were last looked at."""
 
     def begin(self, now: float, cut_off_for: float) -> None:
         self._upkeep_at = now
         self._reap_at = now + cut_off_for
+        self._reaped_at = now
         self._beat_at = now + self._rules.lease / 3  # a child may have taken something before we know of it
 
     def reaped(self, now: float, next_in: float | None) -> None:
         """The next look at leases: when the first is over, and in any case before long, as shorter ones may be
         given."""
         third = self._rules.lease / 3
+        self._reaped_at, self._back_at = now, None
         self._reap_at = now + (third if next_in is None else min(third, max(next_in, SHORTEST_PAUSE)))
 
     def free(self, now: float, more: bool) -> None:
         self._free_at = now if more else None
 
     def back(self, now: float) -> None:
-        """The connection is back. Others may have been cut off as well: they get a whole lease to extend theirs."""
-        self._reap_at = now + self._rules.lease
-        self._beat_at = now
+        """The connection is back. Others may have been cut off as well: they get a whole lease to extend theirs. Not
+        after a short break, which leaves who extends every third of a lease with a part of it; and once for a series of
+        breaks, or a worker whose connection breaks again and again would never look."""
+        lease, self._beat_at = self._rules.lease, now
+        if self._back_at is None:
+            self._back_at = now
+        if now - self._reaped_at > lease / 2:
+            self._reap_at = max(self._reap_at, min(now + lease, self._back_at + 2 * lease))
 
     def due(self, now: float, held: tuple[str, ...]) -> Iterator[m.Move]:
         third = self._rules.lease / 3

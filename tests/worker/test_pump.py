@@ -1,0 +1,74 @@
+"""A station's conversation with the server, one step at a time."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from tests import tasks
+
+from atomiq import Queue
+from atomiq._wire.sync import Store
+from atomiq.executors.job_log import JobLog
+from atomiq.executors.report import Report
+from atomiq.stations.ledger import Ledger
+from atomiq.stations.pump import Pump
+from atomiq.stations.rules import Rules
+from atomiq.stations.task import Identity
+from atomiq.suspension import resume, suspend
+
+SLOTS = 2
+LOG = logging.getLogger("atomiq.worker")
+
+
+@pytest.fixture
+def pump(store: Store) -> Iterator[Pump]:
+    identity = Identity("w", "0" * 16, 60_000, Rules(("default",)), None, LOG, JobLog(LOG, "w", False, False))
+    ledger = Ledger(SLOTS)
+    pump = Pump(identity, store, ledger, SLOTS)
+    yield pump
+    pump.lookout.bell.close()
+    pump.line.close()
+    ledger.close()
+
+
+def go_on(pump: Pump) -> None:
+    """Until something is sent, and all of it is answered."""
+    while not len(pump.line):
+        pump.go_on(time.monotonic())
+    while len(pump.line):
+        assert pump.line.wait(10)
+        pump.take(time.monotonic())
+
+
+def done(pump: Pump, slot: int, task: Any) -> None:
+    """It took no time at all, so that others are asked for in advance."""
+    task.started_at = now = time.monotonic() + 1
+    pump.settle(slot, task, Report("finished", now, now))
+
+
+def test_suspension_while_claims_are_under_way(pump: Pump, queue: Queue) -> None:
+    """The first answer says that work is suspended. The numbers of the others were then heard of twice, and from there
+    on the station seemed to have heard of claims that the server hadn't seen yet: what the supervisor gave back of
+    these it asked about once, and not again."""
+    queue.enqueue_many([Queue.prepare_data(tasks.nothing) for _ in range(3)])
+    go_on(pump)
+    running = list(pump.held)
+    pump.held.clear()
+    for slot, task in enumerate(running):
+        assert pump.start(slot, task)
+    suspend(queue.connection)
+    for slot, task in enumerate(running):
+        done(pump, slot, task)
+    assert len(pump.line) == len(running) == SLOTS
+    go_on(pump)
+    ledger = pump.ledger
+    assert ledger.read == ledger.started == ledger.asked > SLOTS
+    resume(queue.connection)
+    pump.lookout.rest_until = 0.0
+    go_on(pump)
+    assert ledger.read == ledger.asked
+    assert len(pump.held) == 1
