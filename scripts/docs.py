@@ -32,8 +32,9 @@ SCRIPTS_LEAD = """# Scripts
 
 Every change of a job's state is one of these. Keys named here are the ones that are declared; the others that a script
 touches are made from the same prefix ([why](decisions/0002-one-anchor-key.md)). `:int` arguments are whole numbers,
-`:flag` is 0 or 1, `:some` are as many as the argument before says, `:list` is all the rest; the key prefix and a clock
-(0: the server's own) come before them. `none`: no job changes its state; `any` to `same`: whatever it is, it stays.
+`:flag` is 0 or 1, `:some` are as many as the argument before says, `:list` and `:rest` are all the rest; the key prefix
+and a clock (0: the server's own) come before them. `none`: no job changes its state; `any` to `same`: it stays whatever
+it is.
 
 """
 LEFT_OUT = ("cancel", "delete", "expire", "save_job", "remove_from_queue", "begin_job", "set_status", "run_again")

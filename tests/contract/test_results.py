@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import operator
 import pickle
 import threading
@@ -10,8 +11,11 @@ import time
 import warnings
 from base64 import b64encode
 from datetime import UTC, datetime, timedelta
+from typing import Any
+from unittest import mock
 
 import pytest
+import redis.asyncio.connection
 from tests.contract.both import Api, ask, both
 from tests.contract.driving import WORKER, claimed, fail, finish, settled
 from tests.helpers import wait_until
@@ -158,6 +162,30 @@ async def test_a_waiting_task_can_be_cancelled(api: Api) -> None:
         await waiting
     await asyncio.to_thread(wait_until, lambda: blocked_readers(api.store) == 0)
     assert await queue.count() == 1
+
+
+@both
+async def test_a_cancellation_in_the_moment_of_sending(api: Api) -> None:
+    """asyncio.wait_for of Python 3.11, in which redis-py sends, forgets one that comes as the sending is done. The task
+    then waited for the result all the same."""
+    if api.kind == "sync":
+        return
+    job = await api.queue().enqueue(operator.add, 1, 2)
+    where = redis.asyncio.connection.AbstractConnection
+    send = where.send_command
+
+    async def forgets(connection: Any, *words: Any, **options: Any) -> None:
+        await send(connection, *words, **options)
+        if words[0] == "XREAD":
+            waiting.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(0)
+
+    with mock.patch.object(where, "send_command", forgets):
+        waiting = asyncio.create_task(job.latest_result(timeout=60))
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.wait_for(asyncio.shield(waiting), 10)
+    assert waiting.cancelled()
 
 
 def test_create_is_there_for_code_that_uses_it(store: Store) -> None:

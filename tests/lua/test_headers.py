@@ -58,6 +58,7 @@ REFUSALS = frozenset(
     ["exists", "busy", "not_yours", "gone", "not_there", "not_running", "not_empty", "taken", "circle"]
 )
 TELLING = {
+    "enqueue": ("enqueue_jobs",),
     "claim": ("claim_jobs", "claimed_before"),
     "finish": ("finish_job", "refused"),
     "fail": ("fail_job", "refused"),
@@ -189,7 +190,7 @@ def test_the_wrapper_passes_what_is_declared(case: Case, scene: Scene) -> None:
         assert kind[0] == declared or (declared == "members" and kind[0] in ("workers", "worker_set"))
     prefix, now, *own = command.args
     assert (prefix, now) == (scene.keys.prefix, 0)
-    if header.args and header.args[-1].kind == "list":
+    if header.args and header.args[-1].kind in ("list", "rest"):
         assert len(own) >= len(header.args) - 1
     else:
         assert len(own) == len(header.args)
@@ -289,6 +290,16 @@ def test_shared_functions_that_refuse_do_so_before_they_write(function: str) -> 
     assert not spoken(after.partition("\n")[2]) & (REFUSALS - {"gone"})  # gone is what the job may be then
 
 
+def test_enqueue_jobs_refuses_before_it_writes() -> None:
+    head, marker, tail = (FOLDER / "lib" / "enqueueing.lua").read_text(encoding="utf-8").partition(f"  {MARKER}\n")
+    assert marker
+    above = _strip_comments(head)
+    assert not calls(above) - READING
+    assert not words(above) & (writers() - {"enqueue_jobs"})
+    assert spoken(above) & REFUSALS
+    assert not spoken(_strip_comments(tail)) & REFUSALS
+
+
 def test_the_last_look_before_a_settlement_is_its_first_write() -> None:
     """A ZREM that removes nothing has written nothing."""
     text = _library()["takes_lease"]
@@ -317,7 +328,7 @@ def test_every_declared_key_and_argument_is_used(name: str) -> None:
     settling = {"outcome", "retry"}  # one set of arguments for both ends
     counting = {before.name for before, some in pairwise(header.args) if some.kind == "some"}
     for argument in header.args:
-        said = f"a_{argument.name}" in own or argument.name in counting
+        said = f"{'at' if argument.kind == 'rest' else 'a'}_{argument.name}" in own or argument.name in counting
         assert said or (name == "finish" and argument.name in settling), argument
 
 

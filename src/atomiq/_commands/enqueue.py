@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, groupby
 from typing import Any, NamedTuple
 
 from atomiq._commands.base import Argument, Command, call, text, texts, word
@@ -86,54 +87,54 @@ def pack_jobs(args: list[Argument], jobs: Sequence[NewJob], group: str | None) -
     """Append jobs as the script takes them: in blocks of alike ones. ValueError: none, or more than MAX_BATCH."""
     if not 0 < len(jobs) <= MAX_BATCH:
         raise ValueError(f"an enqueue command takes 1 to {MAX_BATCH} jobs, not {len(jobs)}")
-    shared: tuple[Any, ...] = ()
-    count_at = count = 0
-    for job in jobs:
-        fields = job.fields
-        if group and not job.after and fields.get("group_id") != group:
-            fields = {**fields, "group_id": group}
-        ours = (*_shared(job), tuple(fields))
-        if ours != shared:
-            shared, count_at, count = ours, len(args), 0
-            args += _block_head(job, fields)
-        count += 1
-        args[count_at] = count
-        args.append(job.id)
-        args += fields.values()
+    rows = [_row(job, group) for job in jobs]
+    if len(jobs) == 1:
+        _pack_one(args, jobs[0], rows[0])
+        return
+    for _, block in groupby(zip(jobs, rows, strict=True), _shared):
+        alike = list(block)
+        job, fields = alike[0]
+        if len(alike) == 1:
+            _pack_one(args, job, fields)
+            continue
+        args += (len(alike), job.queue, job.call, *_more(job), len(fields), *fields)
+        for job, fields in alike:
+            args.append(job.id)
+            args += fields.values()
 
 
-def _shared(job: NewJob) -> tuple[Any, ...]:
-    """What jobs of one block have in common, beside the names of their fields."""
-    return (
-        job.queue,
-        job.call,
-        job.at_front,
-        job.due_ms,
-        job.ttl,
-        job.allow_failure,
-        job.after,
-        job.when,
-        job.depends_on,
-    )
+def _pack_one(args: list[Argument], job: NewJob, fields: Mapping[str, Any]) -> None:
+    args += (1, job.queue, job.call, *_more(job), len(fields), job.id)
+    args += chain.from_iterable(fields.items())
 
 
-def _block_head(job: NewJob, fields: Mapping[str, Any]) -> tuple[Argument, ...]:
-    """What the script is told of a block of jobs like this one, before their ids and values."""
-    return (
-        0,
-        job.queue,
-        job.call,
+def _row(job: NewJob, group: str | None) -> Mapping[str, Any]:
+    if group and not job.after and job.fields.get("group_id") != group:
+        return {**job.fields, "group_id": group}
+    return job.fields
+
+
+def _shared(one: tuple[NewJob, Mapping[str, Any]]) -> tuple[Any, ...]:
+    """What jobs of one block have in common."""
+    job, fields = one
+    return (job.queue, job.call, *_more(job), tuple(fields))
+
+
+def _more(job: NewJob) -> tuple[int | str, ...]:
+    """What isn't as with most jobs, after how many arguments it is."""
+    ttl = job.ttl if job.ttl is not None and job.ttl > 0 else 0
+    if not (job.at_front or job.due_ms or ttl or job.allow_failure or job.after or job.depends_on):
+        return (0,)
+    more: list[int | str] = [
         int(job.at_front),
         job.due_ms,
-        job.ttl if job.ttl is not None and job.ttl > 0 else 0,
+        ttl,
         int(job.allow_failure),
         job.after,
         job.when,
-        len(job.depends_on),
         *job.depends_on,
-        len(fields),
-        *fields,
-    )
+    ]
+    return (len(more), *more)
 
 
 def _decode_promoted(reply: Any) -> Promoted:

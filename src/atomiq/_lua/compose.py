@@ -25,8 +25,19 @@ _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _START = re.compile(r"^local (?:function )?([A-Za-z_][A-Za-z0-9_]*)")
 _RARE = re.compile(r"\brare\('(\w+)'\)")
 _LIBRARY = (
-    *("clock", "place", "groups", "dependants", "erase", "promotion", "claiming", "settling", "abandoned", "cron"),
-    *("diagnosis", "things"),
+    *(
+        "clock",
+        "place",
+        "groups",
+        "dependants",
+        "erase",
+        "enqueueing",
+        "promotion",
+        "claiming",
+        "settling",
+        "abandoned",
+    ),
+    *("cron", "diagnosis", "things"),
 )
 """In the order in which they are put in: a function may use those of its own file above it, and of files before it."""
 
@@ -158,7 +169,7 @@ def _compose(header: Header, code: str) -> str:
 def _locals(header: Header, code: str) -> list[str]:
     """Keys and arguments by their names in the header, lists as the last, and the time."""
     lines = [f"local k_{key} = KEYS[{number}]" for number, key in enumerate(header.keys, 1)]
-    single = [argument for argument in header.args if argument.kind not in ("some", "list")]
+    single = [argument for argument in header.args if argument.kind not in ("some", "list", "rest")]
     if single:
         lines.append(
             f"local {', '.join(f'a_{argument.name}' for argument in single)} = unpack(ARGV, 3, {len(single) + 2})"
@@ -167,6 +178,9 @@ def _locals(header: Header, code: str) -> list[str]:
     lines += [f"a_{argument.name} = a_{argument.name} == '1'" for argument in single if argument.kind == "flag"]
     before = str(len(single) + 2)
     for argument in header.args[len(single) :]:
+        if argument.kind == "rest":
+            lines.append(f"local at_{argument.name} = {before} + 1")
+            continue
         name, last = f"a_{argument.name}", "#ARGV"
         if argument.kind == "some":
             last = f"{before} + a_{single[-1].name}"

@@ -13,7 +13,7 @@ _FIELDS = ("from", "to", "keys", "args", "says", "cost")
 @dataclass(frozen=True, slots=True)
 class Argument:
     """One argument: `kind` is `str` (opaque), `int`, `flag` (0 or 1), `some` (as many as the argument before it says),
-    or `list` (all the rest; only as the last)."""
+    and as the last one `list` (all the rest) or `rest` (the same, left where it is: a script knows where it begins)."""
 
     name: str
     kind: str
@@ -53,7 +53,7 @@ def parse_header(name: str, text: str) -> Header:
         raise ScriptError(f"{name}.lua: the header lacks {', '.join(missing)}")
     args = tuple(_parse_argument(name, word) for word in fields["args"].split())
     kinds = [argument.kind for argument in args]
-    if "list" in kinds[:-1] or kinds[-2:].count("some") < kinds.count("some"):
+    if {"list", "rest"} & set(kinds[:-1]) or kinds[-2:].count("some") < kinds.count("some"):
         raise ScriptError(f"{name}.lua: only the last argument may be a list, with a counted one before it")
     return Header(
         name=name,
@@ -69,6 +69,6 @@ def parse_header(name: str, text: str) -> Header:
 
 def _parse_argument(script: str, word: str) -> Argument:
     name, _, kind = word.partition(":")
-    if kind not in ("", "int", "flag", "some", "list"):
-        raise ScriptError(f"{script}.lua: argument {word!r} is none of :int, :flag, :some and :list")
+    if kind not in ("", "int", "flag", "some", "list", "rest"):
+        raise ScriptError(f"{script}.lua: argument {word!r} is none of :int, :flag, :some, :list and :rest")
     return Argument(name, kind or "str")
