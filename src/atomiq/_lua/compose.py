@@ -4,7 +4,7 @@ arguments.
 A script creates its functions anew on every call, so each one costs time on the server whether it is called or not.
 Therefore only those that are named in the text, or in another one that is, are put in; what is a single expression is
 put in where it is called (`atomiq._lua.inline`); and what most calls don't need is asked for as `rare('name')`, which
-creates it then. The key functions are made from `_core.keys.Keys`, so that Python and Lua can't differ about a name.
+creates it then, with what it needs. The key functions are made from `_core.keys.Keys`, so that Python and Lua can't differ about a name.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import re
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from itertools import chain
 
 from atomiq._core.errors import ScriptError
 from atomiq._core.keys import Keys
@@ -24,6 +25,8 @@ from atomiq._lua.inline import Inlined, expression_of, put_in_expressions, put_i
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _START = re.compile(r"^local (?:function )?([A-Za-z_][A-Za-z0-9_]*)")
 _RARE = re.compile(r"\brare\('(\w+)'\)")
+_SMALL = 3
+"""A rare function that needs no more than so many is created alone; any other one with all that are rare."""
 _LIBRARY = (
     *(
         "clock",
@@ -157,11 +160,20 @@ def _compose(header: Header, code: str) -> str:
     else:
         inlined = _expressions().keys() | _statements().keys()
         hot = [library[name] for name in at_once if name not in inlined]
-        defined = {name for name in at_once if name not in inlined}
-        later = [name for name in needed if name not in defined and name not in _expressions()]
-        lines += ["local rare", *(put_in_statements(text, _statements()) for text in hot)]
-        entries = ", ".join(f"{name} = {name}" for name in needed if name in asked)
-        lines += ["rare = function(name)", *(library[name] for name in later), f"return ({{ {entries} }})[name]", "end"]
+        defined = {name for name in at_once if name not in inlined} | _expressions().keys()
+        lines += ["local rare", *(put_in_statements(text, _statements()) for text in hot), "rare = function(name)"]
+        together: dict[str, list[str]] = {}
+        for rare in (name for name in needed if name in asked):
+            parts = [name for name in _needed(library[rare], at_once=True) if name not in defined]
+            if len(parts) > _SMALL:
+                together[rare] = parts
+            else:
+                lines += [f"if name == '{rare}' then", *(library[name] for name in parts), f"return {rare}", "end"]
+        if together:
+            later = set(chain.from_iterable(together.values()))
+            entries = ", ".join(f"{name} = {name}" for name in together)
+            lines += [*(library[name] for name in needed if name in later), f"return ({{ {entries} }})[name]"]
+        lines.append("end")
         text = "\n".join([*lines, *_locals(header, code), put_in_statements(code, _statements())])
     return put_in_expressions(text, _expressions()).replace("redis.call(", "call(") + "\n"
 
