@@ -18,7 +18,7 @@ from tests.tasks import add
 from atomiq import connect, outbox
 from atomiq.aio import Queue as AsyncQueue
 from atomiq.aio import connect as aconnect
-from atomiq.outbox import committing
+from atomiq.outbox import committing, drivers, nudging
 from atomiq.outbox.relay import Relay
 from atomiq.queue import Queue
 
@@ -102,6 +102,18 @@ def test_the_request_succeeds_without_a_server(scene: Scene, caplog: pytest.LogC
             outbox.enqueue(session, scene.queue, add, 3, 4)
         wait_until(lambda: len(scene.queue) == 2, what="both are in their queue")
         outbox.finish()
+
+
+def test_a_function_of_each_request(sqlite_scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`outbox.nudge(lambda: connect(...), ...)` in a request: each function is another database to us. Each was kept
+    for as long as the process lived."""
+    monkeypatch.setattr(nudging, "IDLE_S", 0.01)
+    for number in range(20):
+        sqlite_scene.enqueue(add, number, 0)
+        outbox.nudge(lambda: drivers.connect(sqlite_scene.url)[0], sqlite_scene.redis)
+        wait_until(lambda wanted=number + 1: len(sqlite_scene.queue) == wanted, what="the job is in its queue")
+        wait_until(lambda: all(each.is_over for each in nudging._nudgers.values()), what="its thread has ended")
+    assert len(nudging._nudgers) == 1
 
 
 @pytest.mark.parametrize("database", [None, object(), "sqlite://", "nonsense", 5], ids=lambda one: str(one)[:9])

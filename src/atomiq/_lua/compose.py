@@ -4,7 +4,8 @@ arguments.
 A script creates its functions anew on every call, so each one costs time on the server whether it is called or not.
 Therefore only those that are named in the text, or in another one that is, are put in; what is a single expression is
 put in where it is called (`atomiq._lua.inline`); and what most calls don't need is asked for as `rare('name')`, which
-creates it then, with what it needs. The key functions are made from `_core.keys.Keys`, so that Python and Lua can't differ about a name.
+creates it then, with what it needs. The key functions are made from `_core.keys.Keys`, so that Python and Lua can't
+differ about a name.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ import atexit
 import os
 import threading
 import time
+from collections.abc import Callable
 from typing import Any, Final
 
 from atomiq._core.log import get_logger
@@ -33,6 +34,12 @@ class Nudger:
         self._asked = self._stopped = self._in_trouble = False
         self._committing = Committing()
         self._thread: threading.Thread | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether its thread has ended."""
+        with self._changed:
+            return self._thread is None
 
     def nudge(self, committing: Any = None) -> None:
         """Have a look soon; and again until that transaction is over."""
@@ -137,23 +144,22 @@ def _nudge(database: Any, connection: Any, route: str, committing: Any) -> None:
         if getattr(getattr(engine, "dialect", None), "is_async", False):
             loop = asyncio.get_running_loop()
             key: Any = (engine, server_of(connection), route, loop)
-            _nudger(key, lambda: AsyncNudger(engine, connection, route, loop)).nudge(committing)
+            _wake(key, lambda: AsyncNudger(engine, connection, route, loop), committing)
         else:
             found = Database.of(engine)
             key = (found.key, server_of(connection), route)
-            _nudger(key, lambda: Nudger(Relay(found, connection, route))).nudge(committing)
+            _wake(key, lambda: Nudger(Relay(found, connection, route)), committing)
     except Exception as error:  # noqa: BLE001 - the rows are committed, the request has succeeded
         logger.debug("outbox: nobody here can move the rows, a relay will: %s: %s", type(error).__name__, error)
 
 
-def _nudger(key: Any, make: Any) -> Any:
+def _wake(key: Any, make: Callable[[], Nudger | AsyncNudger], committing: Any) -> None:
     with _lock:
-        for other, each in list(_nudgers.items()):
-            if isinstance(each, AsyncNudger) and each.is_over:
-                del _nudgers[other]
+        for other in [each for each in _nudgers if _nudgers[each].is_over]:
+            del _nudgers[other]
         if key not in _nudgers:
             _nudgers[key] = make()
-        return _nudgers[key]
+        _nudgers[key].nudge(committing)
 
 
 def finish(seconds: float = AT_EXIT_S) -> None:
