@@ -351,6 +351,21 @@ def test_a_large_group_is_looked_through_in_parts(scene: Scene) -> None:
     assert progress(scene) == {"gone": 900}
 
 
+def test_followers_that_wait_on_stand_in_nobodys_way(scene: Scene) -> None:
+    """Those that want a finished group wait for a failed member that may be requeued. With some hundreds of them, the
+    same hundred was looked at each time, and others of the same group waited for ever."""
+    scene.enqueue(new_job("member"), group="g")
+    scene.settle(scene.take(), "failed")
+    patient = [f"p{number}" for number in range(900)]
+    scene.enqueue(*(new_job(name, "r", after="g", when="finished") for name in patient))
+    ready = [f"e{number}" for number in range(90)]
+    scene.enqueue(*(new_job(name, "r", after="g", when="ended") for name in ready))
+    for _ in range(20):
+        scene.run(free(scene.keys))
+    assert {scene.status(name) for name in ready} == {"queued"}
+    assert {scene.status(name) for name in patient} == {"deferred"}
+
+
 def test_progress_of_no_group(scene: Scene) -> None:
     told = scene.unchanged(group_progress(scene.keys, name="g"))
     assert (told.total, told.done, told.fraction, told.has_ended, dict(told.by_status)) == (0, 0, 1.0, True, {})

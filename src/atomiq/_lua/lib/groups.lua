@@ -54,12 +54,13 @@ local function verdict_of(when, failures, lost)
   return when == 'failed' and failures == 0 and -1 or 1
 end
 
--- If no member is open, those that wait for the group go on: up to 100, upkeep sees to more. A member that is not finished may be
--- requeued and finish, as long as it is there.
+-- If no member is open, those that wait for the group go on: up to 100, upkeep sees to more, from where this ended: those that have
+-- to wait on stand in nobody's way. A member that is not finished may be requeued and finish, as long as it is there.
 local function conclude(group, now)
   if redis.call('EXISTS', key_open(group)) == 1 then return end
   local waiting, ended = key_after(group), key_ended(group)
-  local page = redis.call('HSCAN', waiting, 0, 'COUNT', 100)[2]
+  local at = redis.call('HGET', ended, '#after_at') or '0'
+  local following, page = unpack(redis.call('HSCAN', waiting, at, 'COUNT', 100))
   local failures, lost = 0, nil
   if #page > 0 then
     local counts = redis.call('HMGET', ended, '#failed', '#stopped', '#canceled', '#gone', '#lost', '#finished')
@@ -67,6 +68,10 @@ local function conclude(group, now)
     lost = counts[5] or (tonumber(counts[4] or '') or 0) > 0
     -- Members that RQ put there, and that nobody has looked at yet.
     if redis.call('SCARD', key_group(group)) > failures + (tonumber(counts[6] or '') or 0) then return end
+  end
+  if following ~= at then
+    redis.call('HSET', ended, '#after_at', following)
+    redis.call('EXPIRE', ended, 31536000)
   end
   for i = 1, #page, 2 do
     local id, verdict = page[i], verdict_of(page[i + 1], failures, lost)
