@@ -211,6 +211,21 @@ def test_a_failed_member_that_is_deleted_ends_the_hope(scene: Scene) -> None:
     assert not scene.redis.exists(scene.keys.watched())
 
 
+@pytest.mark.parametrize("end", [settle_next("failed"), lambda scene: scene.run(cancel(scene.keys, job_id="a"))])
+def test_a_failed_member_that_expires_ends_the_hope(scene: Scene, end: Step) -> None:
+    """Redis tells nobody of it. Whoever waited for all to finish was never canceled, and waited for ever."""
+    group_of(scene, "a", "b", when="finished")
+    end(scene)
+    scene.settle(scene.take())
+    (how,) = progress(scene).keys() - {"finished"}
+    scene.vanish("a")
+    scene.run(expire(scene.keys, queue="q"))
+    scene.run(free(scene.keys))
+    assert (scene.status("then"), progress(scene)) == ("canceled", {"finished": 1, how: 1})
+    assert not scene.redis.exists(scene.keys.watched())
+    scene.expired.clear()
+
+
 def test_a_finished_member_that_is_no_longer_kept_counts_as_finished(scene: Scene) -> None:
     group_of(scene, "a", "b", when="finished")
     scene.settle(scene.take())
@@ -237,6 +252,24 @@ def test_a_member_enqueued_anew_into_another_group_has_left(scene: Scene) -> Non
     scene.enqueue(new_job("a", call="anew"), group="h")
     assert scene.status("then") == "queued"
     assert progress(scene) == {}
+
+
+@pytest.mark.parametrize("group", ["h", None])
+@pytest.mark.parametrize("first", [["a", "then"], ["then", "a"]], ids=str)
+def test_members_enqueued_anew_together_with_who_waits_for_them(
+    scene: Scene, first: list[str], group: str | None
+) -> None:
+    """The same jobs once more, for another group. The last member to leave the old group let go who had waited for it,
+    in the midst of its being put anew: it was deferred, and in the queue, and ran before the members did."""
+    group_of(scene, "a")
+    anew = {"a": new_job("a", call="2"), "then": new_job("then", "r", call="2", after="h", when="ended")}
+    if group is None:
+        anew["then"] = new_job("then", "r", call="2", depends_on=["a"])
+    words = scene.enqueue(*(anew[name] for name in first), group=group)
+    assert {one.job_id: one.word for one in words} == {"a": "queued", "then": "deferred"}
+    assert (scene.status("then"), scene.queued("r")) == ("deferred", [])
+    scene.settle(scene.take())
+    assert (scene.status("then"), scene.queued("r")) == ("queued", ["then"])
 
 
 def test_a_member_that_is_taken_out_is_not_waited_for(scene: Scene) -> None:
@@ -364,31 +397,3 @@ def test_followers_that_wait_on_stand_in_nobodys_way(scene: Scene) -> None:
         scene.run(free(scene.keys))
     assert {scene.status(name) for name in ready} == {"queued"}
     assert {scene.status(name) for name in patient} == {"deferred"}
-
-
-def test_progress_of_no_group(scene: Scene) -> None:
-    told = scene.unchanged(group_progress(scene.keys, name="g"))
-    assert (told.total, told.done, told.fraction, told.has_ended, dict(told.by_status)) == (0, 0, 1.0, True, {})
-
-
-def test_progress(scene: Scene) -> None:
-    scene.enqueue(*(new_job(name) for name in "abcd"), new_job("e", due_ms=scene.now + 9000), group="g")
-    scene.settle(scene.take())
-    scene.settle(scene.take(), "failed")
-    scene.take()
-    told = scene.unchanged(group_progress(scene.keys, name="g"))
-    assert dict(told.by_status) == {"finished": 1, "failed": 1, "started": 1, "queued": 1, "scheduled": 1}
-    assert (told.total, told.done, told.open, told.fraction, told.unseen) == (5, 2, 3, 0.4, 0)
-    assert not told.has_ended
-
-
-def test_a_large_group_of_rq_is_counted_in_parts(scene: Scene) -> None:
-    for number in range(700):
-        scene.put(f"j{number}", group_id="g")
-    scene.redis.sadd("rq:group:g", *(f"j{number}" for number in range(700)))
-    scene.redis.sadd("rq:groups", "g")
-    told = [scene.run(group_progress(scene.keys, name="g", limit=100)) for _ in range(30)]
-    assert not told[0].is_whole
-    assert told[0].total < 700
-    assert told[-1].is_whole
-    assert told[-1].total == 700

@@ -1,10 +1,10 @@
-"""group_read, groups_read: groups heal as they are read."""
+"""group_read, groups_read, group_progress: groups heal as they are read."""
 
 from __future__ import annotations
 
 from tests.lua.scene import Scene, new_job
 
-from atomiq._commands.group import GroupNames, GroupPage, group_read, groups_read
+from atomiq._commands.group import GroupNames, GroupPage, group_progress, group_read, groups_read
 
 
 def test_members_whose_job_is_gone_disappear(scene: Scene) -> None:
@@ -52,3 +52,31 @@ def test_names(scene: Scene) -> None:
     assert reply == GroupNames(["g"], "0")
     assert changed == {"rq:groups": {"-h"}}
     scene.unchanged(groups_read(scene.keys))
+
+
+def test_progress_of_no_group(scene: Scene) -> None:
+    told = scene.unchanged(group_progress(scene.keys, name="g"))
+    assert (told.total, told.done, told.fraction, told.has_ended, dict(told.by_status)) == (0, 0, 1.0, True, {})
+
+
+def test_progress(scene: Scene) -> None:
+    scene.enqueue(*(new_job(name) for name in "abcd"), new_job("e", due_ms=scene.now + 9000), group="g")
+    scene.settle(scene.take())
+    scene.settle(scene.take(), "failed")
+    scene.take()
+    told = scene.unchanged(group_progress(scene.keys, name="g"))
+    assert dict(told.by_status) == {"finished": 1, "failed": 1, "started": 1, "queued": 1, "scheduled": 1}
+    assert (told.total, told.done, told.open, told.fraction, told.unseen) == (5, 2, 3, 0.4, 0)
+    assert not told.has_ended
+
+
+def test_a_large_group_of_rq_is_counted_in_parts(scene: Scene) -> None:
+    for number in range(700):
+        scene.put(f"j{number}", group_id="g")
+    scene.redis.sadd("rq:group:g", *(f"j{number}" for number in range(700)))
+    scene.redis.sadd("rq:groups", "g")
+    told = [scene.run(group_progress(scene.keys, name="g", limit=100)) for _ in range(30)]
+    assert not told[0].is_whole
+    assert told[0].total < 700
+    assert told[-1].is_whole
+    assert told[-1].total == 700

@@ -253,11 +253,17 @@ local function enqueue_jobs(unique, group, outbox, not_after, sent, at, now)
       rings[b.queue] = rings[b.queue] or false
       j.word = place(j, b)
       if b.ttl > 0 then keep_for(key_job(j.id), b.ttl) end
-      if is_group(j.group) and redis.call('HGET', key_job(j.id), 'group_id') ~= j.group then take_out(j.group, j.id, now) end
       if group ~= '' and b.after == '' then
         redis.call('SADD', key_group(group), j.id)
         open_members({ j.id })
       end
+    end
+  end
+  -- Who has left a group may have been the last that it waited for. Those that it lets go then may be among these, and so are put into
+  -- their places before.
+  for _, j in ipairs(jobs) do
+    if j.word and not j.repeated and is_group(j.group) and redis.call('HGET', key_job(j.id), 'group_id') ~= j.group then
+      take_out(j.group, j.id, now)
     end
   end
   -- One whose members have all ended lets go at once.

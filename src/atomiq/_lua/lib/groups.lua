@@ -147,13 +147,14 @@ local function look_through(group, limit, now)
     local opens = redis.call('SMISMEMBER', open, unpack(members, first, last))
     local ends = redis.call('HMGET', ended, unpack(members, first, last))
     for i, is_open in ipairs(opens) do
-      local id = members[first + i - 1]
-      if is_open == 0 and not ends[i] then
-        if redis.call('EXISTS', key_job(id)) == 1 then
+      local id, before = members[first + i - 1], ends[i]
+      if is_open == 0 and before ~= 'finished' then
+        if redis.call('EXISTS', key_job(id)) == 0 then
+          redis.call('SREM', key_group(group), id)
+          if before then count_gone(group, id) end
+        elseif not before then
           redis.call('SADD', open, id)
           redis.call('EXPIRE', open, 31536000)
-        else
-          redis.call('SREM', key_group(group), id)
         end
       end
     end
