@@ -28,6 +28,7 @@ from atomiq.exceptions import (
     PermissionDenied,
     ServerError,
 )
+from atomiq.group import Group
 from atomiq.timeouts import BaseDeathPenalty, TimerDeathPenalty, UnixSignalDeathPenalty
 
 LONG = 10**20
@@ -180,16 +181,21 @@ def test_a_user_who_may_not_run_a_command_inside_a_script(redis_connection: redi
         redis_connection.execute_command("ACL", "DELUSER", "atomiq-half")
 
 
+@pytest.mark.parametrize("in_group", [False, True])
 @pytest.mark.parametrize("verb", ["hset", "sadd", "rpush", "zadd", "expire", "del"])
-def test_a_user_who_may_run_only_some_of_the_writes(redis_connection: redis.Redis, redis_url: str, verb: str) -> None:
-    """The script broke off at the first write that was refused, and left a job in no queue."""
+def test_a_user_who_may_run_only_some_of_the_writes(
+    redis_connection: redis.Redis, redis_url: str, verb: str, in_group: bool
+) -> None:
+    """The script broke off at the first write that was refused, and left a job in no queue, or a group by halves."""
     if not redis_connection.eval("return redis.acl_check_cmd and 1 or 0", 0):
         pytest.skip("this server's scripts can't ask for permissions")
     redis_connection.execute_command("ACL", "SETUSER", "atomiq-half", "on", ">secret", "~*", "&*", "+@all", f"-{verb}")
     limited = redis.Redis.from_url(redis_url, username="atomiq-half", password="secret")
     try:
+        queue = Queue(connection=limited)
+        jobs = [queue.prepare_data(add, (1,), ttl=None if in_group else 60)]
         with pytest.raises(PermissionDenied, match=verb.upper()):
-            Queue(connection=limited).enqueue(add, 1, ttl=60)
+            Group.create(limited).enqueue_many(queue, jobs) if in_group else queue.enqueue_many(jobs)
         assert snapshot(redis_connection) == {}
     finally:
         limited.close()

@@ -109,7 +109,8 @@ local function enqueue_jobs(unique, group, outbox, not_after, sent, at, now)
   end
   -- An ACL that allows some of the commands only would break the writes off half-way. Servers before Redis 7 can't be asked.
   if redis.acl_check_cmd then
-    local verbs = plain and outbox == '' and { 'HSET', 'SADD', 'RPUSH', 'ZADD' } or { 'HSET', 'SADD', 'RPUSH', 'LPUSH', 'ZADD', 'EXPIRE', 'DEL' }
+    local verbs = { 'HSET', 'SADD', 'RPUSH', 'ZADD' }
+    if not plain or outbox ~= '' or group ~= '' then verbs = { 'HSET', 'SADD', 'RPUSH', 'LPUSH', 'ZADD', 'EXPIRE', 'DEL' } end
     for _, verb in ipairs(verbs) do
       if not redis.acl_check_cmd(verb, keys[1]) then return { 'forbidden', verb } end
     end
