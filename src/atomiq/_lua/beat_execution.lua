@@ -9,6 +9,7 @@
 local member = a_id .. ':' .. a_execution
 if not redis.call('ZSCORE', k_wip, member) then return { 'gone', 0 } end
 -- writes below
+even_without_memory()
 redis.call('HSET', k_execution, 'id', a_execution, 'last_heartbeat', moment(NOW))
 redis.call('HSETNX', k_execution, 'created_at', moment(NOW))
 redis.call('HSETNX', k_execution, 'worker_name', a_worker)

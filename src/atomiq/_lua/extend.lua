@@ -6,6 +6,7 @@
 -- says: ok
 -- cost: O(held log wip)
 -- writes below
+even_without_memory()
 local lost, stop = {}, {}
 local now_seconds, now_iso, kept = seconds(NOW), iso(NOW), a_lease + 60000
 

@@ -9,6 +9,7 @@ local job = fields_of(k_job, 'status', 'execution', 'worker_name')
 if not job.status then return { 'gone', '', 0 } end
 if job.status ~= 'started' then return { 'not_running', job.status, 0 } end
 -- writes below
+even_without_memory()
 local open = redis.call('ZRANGE', key_executions(a_id), 0, -1)
 if #open == 0 and is_set(job.execution) then open = { job.execution } end
 local asked, heard = 0, 0

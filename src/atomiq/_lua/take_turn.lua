@@ -6,5 +6,6 @@
 -- says: ok wait
 -- cost: O(1)
 -- writes below
+even_without_memory()
 if redis.call('SET', k_turn, '1', 'NX', 'PX', a_interval) then return { 'ok', 0 } end
 return { 'wait', redis.call('PTTL', k_turn) }

@@ -5,6 +5,12 @@ local function ring(queue)
   redis.call('ZADD', key_bell(queue), 0, '1')
 end
 
+-- At its maxmemory a server refuses a script whose first write may need more. What has to go on even then begins with a write that
+-- needs none: a lease that can't be extended would be taken for that of a dead worker.
+local function even_without_memory()
+  redis.call('DEL', key_made())
+end
+
 local function push(queue, id, front)
   redis.call(front and 'LPUSH' or 'RPUSH', key_queue(queue), id)
 end

@@ -69,6 +69,7 @@ end
 -- only this call names in this place, so that a repetition of it counts nothing twice.
 local function add_tally(worker, token, tally)
   if redis.call('EXISTS', key_worker(worker)) == 0 or redis.call('HGET', key_worker(worker), 'tallied') == token then return end
+  even_without_memory()
   local finished, failed, worked = tally:match('^(%d+) (%d+) (%d+)$')
   redis.call('HINCRBY', key_worker(worker), 'successful_job_count', finished)
   redis.call('HINCRBY', key_worker(worker), 'failed_job_count', failed)
