@@ -66,6 +66,14 @@ def test_one_version() -> None:
     assert atomiq.__version__ == __version__
 
 
+def test_the_source_distribution_is_whole() -> None:
+    """Tests, examples and the Makefile were in it; the manual that README and tests lead to, and what `make bench` and
+    `make docs` run, were not."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    included = {name.removeprefix("/") for name in project["tool"]["hatch"]["build"]["targets"]["sdist"]["include"]}
+    assert included >= {"src", "tests", "examples", "docs", "bench", "scripts", ".ci", "Makefile", "README.md"}
+
+
 def test_ci_runs_the_test_command_and_nothing_else() -> None:
     commands = [line for line in (ROOT / ".ci" / "run").read_text().splitlines() if line and line[0] != "#"]
     assert commands[-1] == "exec make test"

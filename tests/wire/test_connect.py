@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import pickle
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ import redis.asyncio
 from tests.helpers import throwaway_server
 
 from atomiq._core.errors import InvalidURL, PermissionDenied, ServerTooOld, ServerUnavailable
+from atomiq._wire.carry import pattern_of
 from atomiq._wire.connect import aconnect, check_connection, connect
 from atomiq._wire.prefixes import prefix_of, set_prefix
 from atomiq._wire.server import acheck_server, check_server, judge
@@ -250,3 +253,18 @@ def test_wrong_credentials_are_not_a_missing_server() -> None:
         with pytest.raises(PermissionDenied, match="refuses these credentials"):
             check_connection(redis.Redis(unix_socket_path=path, password="wrong"))
         admin.close()
+
+
+def test_a_plain_client_is_made_again_in_a_fresh_interpreter() -> None:
+    """redis-py 8 marks "no keepalive options given" by an object of its own. Pickled, it was another one in the child:
+    each spawned child of `Worker(queues, connection=Redis(host=..., port=...))` ended as it connected.
+    """
+    with socket.socket() as link:
+        link.bind(("127.0.0.1", 0))
+        port = link.getsockname()[1]
+    code = "import sys; from atomiq._wire.carry import connection_like; "
+    code += "print(connection_like(sys.stdin.buffer.read()).ping())"
+    with throwaway_server("--port", str(port)), redis.Redis(host="127.0.0.1", port=port) as connection:
+        pattern = pattern_of(connection)
+        made = subprocess.run([sys.executable, "-c", code], input=pattern, capture_output=True, timeout=30, check=False)
+    assert made.stdout.split() == [b"True"], made.stderr.decode()

@@ -25,7 +25,7 @@ EXECUTORS: Final = ("process", "fork", "spawn", "thread", "async", "inline")
 DEFAULT_LEASE: Final = 30.0
 """How long a worker may be silent before what it runs is taken from it; it reports every third of it."""
 DEFAULT_MAX_ABANDONED: Final = 3
-"""A job that lost its worker this often is failed instead of run again."""
+"""A job that lost its worker more often than this in a row is failed instead of run again."""
 DEFAULT_ABANDONED: Final = "retry"
 """What becomes of a job whose worker went away: 'retry' (run again) or 'fail' (RQ)."""
 SAFETY_CHECK: Final = 7.0

@@ -59,4 +59,5 @@ def _is_asked_for(name: str, value: Any) -> bool:
     """Whether the user meant it, and it isn't one of the pool's own parts, which another pool makes for itself."""
     if name in ("credential_provider", "retry"):
         return True
-    return name != "connection_pool" and not type(value).__module__.startswith("redis.")
+    not_given = type(value) is object  # redis-py's mark for it, which is another object in another process
+    return name != "connection_pool" and not not_given and not type(value).__module__.startswith("redis.")

@@ -26,7 +26,12 @@ def database_option(command: Any, required: bool = True) -> Any:
 
 @click.command(cls=Command)
 @database_option
-@click.option("--route", envvar="ATOMIQ_ROUTE", default="", help="Only rows of this route. Default: those without one.")
+@click.option(
+    "--route",
+    envvar="ATOMIQ_ROUTE",
+    default="",
+    help="Only rows of this route. Default: those without one. Env: ATOMIQ_ROUTE.",
+)
 @click.option("--burst", "-b", is_flag=True, help="End when no row is left that can be sent.")
 @click.option("--batch", type=click.IntRange(1, ROWS), default=ROWS, show_default=True, help="Rows at a time at most.")
 @click.option("--no-listen", is_flag=True, help="Don't have PostgreSQL notify it, only look (behind a pooler).")
