@@ -23,7 +23,7 @@ UNSERIALIZABLE_RETURN_VALUE_PAYLOAD: Final = "Unserializable return value"
 EXECUTORS: Final = ("process", "fork", "spawn", "thread", "async", "inline")
 """The ways to run a job."""
 DEFAULT_LEASE: Final = 30.0
-"""How long a worker may be silent before what it runs is taken from it; it reports every third of it."""
+"""How long a worker may be silent before what it runs is taken from it; meanwhile it reports every third of it."""
 DEFAULT_MAX_ABANDONED: Final = 3
 """A job that lost its worker more often than this in a row is failed instead of run again."""
 DEFAULT_ABANDONED: Final = "retry"

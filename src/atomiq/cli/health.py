@@ -36,7 +36,7 @@ LONGEST_WAIT: Final = 5.0
 @click.option(
     "--max-age",
     type=click.FloatRange(min=0, min_open=True),
-    help="Seconds since a worker's last sign of life. Default: its lease.",
+    help="Seconds since a worker's last sign of life. Default: its lease; an idle one gives it every 5/6 of that.",
 )
 @click.option("--quiet", "-q", is_flag=True, help="Print nothing.")
 @shared_options
