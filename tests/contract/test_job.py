@@ -60,6 +60,28 @@ def test_save_and_fetch(redis_connection: redis.Redis) -> None:
     assert Job.exists(job.id, redis_connection)
 
 
+def test_a_look_at_a_job_before_it_is_stored(redis_connection: redis.Redis) -> None:
+    """What isn't there says nothing about the job: it can still be saved, and is what it was (as in RQ)."""
+    job = Job.create(add, (1,), connection=redis_connection, origin="default")
+    with pytest.raises(InvalidJobOperation):
+        job.get_status()
+    assert job.get_meta() == {}
+    assert job.get_status(refresh=False) is JobStatus.CREATED
+    job.save()
+    assert Job.fetch(job.id, redis_connection).get_status() is JobStatus.CREATED
+
+
+def test_reading_meta_is_not_reading_the_job(queue: Queue, redis_connection: redis.Redis) -> None:
+    """`save` after it wrote all fields of a job that this process had enqueued: a used up retry was there again."""
+    job = queue.enqueue(add, 1, retry=Retry(3), meta={"a": 1})
+    redis_connection.hset(job.key, "retries_left", 1)
+    assert job.get_meta() == {"a": 1}
+    job.description = "new"
+    job.save()
+    stored = Job.fetch(job.id, redis_connection)
+    assert (stored.description, stored.retries_left, stored.meta) == ("new", 1, {"a": 1})
+
+
 def test_as_text(queue: Queue, redis_connection: redis.Redis) -> None:
     job = queue.enqueue(add, 1, job_id="j")
     fetched = Job.fetch("j", redis_connection)

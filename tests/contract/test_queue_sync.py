@@ -113,6 +113,15 @@ def test_in_a_batch(eager: Queue) -> None:
     assert {job.return_value() for job in jobs} == {1, 2}
 
 
+@pytest.mark.parametrize("function", [add, fail])
+def test_when_it_was_enqueued(function: Any, eager: Queue) -> None:
+    """RQ says it, to callbacks and webhooks too."""
+    job = eager.enqueue(function, 1)
+    stored = Job.fetch(job.id, eager.connection)
+    assert stored.enqueued_at == job.enqueued_at is not None
+    assert stored.started_at == job.started_at == job.last_heartbeat is not None
+
+
 def test_a_pipeline_of_the_caller_is_left_alone(eager: Queue, redis_connection: redis.Redis) -> None:
     """RQ runs the job before the pipeline is carried out, which then says that it is queued."""
     with redis_connection.pipeline() as pipeline:

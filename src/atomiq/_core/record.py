@@ -215,6 +215,17 @@ class JobRecord:
     def meta(self, meta: dict[str, Any]) -> None:
         self.__dict__["meta"] = meta
 
+    def take_meta(self, raw: bytes) -> None:
+        """Take over `meta` as the server has just said it; nothing else of the job has been read by that."""
+        mine = self.__dict__
+        if self.raw:
+            self.raw = {**self.raw, b"meta": raw}
+            mine.pop("meta", None)
+            return
+        mine["meta"] = self._load(raw, {"unserialized": raw}) if raw else {}
+        if "_sent" in mine:
+            mine["_sent"] = {**mine["_sent"], "meta": raw}
+
     @property
     def _result(self) -> Any:
         """Legacy result field; the result stream is what counts."""

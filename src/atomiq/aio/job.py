@@ -79,8 +79,8 @@ class Job(SteppingJob):
     async def get_status(self, refresh: bool = True) -> JobStatus:
         """The job's status; `refresh=False` gives the one last seen. Raises InvalidJobOperation when it is gone."""
         if refresh:
-            self._status = await self._store.run(view_status(self._store.keys, job_id=self.id))
-        return self._memory_status()
+            return self.take_status(await self._store.run(view_status(self._store.keys, job_id=self.id)))
+        return self.known_status
 
     async def is_finished(self) -> bool:
         return await self.get_status() is JobStatus.FINISHED
@@ -114,8 +114,7 @@ class Job(SteppingJob):
         """The user's data on the job, read again unless `refresh=False`."""
         if refresh:
             raw = await self._store.run(view_job(self._store.keys, job_id=self.id)) or {}
-            self.raw = {**self.raw, b"meta": raw.get(b"meta", b"")}
-            self.__dict__.pop("meta", None)
+            self.take_meta(raw.get(b"meta", b""))
         return self.meta
 
     # -- writing ------------------------------------------------------------------------------------------------------

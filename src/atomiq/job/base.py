@@ -248,10 +248,12 @@ class BaseJob(TellingJob):
         """Set the status last seen; nothing is written."""
         self._status = status
 
-    @property
-    def known_status(self) -> JobStatus:
-        """The status last seen; nobody is asked. Raises InvalidJobOperation when there is none."""
-        return self._memory_status()
+    def take_status(self, status: str | None) -> JobStatus:
+        """Remember the status just read. Raises InvalidJobOperation when there is none: what was known stays."""
+        if status is None:
+            raise InvalidJobOperation(f"Failed to retrieve status for job: {self.id}")
+        self._status = status
+        return self.known_status
 
     def restore(self, raw_data: Mapping[Any, Any]) -> None:
         """Take over a job hash as read from the server (RQ).
@@ -298,7 +300,9 @@ class BaseJob(TellingJob):
         """Whether this object was read from the server, or sent to it."""
         return bool(self.raw) or "_sent" in self.__dict__
 
-    def _memory_status(self) -> JobStatus:
+    @property
+    def known_status(self) -> JobStatus:
+        """The status last seen; nobody is asked. Raises InvalidJobOperation when there is none."""
         status = self._status
         if not status:
             raise InvalidJobOperation(f"Failed to retrieve status for job: {self.id}")

@@ -105,8 +105,8 @@ class Job(SteppingJob):
             InvalidJobOperation: the job is gone.
         """
         if refresh:
-            self._status = self._store.run(view_status(self._store.keys, job_id=self.id))
-        return self._memory_status()
+            return self.take_status(self._store.run(view_status(self._store.keys, job_id=self.id)))
+        return self.known_status
 
     @property
     def is_finished(self) -> bool:
@@ -148,8 +148,7 @@ class Job(SteppingJob):
         """The user's data on the job, read again unless `refresh=False` (RQ)."""
         if refresh:
             raw = self._store.run(view_job(self._store.keys, job_id=self.id)) or {}
-            self.raw = {**self.raw, b"meta": raw.get(b"meta", b"")}
-            self.__dict__.pop("meta", None)
+            self.take_meta(raw.get(b"meta", b""))
         return self.meta
 
     # -- writing ------------------------------------------------------------------------------------------------------

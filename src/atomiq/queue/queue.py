@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, Self
 
@@ -15,6 +15,7 @@ from atomiq._commands.views import view_queue_names
 from atomiq._core.options import parse_enqueue
 from atomiq._core.record import NewJob
 from atomiq._core.states import JobStatus
+from atomiq._core.timestamp import utcformat
 from atomiq._core.values import EnqueueArgs, EnqueueData, RequiringArgs, call_args, call_kwargs
 from atomiq._wire.sync import Store
 from atomiq.job import Job
@@ -336,6 +337,8 @@ class Queue(RawQueue):
         # reach, and not lost if this process ends before it has begun.
         new.due_ms = self._due_in(BEGINS_WITHIN)
         new.depends_on = []
+        job.enqueued_at = datetime.now(UTC)
+        new.fields["enqueued_at"] = utcformat(job.enqueued_at)
         for name in ("repeats_left", "repeat_intervals"):
             new.fields.pop(name, None)
         self._store.run(enqueue(self._store.keys, jobs=(new,), unique=unique, group=job.group_id or None))

@@ -60,7 +60,7 @@ class Run:
         if word == "gone":
             raise NoSuchJobError(f"No such job: {job.key}")
         job.worker_name = WORKER_NAME
-        job.started_at = from_ms(started_ms)
+        job.started_at = job.last_heartbeat = from_ms(started_ms)
         settlement = Settlement(
             job_id=job.id, queue=job.origin, execution_id=execution_id, worker=WORKER_NAME, outcome="finished",
             result_ttl=job.get_result_ttl(DEFAULT_RESULT_TTL), failure_ttl=job.failure_ttl, started_ms=started_ms,
