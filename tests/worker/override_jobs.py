@@ -47,6 +47,18 @@ class Simple(SimpleWorker):
         super().execute_job(job, queue)
 
 
+class Prepares(Notes, Worker):
+    """Notes the beginning of each execution."""
+
+    def prepare_execution(self, job: Any) -> Any:
+        self.note(f"prepare {job.id}")
+        return super().prepare_execution(job)
+
+
+class PreparesHere(Prepares, SimpleWorker):
+    """The same, in the worker's own process."""
+
+
 class OwnFork(Notes, Worker):
     """Forks by itself, as RQ's documentation shows."""
 

@@ -73,6 +73,16 @@ def test_the_loop(queue: Queue) -> None:
     ]
 
 
+@pytest.mark.parametrize("kind", [classes.Prepares, classes.PreparesHere])
+def test_an_execution_begins_once(kind: Any, queue: Queue) -> None:
+    """Whoever counts executions so counted three for each: every method around the call asked for it again."""
+    good = queue.enqueue(tasks.add, 1, 2, job_id="good")
+    queue.enqueue(tasks.boom, job_id="bad", retry=Retry(max=1))
+    work(kind, queue)
+    assert good.return_value() == 3
+    assert notes(queue) == ["prepare good", "prepare bad", "prepare bad"]
+
+
 def test_a_fork_of_its_own(queue: Queue) -> None:
     jobs = [queue.enqueue(tasks.add, 1), queue.enqueue(tasks.boom), queue.enqueue(tasks.hard_exit, 0)]
     work(classes.OwnFork, queue)

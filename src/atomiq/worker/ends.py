@@ -103,18 +103,22 @@ class Ends(WorkerFields):
             NoSuchJobError: the job is gone.
             JobIsRunning: somebody else runs it.
         """
-        opened = self._call.opened
-        if opened is None or opened.settled is not None or opened.job_id != job.id:
+        if not self._executes(job):
             self._call.opened = self._open(job)
             self.set_state(WorkerStatus.BUSY)
         execution = self.execution
         assert execution is not None
         return execution
 
+    def _executes(self, job: Job) -> bool:
+        opened = self._call.opened
+        return opened is not None and opened.settled is None and opened.job_id == job.id
+
     def prepare_job_execution(self, job: Job, remove_from_intermediate_queue: bool = False) -> None:
         """What belongs to the beginning of a call (RQ). The job is `started` since it was claimed, and in no
         intermediate queue: that argument has no effect."""
-        self.prepare_execution(job)
+        if not self._executes(job):
+            self.prepare_execution(job)
         opened = self._call.opened
         if opened is not None and not opened.supervised and not self._perseveres:  # or the claim has written it
             self.set_current_job_id(job.id)

@@ -272,7 +272,8 @@ class Horse(Ends):
 
     def _perform_by_methods(self, job: Job, queue: Any) -> Report:
         """The same, with RQ's methods called where RQ calls them."""
-        self.prepare_execution(job)
+        if not self._executes(job):
+            self.prepare_execution(job)
         opened = self._call.opened
         assert opened is not None
         began = time.monotonic()
