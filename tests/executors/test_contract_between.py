@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
 from tests import tasks
 from tests.executors import contract_jobs as jobs
+from tests.executors import loop_jobs
 from tests.executors.working import ALONE, CHILDREN, KINDS, WARM, attempts, calls, failure, on, run
 
 from atomiq import Callback, Queue
@@ -117,3 +119,52 @@ def test_a_fork_begins_anew(queue: Queue, executor: str) -> None:
     made = [queue.enqueue(jobs.count) for _ in range(3)]
     run(queue, executor)
     assert len({job.return_value() for job in made}) == 1
+
+
+@on("async")
+@pytest.mark.parametrize("does", [loop_jobs.child_exits, loop_jobs.child_interrupts, loop_jobs.leave_as_a_generator])
+def test_what_ends_a_job_on_a_loop_ends_no_other(queue: Queue, executor: str, does: object) -> None:
+    """asyncio lets a SystemExit of any task out of the loop. All that ran there was cancelled: jobs that had nothing to
+    do with it had failed for good, with a CancelledError or the other's exception."""
+    beside = [queue.enqueue(jobs.nap, 0.3), queue.enqueue(jobs.block, 0.3)]
+    job = queue.enqueue(does)
+    run(queue, {executor: 10})
+    assert any(name in failure(job) for name in ("SystemExit: 3", "KeyboardInterrupt", "GeneratorExit"))
+    assert [each.get_status() for each in beside] == ["finished"] * 2
+    assert [attempts(each) for each in [job, *beside]] == [1] * 3
+
+
+@on("async")
+def test_a_job_that_stops_the_loop(queue: Queue, executor: str) -> None:
+    """The loop's end was that of its child, and of all that ran in it."""
+    beside = [queue.enqueue(jobs.nap, 0.3), queue.enqueue(jobs.block, 0.3)]
+    job = queue.enqueue(loop_jobs.stop_loop)
+    run(queue, {executor: 10})
+    assert job.return_value() == "stopped"
+    assert [each.get_status() for each in beside] == ["finished"] * 2
+    assert [attempts(each) for each in [job, *beside]] == [1] * 3
+
+
+@on("async")
+def test_a_job_that_cancels_all_tasks(queue: Queue, executor: str) -> None:
+    """As one does at the end of a program that has a loop for itself. Coroutines that run are cancelled; but not the
+    child's own task, nor a plain function in its thread, nor a job that is about to begin."""
+    plain = queue.enqueue(jobs.block, 0.3)
+    job = queue.enqueue(loop_jobs.cancel_all_others)
+    after = [queue.enqueue(jobs.nap, 0.01), queue.enqueue(tasks.add, 1)]
+    run(queue, {executor: 10})
+    assert job.return_value() == "cancelled"
+    assert [each.get_status() for each in [plain, *after]] == ["finished"] * 3
+    assert [attempts(each) for each in [job, plain, *after]] == [1] * 4
+
+
+@on("async")
+@pytest.mark.parametrize("leaves", [loop_jobs.leave_a_thread, loop_jobs.leave_a_deaf_task, loop_jobs.leave_a_generator])
+def test_what_is_left_on_a_loop_holds_up_nobody(queue: Queue, executor: str, leaves: object) -> None:
+    """A child that was to be replaced waited for all that its jobs had left, doing nothing, until after 30 s it was
+    killed, and jobs that it had read ahead were lost until then; a worker that was told to end did the same."""
+    made = [queue.enqueue(leaves), *[queue.enqueue(tasks.later, 1) for _ in range(5)]]
+    began = time.monotonic()
+    run(queue, {executor: 1}, max_jobs_per_child=2)
+    assert time.monotonic() - began < 15
+    assert [attempts(job) for job in made if job.is_finished] == [1] * 6

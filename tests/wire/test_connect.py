@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import pickle
 import socket
 import subprocess
 import sys
+import weakref
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
 import redis.asyncio
-from tests.helpers import throwaway_server
+from tests.helpers import throwaway_server, wait_until
 
+from atomiq import Queue, aio
 from atomiq._core.errors import InvalidURL, PermissionDenied, ServerTooOld, ServerUnavailable
 from atomiq._wire.carry import pattern_of
 from atomiq._wire.connect import aconnect, check_connection, connect
@@ -145,6 +149,36 @@ def test_aconnect_reaches_a_server(redis_url: str, redis_connection: redis.Redis
 
     asyncio.run(main())
     assert redis_connection.get("k") == b"v"
+
+
+def test_connections_that_nobody_holds_are_closed(redis_url: str, redis_connection: redis.Redis) -> None:
+    """An application may make a client for each request. Their stores kept them for ever, each with its open sockets:
+    after a thousand requests the process had no files left."""
+    gc.disable()  # redis-py's own clients need no collector either
+    try:
+        before = len(redis_connection.client_list())
+        for decodes in (False, True):
+            for _ in range(20):
+                assert Queue(connection=redis.Redis.from_url(redis_url, decode_responses=decodes)).count == 0
+        wait_until(lambda: len(redis_connection.client_list()) <= before + 1, what="the clients are gone")
+    finally:
+        gc.enable()
+
+
+def test_an_asyncio_client_leaves_nothing_open(redis_url: str, redis_connection: redis.Redis) -> None:
+    """One that decodes had a twin for scripts, which nobody could close; and each of them was kept for ever."""
+
+    async def one(decodes: bool) -> Any:
+        async with aconnect(redis_url, decode_responses=decodes) as connection:
+            job = await aio.Queue(connection=connection).enqueue("tests.tasks.add", 1)
+            assert (await aio.Job.fetch(job.id, connection=connection)).args == (1,)
+        return weakref.ref(connection)
+
+    before = len(redis_connection.client_list())
+    clients = [asyncio.run(one(decodes)) for decodes in (False, True)]
+    wait_until(lambda: len(redis_connection.client_list()) == before, what="the connections are closed")
+    gc.collect()
+    assert [client() for client in clients] == [None, None]
 
 
 def test_a_sentinel_url_is_read() -> None:

@@ -2,54 +2,58 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 import redis.asyncio
 import redis.exceptions as redis_errors
+from redis.client import NEVER_DECODE
 
 from atomiq._commands.base import Command
 from atomiq._core.keys import Keys
 from atomiq._wire.pipe import queue_command
 from atomiq._wire.prefixes import prefix_of
-from atomiq._wire.siblings import address_of, binary_sibling, check_client
+from atomiq._wire.siblings import address_of, check_client
 from atomiq._wire.translate import translated
 
 R = TypeVar("R")
 
-_stores: WeakKeyDictionary[Any, AsyncStore] = WeakKeyDictionary()
+_keys: WeakKeyDictionary[Any, Keys] = WeakKeyDictionary()
 
 
 class AsyncStore:
     """`atomiq._wire.sync.Store` for asyncio."""
 
-    __slots__ = ("__weakref__", "_binary", "connection", "keys")
+    __slots__ = ("__weakref__", "_options", "connection", "keys")
 
-    def __init__(self, connection: redis.asyncio.Redis) -> None:
+    def __init__(self, connection: redis.asyncio.Redis, keys: Keys) -> None:
         self.connection = connection
-        self.keys = Keys(prefix_of(connection))
-        self._binary = binary_sibling(connection)
+        self.keys = keys
+        # Not a sibling that returns bytes: nobody would close its connections, and a loop that ends leaves them open.
+        decodes = connection.connection_pool.connection_kwargs.get("decode_responses")
+        self._options: dict[str, Any] = {NEVER_DECODE: True} if decodes else {}
 
     @classmethod
     def of(cls, connection: redis.asyncio.Redis) -> AsyncStore:
-        """The store of this connection object; always the same one for the same object.
+        """The store of this connection object.
 
         Raises:
             TypeError: not a redis.asyncio client.
         """
         try:
-            store = _stores.get(connection)
+            keys = _keys.get(connection)
         except TypeError:
-            store = None
-        if store is None:
+            keys = None
+        if keys is None:
             check_client(connection, asyncio=True)
-            store = _stores[connection] = cls(connection)
-        return store
+            keys = _keys[connection] = Keys(prefix_of(connection))
+        return cls(connection, keys)
 
     async def run(self, command: Command[R]) -> R:
         """Send one command and decode its reply. Raises what `Store.run` raises."""
         script = command.script
-        send: Any = self._binary.execute_command  # untyped in redis-py
+        send: Any = partial(self.connection.execute_command, **self._options)  # untyped in redis-py
         try:
             if script is None:
                 reply = await send(command.name, *command.args)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from weakref import WeakKeyDictionary
 
 import redis
@@ -19,7 +19,17 @@ from atomiq._wire.translate import translated
 
 R = TypeVar("R")
 
-_stores: WeakKeyDictionary[Any, Store] = WeakKeyDictionary()
+
+class _Known(NamedTuple):
+    """What all stores of a connection have in common. `sibling`: None if the connection itself returns bytes."""
+
+    keys: Keys
+    sibling: redis.Redis | None
+    ordinary: bool
+
+
+# Nothing in here refers to its connection: one that nobody else holds would never be collected, nor its sockets closed.
+_known: WeakKeyDictionary[Any, _Known] = WeakKeyDictionary()
 
 
 class Store:
@@ -27,27 +37,29 @@ class Store:
 
     __slots__ = ("__weakref__", "_binary", "_ordinary", "connection", "keys")
 
-    def __init__(self, connection: redis.Redis) -> None:
+    def __init__(self, connection: redis.Redis, known: _Known) -> None:
         self.connection = connection
-        self.keys = Keys(prefix_of(connection))
-        self._binary = binary_sibling(connection)
-        self._ordinary = is_ordinary(self._binary)
+        self.keys = known.keys
+        self._binary = known.sibling or connection
+        self._ordinary = known.ordinary
 
     @classmethod
     def of(cls, connection: redis.Redis) -> Store:
-        """The store of this connection object; always the same one for the same object.
+        """The store of this connection object.
 
         Raises:
             TypeError: not a redis client, or one for asyncio.
         """
         try:
-            store = _stores.get(connection)
+            known = _known.get(connection)
         except TypeError:
-            store = None
-        if store is None:
+            known = None
+        if known is None:
             check_client(connection, asyncio=False)
-            store = _stores[connection] = cls(connection)
-        return store
+            binary = binary_sibling(connection)
+            sibling = None if binary is connection else binary
+            known = _known[connection] = _Known(Keys(prefix_of(connection)), sibling, is_ordinary(binary))
+        return cls(connection, known)
 
     def run(self, command: Command[R]) -> R:
         """Send one command and decode its reply.

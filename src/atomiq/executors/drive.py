@@ -15,6 +15,11 @@ from collections.abc import Coroutine, Generator
 from typing import Any
 
 
+class GivenUp(GeneratorExit):
+    """The task is closed from outside: nobody is there any more whom its end could be told. A GeneratorExit that the
+    coroutine raises by itself is an exception like any other."""
+
+
 class Drive:
     """A coroutine under way in the present task. `waiting`: what is to be raised in it when the task comes to it next;
     `thrown`: what has been raised."""
@@ -94,7 +99,7 @@ def _forward(drive: Drive, coroutine: Coroutine[Any, Any, Any]) -> Generator[Any
             yield awaited
         except GeneratorExit:
             coroutine.close()
-            raise
+            raise GivenUp from None
         except BaseException as thrown:  # noqa: BLE001  it goes on to the coroutine
             error = drive.taken() or thrown
         else:

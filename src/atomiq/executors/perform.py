@@ -6,6 +6,7 @@ Nothing here writes the job's state: it ends in a Report, and the worker settles
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import functools
 import inspect
@@ -18,6 +19,7 @@ from types import CoroutineType
 from typing import Any, Final, Protocol
 
 from atomiq.executors.coroutine import TaskGuard
+from atomiq.executors.drive import GivenUp
 from atomiq.executors.fork import Announce
 from atomiq.executors.limits import Guard, MainThreadGuard
 from atomiq.executors.precondition import alook, look
@@ -102,7 +104,7 @@ class Performer(Narrator):
         if not is_coroutine_job(job):
             # Not asyncio.to_thread, which has a pool of its own; but the context goes along, as there.
             performing = functools.partial(contextvars.copy_context().run, self.perform, job, announce, guard.aside)
-            return await asyncio.get_running_loop().run_in_executor(pool, performing)
+            return await run_in(pool, performing)
         hooks = self.hooks
         guard.begin(job.id)
         end = None if hooks is None else hooks.aend_job
@@ -117,7 +119,7 @@ class Performer(Narrator):
             while True:
                 try:
                     answer = await guard.drive(seconds, _awaited(function, arguments))
-                except (ColdStop, GeneratorExit):
+                except (ColdStop, GivenUp):
                     raise
                 except BaseException as error:  # noqa: BLE001  the story decides
                     seconds, function, arguments = story.throw(error)
@@ -125,6 +127,15 @@ class Performer(Narrator):
                     seconds, function, arguments = story.send(answer)
         except StopIteration as said:
             return said.value  # type: ignore[no-any-return]
+
+
+async def run_in(pool: Executor | None, call: Callable[[], Report]) -> Report:
+    """Make a call in a thread of the pool. A job that cancels all tasks of the loop doesn't end the thread: we wait."""
+    running_call = asyncio.get_running_loop().run_in_executor(pool, call)
+    while not running_call.done():
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.wait((running_call,))
+    return running_call.result()
 
 
 def is_coroutine_job(job: Job) -> bool:

@@ -4,12 +4,13 @@ run in its thread pool."""
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from types import FrameType
@@ -18,7 +19,7 @@ from typing import Any
 from atomiq._commands.claim import Claimed
 from atomiq.executors import hooks
 from atomiq.executors.coroutine import TaskGuard
-from atomiq.executors.perform import describe_error
+from atomiq.executors.perform import describe_error, run_in
 from atomiq.executors.report import Report
 from atomiq.executors.sentry import own_scope
 from atomiq.stations.base import UNUSABLE, WISHES, Announce, Station
@@ -27,6 +28,8 @@ from atomiq.stations.task import Task
 
 STRIKE_EVERY = 0.05
 """Seconds between two looks at the time limits."""
+LAST_WORDS = 2.0
+"""Seconds. So long a station that ends waits for tasks and asynchronous generators that jobs have left."""
 
 
 class AsyncStation(Station):
@@ -51,8 +54,32 @@ class AsyncStation(Station):
         pass
 
     def _work(self) -> None:
-        new_loop()(self._main())
+        loop = new_loop()
+        asyncio.set_event_loop(loop)
+        self._run_to_end(loop, self._main())
+        self._run_to_end(loop, self._clear())
+        loop.close()
         self._pool.shutdown(wait=False)
+
+    def _run_to_end(self, loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, None]) -> None:
+        """Not asyncio.run: what a job does to the loop must not end it, and with it the jobs of others."""
+        task = loop.create_task(coroutine)
+        while not task.done():
+            try:
+                loop.run_until_complete(task)
+            except (SystemExit, KeyboardInterrupt, RuntimeError) as error:
+                if task.done() or loop.is_closed():
+                    raise
+                # A task that a job has started calls sys.exit(), or a job stops the loop.
+                self.host.log.error("Worker %s: its loop was interrupted by a job: %r", self.host.name, error)
+
+    async def _clear(self) -> None:
+        """End what jobs have left on the loop. Their threads, and what doesn't want to end, end with the process."""
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in left:
+            task.cancel()
+        generators = asyncio.create_task(self._loop.shutdown_asyncgens())
+        await asyncio.wait({*left, generators}, timeout=LAST_WORDS)
 
     async def _main(self) -> None:
         loop = self._loop = asyncio.get_running_loop()
@@ -63,7 +90,9 @@ class AsyncStation(Station):
         try:
             await hooks.astart_child()
             self._go_on()
-            await self._ended.wait()
+            while not self._ended.is_set():
+                with contextlib.suppress(asyncio.CancelledError):  # of a job that cancels all tasks
+                    await self._ended.wait()
         finally:
             await hooks.astop_child()
         for fd in self._watched:
@@ -92,7 +121,7 @@ class AsyncStation(Station):
         now = time.monotonic()
         pump = self.pump
         while self.guests and self._free:
-            self._launch(self._run_guest(self.guests.pop(0), self._free.pop()))
+            self._launch(self._run_guest, self.guests.pop(0), self._free.pop())
         if self._done:
             pump.release_held()
         while pump.held and self._free and not self._done:
@@ -105,7 +134,7 @@ class AsyncStation(Station):
                 continue
             self._count()
             self._speak_up(task)
-            self._launch(self._run(task, slot))
+            self._launch(self._run, task, slot)
         if self._done and not self._running and not self._tasks:
             self._ended.set()
             return
@@ -146,14 +175,17 @@ class AsyncStation(Station):
 
     # --- a job
 
-    def _launch(self, coroutine: Any) -> None:
-        task = self._loop.create_task(coroutine, context=self._context.copy())
+    def _launch(self, run: Callable[[Any, int], Coroutine[Any, Any, None]], job: Task | Passed, slot: int) -> None:
+        task = self._loop.create_task(run(job, slot), context=self._context.copy())
         self._tasks.add(task)
-        task.add_done_callback(self._landed)
+        task.add_done_callback(lambda landed: self._landed(landed, partial(self._launch, run, job, slot), slot))
 
-    def _landed(self, task: asyncio.Task[None]) -> None:
+    def _landed(self, task: asyncio.Task[None], again: Callable[[], None], slot: int) -> None:
         self._tasks.discard(task)
-        error = task.exception()
+        if task.cancelled() and slot not in self._running:  # by a job that cancels all tasks, before its first step
+            again()
+            return
+        error = asyncio.CancelledError() if task.cancelled() else task.exception()
         if error is not None:  # a station without this slot would wait for it for ever
             self.host.log.critical("Worker %s: its loop can't go on", self.host.name, exc_info=error)
             os._exit(UNUSABLE)
@@ -187,7 +219,7 @@ class AsyncStation(Station):
         started = time.monotonic()
         if self.host.overrides_perform_job:
             call = partial(self.host.perform_claimed, claimed, self._in_loop(announce), guard.aside)
-            return await self._loop.run_in_executor(self._pool, contextvars.copy_context().run, call)
+            return await run_in(self._pool, partial(contextvars.copy_context().run, call))
         try:
             with own_scope():
                 job = self.host.restore_claimed(claimed)
@@ -207,13 +239,14 @@ class AsyncStation(Station):
         return tell
 
 
-def new_loop() -> Any:
-    """Runs a coroutine to its end: on uvloop where it is installed."""
+def new_loop() -> asyncio.AbstractEventLoop:
+    """One of uvloop where it is installed."""
     try:
         import uvloop  # type: ignore[import-not-found,unused-ignore]  # noqa: PLC0415  optional, and of use only here
     except ImportError:
-        return asyncio.run
-    return uvloop.run
+        return asyncio.new_event_loop()
+    loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
+    return loop
 
 
 class _Pool(ThreadPoolExecutor):
