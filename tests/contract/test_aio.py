@@ -207,6 +207,18 @@ def test_many_tasks_share_a_connection(store: Store, redis_url: str) -> None:
     asyncio.run(whole())
 
 
+def test_more_tasks_than_a_pool_of_redis_py_allows(store: Store, redis_url: str) -> None:
+    """redis-py 8 refuses the 101st command at a time, unless it is told another number."""
+
+    async def whole() -> None:
+        async with aio.connect(redis_url) as connection:
+            queue = aio.Queue(connection=connection)
+            await asyncio.gather(*(queue.enqueue(operator.add, number, 2) for number in range(150)))
+            assert await queue.count() == 150
+
+    asyncio.run(whole())
+
+
 def test_jobs_in_the_calling_thread_are_not_for_asyncio(redis_url: str) -> None:
     with pytest.raises(InvalidOption, match="is_async=False"):
         aio.Queue(connection=redis.asyncio.Redis.from_url(redis_url), is_async=False)

@@ -167,16 +167,21 @@ async def test_a_waiting_task_can_be_cancelled(api: Api) -> None:
 @both
 async def test_a_cancellation_in_the_moment_of_sending(api: Api) -> None:
     """asyncio.wait_for of Python 3.11, in which redis-py sends, forgets one that comes as the sending is done. The task
-    then waited for the result all the same."""
+    then waited for the result all the same: whether it came in the wait, or in the look before it."""
     if api.kind == "sync":
         return
     job = await api.queue().enqueue(operator.add, 1, 2)
+    for command in ("XREAD", "XREVRANGE"):
+        await _cancelled_while_sending(job, command)
+
+
+async def _cancelled_while_sending(job: Any, command: str) -> None:
     where = redis.asyncio.connection.AbstractConnection
     send = where.send_command
 
     async def forgets(connection: Any, *words: Any, **options: Any) -> None:
         await send(connection, *words, **options)
-        if words[0] == "XREAD":
+        if words[0] == command:
             waiting.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await asyncio.sleep(0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from functools import partial
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
@@ -18,6 +19,13 @@ from atomiq._wire.siblings import address_of, check_client
 from atomiq._wire.translate import translated
 
 R = TypeVar("R")
+
+
+def cancellations() -> int:
+    """How often somebody has asked the present task to end."""
+    task = asyncio.current_task()
+    return task.cancelling() if task else 0
+
 
 _keys: WeakKeyDictionary[Any, Keys] = WeakKeyDictionary()
 
@@ -53,6 +61,7 @@ class AsyncStore:
     async def run(self, command: Command[R]) -> R:
         """Send one command and decode its reply. Raises what `Store.run` raises."""
         script = command.script
+        before = cancellations()
         send: Any = partial(self.connection.execute_command, **self._options)  # untyped in redis-py
         try:
             if script is None:
@@ -64,6 +73,9 @@ class AsyncStore:
                     reply = await send("EVAL", script.body, len(command.keys), *command.keys, *command.args)
         except redis_errors.RedisError as error:
             raise translated(error, command.name, address_of(self.connection)) from error
+        # Python 3.11 loses a cancellation that comes in the moment the command is sent: the task would go on.
+        if cancellations() > before:
+            raise asyncio.CancelledError
         return command.decode(reply)
 
     def queue_in(self, pipeline: Any, command: Command[Any]) -> None:

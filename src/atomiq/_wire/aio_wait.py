@@ -7,7 +7,7 @@ import time
 
 import redis.exceptions as redis_errors
 
-from atomiq._wire.aio import AsyncStore
+from atomiq._wire.aio import AsyncStore, cancellations
 from atomiq._wire.siblings import address_of, single_connection
 from atomiq._wire.translate import translated
 from atomiq._wire.wait import ANSWER_MARGIN, LONGEST_BLOCK
@@ -18,15 +18,13 @@ async def wait_result(store: AsyncStore, job_id: str, after_id: str = "0-0", tim
     on."""
     connection = single_connection(store.connection, socket_timeout=LONGEST_BLOCK + ANSWER_MARGIN)
     deadline = time.monotonic() + timeout_s
-    task = asyncio.current_task()
-    cancelled = task.cancelling() if task else 0
+    before = cancellations()
     try:
         while (left := deadline - time.monotonic()) > 0:
             block_ms = max(1, int(min(left, LONGEST_BLOCK) * 1000))
             key = store.keys.results(job_id)
             await connection.send_command("XREAD", "COUNT", 1, "BLOCK", block_ms, "STREAMS", key, after_id)
-            # Python 3.11 loses a cancellation that comes in the moment the command is sent: the wait would go on.
-            if task and task.cancelling() > cancelled:
+            if cancellations() > before:  # see AsyncStore.run
                 raise asyncio.CancelledError
             if await connection.read_response(disable_decoding=True):
                 return True

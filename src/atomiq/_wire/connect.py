@@ -25,6 +25,8 @@ from atomiq._wire.translate import NoPermission, Unavailable
 # with longer waits use connections of their own.
 SOCKET_TIMEOUT_S = 30.0
 CONNECT_TIMEOUT_S = 5.0
+MAX_CONNECTIONS = 2**31
+"""redis-py before 8. Later ones refuse the 101st command at a time: of a hundred threads, or of tasks in a gather."""
 
 
 def keepalive_options() -> dict[int, int]:
@@ -141,7 +143,11 @@ def aconnect(
 
 def with_defaults(target: Target, kwargs: dict[str, Any]) -> dict[str, Any]:
     """The caller's options over atomiq's; keepalive only where there is a TCP connection."""
-    defaults: dict[str, Any] = {"socket_timeout": SOCKET_TIMEOUT_S, "socket_connect_timeout": CONNECT_TIMEOUT_S}
+    defaults: dict[str, Any] = {
+        "socket_timeout": SOCKET_TIMEOUT_S,
+        "socket_connect_timeout": CONNECT_TIMEOUT_S,
+        "max_connections": MAX_CONNECTIONS,
+    }
     if target.scheme not in ("unix", "embedded"):
         defaults |= {"socket_keepalive": True, "socket_keepalive_options": keepalive_options()}
     return defaults | kwargs
