@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import psutil
+import redis
 
 T = TypeVar("T")
 
@@ -75,6 +76,18 @@ def answers(path: str) -> bool:
             return link.recv(7) == b"+PONG\r\n"
         except OSError:
             return False
+
+
+@contextmanager
+def failing_to_save(server: redis.Redis) -> Iterator[None]:
+    """Bring a server into the state that a full disk brings: it refuses writes, and PING (MISCONF)."""
+    server.config_set("save", "900 1")
+    server.set("something", "to save")
+    (Path(server.config_get("dir")["dir"]) / "dump.rdb").mkdir()  # no file can take this name
+    server.bgsave()
+    wait_until(lambda: server.info()["rdb_last_bgsave_status"] == "err", what="saving has failed")
+    yield
+    server.config_set("save", "")  # else it would refuse to end, too
 
 
 def alive(pid: int) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -176,6 +177,16 @@ def test_an_old_server(atomiq: Atomiq, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(redis.Redis, "info", lambda _self: {"redis_version": "5.0.9"})
     done = atomiq("worker", "--burst")
     assert (done.exit_code, done.output) == (1, "Error: the server is Redis 5.0.9; atomiq needs Redis 6.2 or newer\n")
+
+
+def test_a_health_port_that_is_taken(atomiq_process: Process) -> None:
+    """The second worker of a machine with the same port: one line, where a traceback of the worker's inside was."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        done = atomiq_process("worker", "--burst", "--quiet", "--health-port", address)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"Error: the health port {address} can't be opened: Address already in use")
+    assert "Traceback" not in done.stdout + done.stderr
 
 
 def test_an_unexpected_error_is_an_error(atomiq_process: Process) -> None:

@@ -8,6 +8,7 @@ import pickle
 import socket
 import subprocess
 import sys
+import threading
 import weakref
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,17 @@ from typing import Any
 import pytest
 import redis
 import redis.asyncio
-from tests.helpers import throwaway_server, wait_until
+from tests.helpers import failing_to_save, throwaway_server, wait_until
 
 from atomiq import Queue, aio
-from atomiq._core.errors import InvalidURL, PermissionDenied, ServerTooOld, ServerUnavailable
+from atomiq._core.errors import (
+    InvalidURL,
+    PermissionDenied,
+    ServerError,
+    ServerReadOnly,
+    ServerTooOld,
+    ServerUnavailable,
+)
 from atomiq._wire.carry import pattern_of
 from atomiq._wire.connect import aconnect, check_connection, connect
 from atomiq._wire.prefixes import prefix_of, set_prefix
@@ -302,3 +310,51 @@ def test_a_plain_client_is_made_again_in_a_fresh_interpreter() -> None:
         pattern = pattern_of(connection)
         made = subprocess.run([sys.executable, "-c", code], input=pattern, capture_output=True, timeout=30, check=False)
     assert made.stdout.split() == [b"True"], made.stderr.decode()
+
+
+def test_a_server_whose_disk_is_full_is_there() -> None:
+    """Such a server refuses PING (MISCONF); so `atomiq info` and `doctor`, which only read, ended with a traceback."""
+    with throwaway_server() as (path, _pid), connect(f"unix://{path}") as connection, failing_to_save(connection):
+        check_connection(connection)
+        with pytest.raises(ServerReadOnly, match="refuses writes: MISCONF"):
+            Queue(connection=connection).enqueue("math.sqrt", 4)
+
+
+@pytest.mark.parametrize(
+    ("address", "refusal", "message"),
+    [
+        ("?db=99", ServerError, r"there is no such database: .*unix:/.*db=99"),
+        ("?username=deaf&password=d", PermissionDenied, "ACL user of this connection may not do that"),
+    ],
+)
+def test_what_the_server_refuses_at_once(address: str, refusal: type[Exception], message: str) -> None:
+    """`atomiq info --url redis://localhost/99` ended with redis-py's traceback."""
+    with throwaway_server() as (path, _pid), redis.Redis(unix_socket_path=path) as admin:
+        admin.execute_command("ACL", "SETUSER", "deaf", "on", ">d", "~*", "+@all", "-ping")
+        url = f"unix://{path}{address}"
+        with connect(url) as connection, pytest.raises(refusal, match=message):
+            check_connection(connection, url)
+
+
+@pytest.mark.parametrize(
+    ("said", "refusal", "message"),
+    [
+        (b"-DENIED Redis is running in protected mode\r\n", PermissionDenied, "protected mode"),
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", ServerUnavailable, "no server at .*Protocol error"),
+    ],
+)
+def test_who_answers_is_no_server_for_us(said: bytes, refusal: type[Exception], message: str) -> None:
+    """A server in protected mode, a port of somebody else's: both were redis-py's tracebacks."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        number = listener.getsockname()[1]
+
+        def answer() -> None:
+            with listener.accept()[0] as talk:
+                talk.recv(4096)
+                talk.sendall(said)
+
+        stranger = threading.Thread(target=answer)
+        stranger.start()
+        with connect(f"redis://127.0.0.1:{number}") as connection, pytest.raises(refusal, match=message):
+            check_connection(connection)
+        stranger.join()

@@ -16,7 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 import redis
-from tests.helpers import alive, wait_until
+from tests.helpers import alive, failing_to_save, wait_until
 
 from atomiq._core import errors
 from atomiq._wire import embedded, keeper
@@ -258,6 +258,18 @@ def test_a_killed_keeper_is_replaced_and_users_notice_nothing(folder: Path) -> N
         assert server_pid(folder) == server
         assert connection.get("k") == b"v"
     wait_until(lambda: not kept_here(folder), what="the new keeper ended the unused server")
+
+
+def test_a_killed_keeper_is_replaced_though_the_disk_is_full(folder: Path) -> None:
+    """A server whose disk is full answers PING with an error. The new keeper took that for silence, gave up after 15 s,
+    and with the keeper nobody could use the server any more, not even to look or to clear up."""
+    start_or_join(folder)
+    os.kill(keeper_pid(folder), signal.SIGKILL)
+    with redis.Redis(unix_socket_path=str(folder / keeper.SOCKET)) as admin, failing_to_save(admin):
+        with pytest.raises(redis.ResponseError, match="MISCONF"):
+            admin.ping()
+        path = start_or_join(folder, start_timeout_s=5)
+        assert keeper.KEEPER_NAME in ask(path, "CLIENT", "LIST")
 
 
 def test_a_keeper_killed_while_closing_is_made_good(folder: Path) -> None:

@@ -30,6 +30,7 @@
     ├── NotEnqueued                        after COMMIT the jobs of the transaction could not be sent
     ├── WorkerExists (ValueError)          a live worker has this name
     ├── WorkerFailed                       a worker has to end because it can't run anything
+    ├── HealthPortError (OSError)          a worker can't listen for probes where it is told to
     ├── NoSuchCronEntry                    no cron entry of this name was ever looked after
     ├── DequeueTimeout, StopRequested, SchedulerNotFound, DuplicateSchedulerError     RQ
     ├── NotYours                           a settlement by an execution that has lost its lease
@@ -197,6 +198,13 @@ class WorkerExists(AtomiqError, ValueError):
 
 class WorkerFailed(AtomiqError):
     """A worker has to end because it can't run anything: its children fail as soon as they are started."""
+
+
+class HealthPortError(AtomiqError, OSError):
+    """A worker can't listen for probes where it is told to: the port is taken, the folder of the socket isn't there."""
+
+    def __str__(self) -> str:
+        return self.strerror or ""
 
 
 class DequeueTimeout(AtomiqError):

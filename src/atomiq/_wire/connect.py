@@ -19,7 +19,7 @@ from atomiq._core.errors import InvalidURL
 from atomiq._wire.embedded import parse_embedded_url, prepared_folder, short_socket_path, start_or_join
 from atomiq._wire.prefixes import set_prefix
 from atomiq._wire.target import Target, find_target, parse_sentinel_url
-from atomiq._wire.translate import NoPermission, Unavailable
+from atomiq._wire.translate import NoPermission, Unavailable, translated
 
 # A command is answered in milliseconds; a server that says nothing for this long is as good as gone. Blocking commands
 # with longer waits use connections of their own.
@@ -198,19 +198,23 @@ def check_connection(connection: redis.Redis, tried: str = "") -> None:
         ServerUnavailable: it refused or did not answer; says what was tried and how to do without a server. It is a
             redis.ConnectionError too.
         PermissionDenied: it is there and wants another password or user.
+        ServerError: it is there and has no such database.
     """
     pool = connection.connection_pool
+    tried = tried or address_of(pool.connection_kwargs)
     probe = pool.connection_class(**{**pool.connection_kwargs, "retry": Retry(NoBackoff(), 0)})
     try:
         probe.connect()
         probe.send_command("PING")
         probe.read_response()
     except redis.AuthenticationError as error:
-        raise NoPermission(
-            f"{tried or address_of(pool.connection_kwargs)} refuses these credentials: {error}"
-        ) from error
-    except (redis.ConnectionError, redis.TimeoutError, OSError) as error:
-        raise Unavailable(unavailable_text(tried or address_of(pool.connection_kwargs), error)) from error
+        raise NoPermission(f"{tried} refuses these credentials: {error}") from error
+    except redis.ResponseError as error:
+        # Who can't write to its disk refuses even PING, but whatever only reads works.
+        if not str(error).startswith("MISCONF"):
+            raise translated(error, "PING", tried) from error
+    except (redis.ConnectionError, redis.TimeoutError, redis.InvalidResponse, OSError) as error:
+        raise Unavailable(unavailable_text(tried, error)) from error
     finally:
         probe.disconnect()
 

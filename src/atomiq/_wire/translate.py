@@ -58,7 +58,7 @@ def translated(error: Exception, command: str, target: str) -> Exception:
         return TimedOut(
             f"{command}: no answer from {target} in time ({text}); is the server overloaded or unreachable?"
         )
-    if isinstance(error, redis_errors.AuthenticationError) or "NOAUTH" in text:
+    if isinstance(error, redis_errors.AuthenticationError) or "NOAUTH" in text or text.startswith("DENIED "):
         return BadLogin(f"{command}: {target} refuses these credentials: {text}")
     if isinstance(error, redis_errors.NoPermissionError) or any(said in text for said in _FORBIDDEN):
         return NoPermission(

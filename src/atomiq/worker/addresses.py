@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from atomiq._core.errors import HealthPortError
+
 LOOPBACK: Final = "127.0.0.1"
 MOST_CONNECTIONS: Final = 32
 
@@ -53,13 +55,13 @@ def open_listener(address: Address) -> socket.socket:
     """A socket that listens and doesn't block.
 
     Raises:
-        OSError: says which address and why.
+        HealthPortError: says which address and why.
     """
     try:
         listener = _unix_listener(address.path) if address.path else _tcp_listener(address)
     except OSError as error:
         why = error.strerror or str(error)
-        raise OSError(error.errno, f"the health port {address} can't be opened: {why}") from error
+        raise HealthPortError(error.errno, f"the health port {address} can't be opened: {why}") from error
     listener.setblocking(False)
     return listener
 

@@ -122,7 +122,7 @@ class HealthPort:
 
         Raises:
             ValueError: `address` is none.
-            OSError: nobody can listen there.
+            HealthPortError: nobody can listen there.
         """
         self._selector = selector
         self._report = report
