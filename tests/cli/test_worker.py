@@ -137,6 +137,8 @@ def test_settings_of_the_config_module(atomiq: Atomiq, tmp_path: Path) -> None:
         (["-ds", "x"], 1, "ERROR: Dequeue Strategy can only be one of `default`, `random` or `round_robin`."),
         (["--logging_level", "LOUD"], 2, "'LOUD' is not a logging level"),
         (["--lease", "0"], 2, "--lease"),
+        (["--lease", "inf"], 2, "lease must be above 0 and end"),
+        (["--health-port", "somewhere"], 2, "'somewhere' is no address: give 8080"),
         (["--abandoned", "x"], 2, "--abandoned"),
         (["--exception-handler", "nowhere.handler"], 2, "Invalid value for '--exception-handler'"),
         (["-w", "os.path"], 2, "Invalid value for '--worker-class'"),

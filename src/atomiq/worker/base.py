@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import random
 import signal
@@ -38,6 +39,7 @@ from atomiq.executors.perform import Handler
 from atomiq.job import Job
 from atomiq.queue import Queue
 from atomiq.utils import is_nonstring_iterable
+from atomiq.worker.addresses import parse_address
 from atomiq.worker.brain import Brain
 from atomiq.worker.engine import Engine, default_executor
 from atomiq.worker.life import Living
@@ -155,8 +157,12 @@ class BaseWorker(Living):
         self._ordered_queues = list(self.queues)
         self.validate_queues()
         abandoned = CHOICES.abandoned if abandoned is None else abandoned
-        if lease <= 0 or max_abandoned < 0 or abandoned not in POLICIES:
-            raise ValueError("lease must be above 0, max_abandoned not below, and abandoned one of 'retry' and 'fail'")
+        if not 0 < lease < math.inf or max_abandoned < 0 or abandoned not in POLICIES:
+            raise ValueError(
+                "lease must be above 0 and end, max_abandoned not below, and abandoned one of 'retry' and 'fail'"
+            )
+        if health_port:
+            parse_address(health_port)
         self.name = name or uuid4().hex
         self.lease = lease
         self.max_abandoned = max_abandoned
