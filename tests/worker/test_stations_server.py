@@ -161,6 +161,20 @@ def test_a_busy_child_whose_connection_falls_silent(queue: Queue, start_worker: 
     check_each_ran_once(queue, jobs, notes)
 
 
+def test_an_idle_worker_beats_at_a_server_without_memory(
+    server: Server, own_queue: Queue, start_worker: StartWorker
+) -> None:
+    """Its sign of life was refused: it took the server for gone, again and again."""
+    worker = start_worker(url=server.url, options={"lease": 3.0})
+    key, connection = f"rq:worker:{worker.name}", own_queue.connection
+    wait_until(lambda: connection.hget(key, "state") == b"idle")
+    connection.config_set("maxmemory", 1)
+    before = connection.hget(key, "beat")
+    wait_until(lambda: connection.hget(key, "beat") != before)
+    connection.config_set("maxmemory", 0)
+    assert "can't be reached" not in worker.log
+
+
 def test_a_queue_that_is_no_list_ends_the_worker(queue: Queue, start_worker: StartWorker) -> None:
     queue.connection.set(f"rq:queue:{queue.name}", "no list")
     worker = start_worker()

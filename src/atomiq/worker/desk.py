@@ -15,7 +15,7 @@ from atomiq._commands.claim import Claim, Claimed, claim, extend, release
 from atomiq._commands.settle import Settled, Settlement, settle, settle_and_claim
 from atomiq._commands.views import view_job
 from atomiq._commands.worker import worker_beat
-from atomiq._core.errors import ScriptError, ServerUnavailable
+from atomiq._core.errors import ScriptError, ServerOutOfMemory, ServerUnavailable
 from atomiq._core.ids import new_execution_id
 from atomiq._core.timestamp import format_ms
 from atomiq._wire.sync import Store
@@ -158,7 +158,10 @@ class Desk:
             self._offset_until = time.monotonic() + OFFSET_KEPT
             self._server_offset = clock(self._store) - time.monotonic()
         now_ms = round((time.monotonic() + self._server_offset) * 1000)
-        self._store.run(plain("HSET", (key, "last_heartbeat", format_ms(now_ms), "beat", now_ms), int))
+        try:
+            self._store.run(plain("HSET", (key, "last_heartbeat", format_ms(now_ms), "beat", now_ms), int))
+        except ServerOutOfMemory:  # the script's first write needs none
+            self._store.run(worker_beat(self._store.keys, worker=self._name, ttl=self._worker_ttl))
         self.answered_at = time.monotonic()
 
     def _send(self, end: Settlement, ask: m.Claim | None) -> tuple[Settled, Claim | None]:
