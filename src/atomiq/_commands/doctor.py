@@ -210,10 +210,11 @@ def _decode_scan(reply: Any) -> tuple[str, list[bytes]]:
     return text(reply[0]), list(reply[1])
 
 
-def scan_keys(keys: Keys, *, cursor: str, count: int) -> Command[tuple[str, list[bytes]]]:
-    """A slice of all keys under the prefix."""
+def scan_keys(keys: Keys, *, cursor: str, count: int, of_type: str = "") -> Command[tuple[str, list[bytes]]]:
+    """A slice of all keys under the prefix, or of those of one type."""
     pattern = "".join(f"\\{sign}" if sign in "*?[]\\" else sign for sign in keys.prefix)
-    return plain("SCAN", (cursor, "MATCH", f"{pattern}*", "COUNT", count), _decode_scan)
+    only = ("TYPE", of_type) if of_type else ()
+    return plain("SCAN", (cursor, "MATCH", f"{pattern}*", "COUNT", count, *only), _decode_scan)
 
 
 def scan_set(*, key: str, cursor: str, count: int = 500) -> Command[tuple[str, list[bytes]]]:

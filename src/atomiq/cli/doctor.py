@@ -98,9 +98,10 @@ def as_data(report: Report, repairs: Sequence[Repair] | None) -> dict[str, objec
 
 def lines(report: Report, repairs: Sequence[Repair] | None, show_all: bool) -> Iterator[str]:
     """The report as text."""
-    total = sum(report.statuses.values())
-    counted = ", ".join(f"{count:,} {status}" for status, count in sorted(report.statuses.items()))
-    yield f"{total:,} jobs{': ' + counted if counted else ''}"
+    if not any(finding.kind == "wrong_type" for finding in report.findings):  # else nothing was counted
+        total = sum(report.statuses.values())
+        counted = ", ".join(f"{count:,} {status}" for status, count in sorted(report.statuses.items()))
+        yield f"{total:,} jobs{': ' + counted if counted else ''}"
     yield from size_lines(report)
     if report.suspended:
         yield "workers are suspended"

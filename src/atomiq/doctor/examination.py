@@ -8,11 +8,13 @@ from typing import Any, Final
 
 from atomiq._commands.doctor import Diagnosis, Fault, Patience
 from atomiq._commands.views import view_suspended
+from atomiq._core.errors import AtomiqError
 from atomiq._wire.sync import Store
 from atomiq.doctor.findings import Finding, Report, Severity
 from atomiq.doctor.pace import Asker
 from atomiq.doctor.survey import Survey
 from atomiq.doctor.suspicion import Ill, Suspicion, still
+from atomiq.doctor.types import wrong_types
 from atomiq.doctor.words import NEWER
 
 GRACE: Final = 5.0
@@ -40,9 +42,18 @@ def examine(
     Raises:
         ServerError: the server can't be reached, or refuses a command.
     """
-    begun = time.monotonic()
     asker = Asker(Store.of(connection))
-    patience = Patience(REACH, round(overdue * 1000), round(overdue_rq * 1000))
+    try:
+        return _examine(asker, Patience(REACH, round(overdue * 1000), round(overdue_rq * 1000)), grace)
+    except AtomiqError as error:
+        found = wrong_types(asker) if "WRONGTYPE" in str(error) else []
+        if not found:
+            raise
+        return Report(findings=found, commands=asker.commands, slowest_ms=asker.slowest * 1000)
+
+
+def _examine(asker: Asker, patience: Patience, grace: float) -> Report:
+    begun = time.monotonic()
     survey = Survey(asker)
     survey.take()
     suspicion = Suspicion(asker, patience)

@@ -95,6 +95,11 @@ THING_FINDINGS: Final[dict[str, Meaning]] = {
         "{subject}: jobs that RQ's Queue.compact was moving when it died", "back into their queues; the list goes"
     ),
     "cron_member_dead": Meaning("cron scheduler {subject} is dead, but still listed", "struck off"),
+    "wrong_type": Meaning(
+        "key {subject} is a {detail}: what uses it fails, and nothing else could be looked at until it is renamed or "
+        "deleted",
+        "",
+    ),
 }
 _EXPIRING: Final = {
     "turn": "the turn of {subject}",

@@ -1,0 +1,47 @@
+"""Keys of a type that is not theirs: every script that meets one fails, the doctor's as well."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from atomiq._commands.doctor import name_of, scan_keys
+from atomiq._core.keys import OWN_KEYS
+from atomiq.doctor.findings import Finding
+from atomiq.doctor.names import CONTAINERS, Names
+from atomiq.doctor.pace import Asker, Pace
+
+_ALONE: Final = {"queues": "set", "workers": "set", "groups": "set", "suspended": "string", "cron_schedulers": "zset"}
+"""Keys of which there is one, by their names."""
+_OF_KIND: Final = {
+    **{f"atomiq:{name.split(':')[1]}": what.split()[0].replace("sorted", "zset") for name, what, *_ in OWN_KEYS},
+    **dict.fromkeys(("job", "execution", "worker", "worker_executions", "scheduler", "cron_scheduler"), "hash"),
+    **dict.fromkeys(("worker_set", "group", "unmet", "dependents", "dependencies"), "set"),
+    **dict.fromkeys(("executions", "bell", *CONTAINERS), "zset"),
+    **dict.fromkeys(("queue", "intermediate", "compact"), "list"),
+    **dict.fromkeys(("cleaning", "turn", "first_seen", "scheduler_lock"), "string"),
+    "results": "stream",
+}
+_IN_WORDS: Final = {"zset": "sorted set"}
+
+
+def wrong_types(asker: Asker) -> list[Finding]:
+    """All keys under the prefix whose type is not the one that their name stands for."""
+    names, found = Names(asker.keys), []
+    for type_there in ("string", "list", "set", "zset", "hash", "stream"):
+        pace, cursor = Pace(100, 1000), "0"
+        while True:
+            command = scan_keys(asker.keys, cursor=cursor, count=pace.size, of_type=type_there)
+            cursor, keys = asker.ask_for(pace.size, command, pace)
+            for key in keys:
+                kind, name = names.kind_of(key)
+                wanted = _ALONE.get(name_of(name)) if kind == "other" else _OF_KIND.get(kind)
+                if wanted not in (None, type_there):
+                    detail = f"{_in_words(type_there)} instead of a {_in_words(wanted)}"
+                    found.append(Finding("wrong_type", "fault", name_of(key), detail=detail))
+            if cursor == "0":
+                break
+    return found
+
+
+def _in_words(redis_type: str | None) -> str:
+    return _IN_WORDS.get(redis_type or "", redis_type or "")
