@@ -97,6 +97,7 @@ def test_an_error_is_the_answer_of_its_command_alone(line: Line, store: Store) -
     line.send(plain("LLEN", ("numbers",), int), "right")
     wrong, bad, right = all_answers(line)
     assert "WRONGTYPE" in str(wrong[2])
+    assert "`atomiq doctor` says which key" in str(wrong[2])
     assert isinstance(wrong[2], Exception)
     assert isinstance(bad[2], ZeroDivisionError)
     assert right[1:] == ("right", 1)

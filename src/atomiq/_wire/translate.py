@@ -79,6 +79,8 @@ def translated(error: Exception, command: str, target: str) -> Exception:
         )
     if text.startswith("DB index"):
         return Refused(f"{command}: there is no such database: {target}: {text}")
+    if "WRONGTYPE" in text:
+        return Failed(f"{command} failed on {target}: {text}; `atomiq doctor` says which key that is")
     if isinstance(error, redis_errors.ResponseError):
         return Failed(f"{command} failed on {target}: {text}")
     return error
