@@ -127,6 +127,7 @@ def commands_section() -> str:
     return (
         "\n## Commands\n\nWhat a user with an ACL of its own has to be allowed.\n\n"
         f"- called from outside: {listed(outside)}\n- called inside scripts: {listed(inside - outside)}\n"
+        "- by connections to a database other than 0: `select`\n"
     )
 
 

@@ -41,7 +41,7 @@ def limited_url() -> Iterator[str]:
             "-@all",
             *rules,
         )
-        yield f"unix://app:secret@{path}"
+        yield f"unix://app:secret@{path}?db=3"
         log = admin.acl_log()
         admin.connection_pool.disconnect()
         assert log == []
