@@ -12,6 +12,8 @@ import logging
 import os
 import signal
 from collections.abc import Iterator
+from typing import Any
+from weakref import WeakSet
 
 import pytest
 import redis
@@ -21,6 +23,17 @@ from tests.helpers import living_children, living_threads, throwaway_server, wai
 
 DATABASES = itertools.cycle(range(16))
 
+
+POOLS: WeakSet[redis.ConnectionPool] = WeakSet()
+_made = redis.ConnectionPool.__init__
+
+
+def _note(pool: redis.ConnectionPool, *given: Any, **options: Any) -> None:
+    _made(pool, *given, **options)
+    POOLS.add(pool)
+
+
+redis.ConnectionPool.__init__ = _note  # type: ignore[method-assign]
 
 LOGGERS = ("atomiq", "atomiq.cron", "atomiq.worker", "atomiq.job", "atomiq.queue")
 
@@ -77,6 +90,16 @@ def nothing_left_behind() -> Iterator[None]:
     yield
     wait_until(lambda: living_children() <= children, within=5, what="every process the test started has ended")
     wait_until(lambda: living_threads() <= threads, within=5, what="every thread the test started has ended")
+
+
+@pytest.fixture(autouse=True)
+def no_open_connections() -> Iterator[None]:
+    """Clients that a test didn't close are closed: Python warns of an open socket when it collects one, in the midst of
+    whatever test runs then."""
+    before = set(POOLS)
+    yield
+    for pool in set(POOLS) - before:
+        pool.disconnect()
 
 
 @pytest.fixture(autouse=True)
