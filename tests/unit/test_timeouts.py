@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import sys
 import threading
@@ -56,6 +57,39 @@ def test_a_block_in_time_leaves_the_signal_as_it_was() -> None:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+
+
+def test_a_limit_that_strikes_at_the_end_of_its_block() -> None:
+    """The exception came before the block had said that it was over: its handler stayed for as long as the process."""
+
+    class Late(UnixSignalDeathPenalty):
+        def cancel_death_penalty(self) -> None:
+            busy(0.2)
+            super().cancel_death_penalty()
+
+    before = signal.getsignal(signal.SIGALRM)
+    with pytest.raises(JobTimeoutException), Late(0.05, JobTimeoutException):
+        pass
+    assert signal.getsignal(signal.SIGALRM) is before
+    assert signal.getitimer(signal.ITIMER_REAL)[0] == 0
+    with UnixSignalDeathPenalty(5, JobTimeoutException):
+        assert signal.getitimer(signal.ITIMER_REAL)[0] > 4
+    assert signal.getsignal(signal.SIGALRM) is before
+
+
+def test_an_inner_limit_goes_on_when_the_outer_one_was_swallowed() -> None:
+    before = signal.getsignal(signal.SIGALRM)
+
+    def nested() -> None:
+        with UnixSignalDeathPenalty(0.05, JobTimeoutException), UnixSignalDeathPenalty(0.15, JobTimeoutException):
+            with contextlib.suppress(JobTimeoutException):
+                busy(5)
+            assert signal.getsignal(signal.SIGALRM) is not before
+            busy(5)
+
+    with pytest.raises(JobTimeoutException):
+        nested()
+    assert signal.getsignal(signal.SIGALRM) is before
 
 
 def test_an_inner_limit_leaves_the_outer_one_armed() -> None:

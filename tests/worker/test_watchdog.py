@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,15 @@ from atomiq.worker.watchdog import Watchdog
 
 ROOT = Path(__file__).parents[2]
 LOG = logging.getLogger("tests.watchdog")
+
+
+@pytest.fixture(autouse=True)
+def nobody_uses_the_alarm() -> Iterator[None]:
+    """Nor has an earlier test left something: a watchdog does without then."""
+    before = signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    yield
+    signal.signal(signal.SIGALRM, before)
 
 
 def run(how: str, limit: float) -> subprocess.CompletedProcess[str]:
@@ -47,9 +57,10 @@ def test_a_child_has_the_signal_for_itself() -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "alarm in the child\n", "")
 
 
-def test_signals_are_put_back() -> None:
+def test_signals_are_put_back(caplog: pytest.LogCaptureFixture) -> None:
     watchdog = Watchdog(50, LOG)
-    assert watchdog.start()
+    caplog.set_level(logging.INFO, LOG.name)
+    assert watchdog.start(), caplog.text
     assert signal.getitimer(signal.ITIMER_REAL)[0] > 40
     watchdog.stop()
     assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
