@@ -184,24 +184,14 @@ class AlarmClock:
         limits = self.limits
         if limit in limits:
             del limits[limits.index(limit) :]
-        self._give_back_unused()
+        while self._lent and self._lent[-1].limit not in limits:
+            self._give_back(self._lent.pop())
 
     def done_with(self, limit: Limit) -> None:
-        """It strikes now, once and for all. Its block may be at its very end, where the exception prevents `leave`;
-        those inside of it may go on."""
-        limits = self.limits
-        if limit in limits:
-            at = limits.index(limit)
-            del limits[at]
-            heirs = limits[at : at + 1]
-            self._lent = [
-                lent._replace(limit=heirs[0]) if heirs and lent.limit is limit else lent for lent in self._lent
-            ]
-        self._give_back_unused()
-
-    def _give_back_unused(self) -> None:
-        while self._lent and self._lent[-1].limit not in self.limits:
-            self._give_back(self._lent.pop())
+        """It has raised. If no other is inside of it, its block may be at its very end, where the exception prevents
+        `leave`."""
+        if self.limits and self.limits[-1] is limit:
+            self.leave(limit)
 
     def _give_back(self, lent: _Lent) -> None:
         self.rings_at = NEVER
@@ -227,8 +217,7 @@ class AlarmClock:
         self.set_timer()
         if over is not None:
             over.strike()
-            if self.limits:  # it has not raised: perhaps it will later
-                self.set_timer()
+            self.set_timer()  # it has not raised: perhaps it will later
 
     def forget(self) -> None:
         """In a forked child, which inherits no timer and is in none of its parent's limits."""
@@ -255,8 +244,11 @@ class UnixSignalDeathPenalty(BaseDeathPenalty):
         self.cancel_death_penalty()
 
     def strike(self) -> None:
-        ALARM_CLOCK.done_with(self)
-        self.handle_death_penalty(signal.SIGALRM, None)
+        try:
+            self.handle_death_penalty(signal.SIGALRM, None)
+        except BaseException:
+            ALARM_CLOCK.done_with(self)
+            raise
 
     def handle_death_penalty(self, signum: int, frame: FrameType | None) -> None:
         """Called in the block when its time is over (RQ)."""

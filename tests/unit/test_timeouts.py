@@ -59,16 +59,27 @@ def test_a_block_in_time_leaves_the_signal_as_it_was() -> None:
         signal.signal(signal.SIGALRM, before)
 
 
-def test_a_limit_that_strikes_at_the_end_of_its_block() -> None:
-    """The exception came before the block had said that it was over: its handler stayed for as long as the process."""
+class SlowToBegin(UnixSignalDeathPenalty):
+    """The limit strikes before its block is entered, so that its end is never called."""
 
-    class Late(UnixSignalDeathPenalty):
-        def cancel_death_penalty(self) -> None:
-            busy(0.2)
-            super().cancel_death_penalty()
+    def setup_death_penalty(self) -> None:
+        super().setup_death_penalty()
+        busy(0.2)
 
+
+class SlowToEnd(UnixSignalDeathPenalty):
+    """The limit strikes before the block has said that it is over."""
+
+    def cancel_death_penalty(self) -> None:
+        busy(0.2)
+        super().cancel_death_penalty()
+
+
+@pytest.mark.parametrize("penalty", [SlowToBegin, SlowToEnd])
+def test_a_limit_that_strikes_beside_its_block(penalty: type[UnixSignalDeathPenalty]) -> None:
+    """Its handler stayed for as long as the process."""
     before = signal.getsignal(signal.SIGALRM)
-    with pytest.raises(JobTimeoutException), Late(0.05, JobTimeoutException):
+    with pytest.raises(JobTimeoutException), penalty(0.05, JobTimeoutException):
         pass
     assert signal.getsignal(signal.SIGALRM) is before
     assert signal.getitimer(signal.ITIMER_REAL)[0] == 0
