@@ -29,19 +29,8 @@ _RARE = re.compile(r"\brare\('(\w+)'\)")
 _SMALL = 3
 """A rare function that needs no more than so many is created alone; any other one with all that are rare."""
 _LIBRARY = (
-    *(
-        "clock",
-        "place",
-        "groups",
-        "dependants",
-        "erase",
-        "enqueueing",
-        "promotion",
-        "claiming",
-        "settling",
-        "abandoned",
-    ),
-    *("cron", "diagnosis", "things"),
+    *("clock", "place", "groups", "dependants", "erase", "enqueueing", "promotion", "claiming", "settling"),
+    *("abandoned", "cron", "diagnosis", "things"),
 )
 """In the order in which they are put in: a function may use those of its own file above it, and of files before it."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
 from atomiq._commands.doctor import name_of, scan_keys
@@ -28,19 +29,23 @@ def wrong_types(asker: Asker) -> list[Finding]:
     """All keys under the prefix whose type is not the one that their name stands for."""
     names, found = Names(asker.keys), []
     for type_there in ("string", "list", "set", "zset", "hash", "stream"):
-        pace, cursor = Pace(100, 1000), "0"
-        while True:
-            command = scan_keys(asker.keys, cursor=cursor, count=pace.size, of_type=type_there)
-            cursor, keys = asker.ask_for(pace.size, command, pace)
-            for key in keys:
-                kind, name = names.kind_of(key)
-                wanted = _ALONE.get(name_of(name)) if kind == "other" else _OF_KIND.get(kind)
-                if wanted not in (None, type_there):
-                    detail = f"{_in_words(type_there)} instead of a {_in_words(wanted)}"
-                    found.append(Finding("wrong_type", "fault", name_of(key), detail=detail))
-            if cursor == "0":
-                break
+        for key in _keys_of(asker, type_there):
+            kind, name = names.kind_of(key)
+            wanted = _ALONE.get(name_of(name)) if kind == "other" else _OF_KIND.get(kind)
+            if wanted not in (None, type_there):
+                detail = f"{_in_words(type_there)} instead of a {_in_words(wanted)}"
+                found.append(Finding("wrong_type", "fault", name_of(key), detail=detail))
     return found
+
+
+def _keys_of(asker: Asker, redis_type: str) -> Iterator[bytes]:
+    pace, cursor = Pace(100, 1000), "0"
+    while True:
+        command = scan_keys(asker.keys, cursor=cursor, count=pace.size, of_type=redis_type)
+        cursor, keys = asker.ask_for(pace.size, command, pace)
+        yield from keys
+        if cursor == "0":
+            return
 
 
 def _in_words(redis_type: str | None) -> str:

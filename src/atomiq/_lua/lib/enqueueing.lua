@@ -136,7 +136,7 @@ local function enqueue_jobs(unique, group, outbox, not_after, sent, at, now)
     redis.call('EXPIRE', key_open(group), 31536000)
   end
 
-  -- What most calls are: nothing to look at any more, and one row of arguments serves a whole block.
+  -- Nothing to look at any more, and one row of arguments serves a whole block.
   if plain then
     local n = 0
     for _, b in ipairs(blocks) do
