@@ -22,7 +22,7 @@ def test_a_station_is_not_idle_as_long_as_its_mail_has_not_been_read() -> None:
     ledger = SimpleNamespace(state=IDLE, state_since=7.0, asked=1, started=1, done=0, slots=1, draining=False)
     ledger.on_hold = False
     member: Any = SimpleNamespace(kind="process", ledger=ledger, mailbox=ours, guests=set())
-    give_back: Any = SimpleNamespace(busy=False)
+    give_back: Any = SimpleNamespace(busy=False, found_more=lambda: False)
     with selectors.DefaultSelector() as selector:
         crew = Crew(selector, [], give_back, {}, told.append, lambda: iter(()), "w", logging.getLogger("atomiq"))
         crew._adopted.append(Post(None, member))

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from tests import tasks
 
-from atomiq import Queue
+from atomiq import Queue, Retry
 from atomiq._wire.sync import Store
 from atomiq.executors.job_log import JobLog
 from atomiq.executors.report import Report
-from atomiq.stations.ledger import Ledger
+from atomiq.stations.ledger import BUSY, Ledger
 from atomiq.stations.pump import Pump
 from atomiq.stations.rules import Rules
 from atomiq.stations.task import Identity
@@ -72,3 +72,24 @@ def test_suspension_while_claims_are_under_way(pump: Pump, queue: Queue) -> None
     go_on(pump)
     assert ledger.read == ledger.asked
     assert len(pump.held) == 1
+
+
+def test_a_station_is_not_idle_while_an_outcome_is_on_its_way(pump: Pump, queue: Queue) -> None:
+    """The bell's time was over just as the last job's failure had been sent: the station waited for the next bell and
+    called itself idle. A burst worker that looked at that moment went home before the job came back for its retry."""
+    queue.enqueue(tasks.boom, retry=Retry(1))
+    go_on(pump)
+    task = pump.held.popleft()
+    assert pump.start(0, task)
+    while not pump.lookout.bell.listening:
+        go_on(pump)
+        pump.go_on(time.monotonic())
+    now = time.monotonic()
+    pump.settle(0, task, Report("failed", now, now, exc_string="E"))
+    pump.lookout.bell.cancel()
+    pump.go_on(now)
+    assert pump.lookout.bell.listening
+    assert pump.ledger.state == BUSY
+    while pump.ledger.state == BUSY and not pump.held:
+        go_on(pump)
+    assert pump.held

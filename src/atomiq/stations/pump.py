@@ -316,7 +316,7 @@ class Pump:
         except SERVER_AWAY as error:
             self.cut_off(error, now)
             return
-        self._be(BUSY if self.busy else IDLE, now)
+        self._be(IDLE if self.idle else BUSY, now)  # an outcome may be on its way, and its job come back
 
     def _rest(self, now: float) -> None:
         self._void()

@@ -65,7 +65,6 @@ class Crew:
         self._posts = [Post(maker) for maker in makers for _ in range(maker.wanted)]
         self._hands = Hands([maker.kind for maker in makers], lambda: self.members, holdings, tell, crowded)
         self._adopted: list[Post] = []
-        self._settled_elsewhere = False
         self._done_before = 0
         self._childless_since = time.monotonic()
         self._look_at = 0.0
@@ -236,7 +235,7 @@ class Crew:
         idle = idle and not self._give_back.busy
         # A station passes a job on before its ledger shows that it has none: that one may be in the mail.
         idle = idle and not any(self._hear(member) for member in members)
-        if idle and self._settled_elsewhere and not self._spent and RESTING not in states:
+        if idle and not self._spent and RESTING not in states:
             idle = not self._give_back.found_more()
         since = max((member.ledger.state_since for member in members), default=0.0) if idle else None
         state = m.CrewState(since, RESTING in states, len(members), self.done, self._spent)
@@ -270,7 +269,7 @@ class Crew:
 
     def _reported(self, name: str, report: Any) -> None:
         holding = self._holdings.get(name)
-        self._settled_elsewhere, self._look_at = True, 0.0
+        self._look_at = 0.0
         if holding is not None:
             holding.report, holding.ended = report, time.monotonic()
             released = report.outcome == "released"
@@ -278,7 +277,6 @@ class Crew:
 
     def hand(self, holding: Holding) -> bool:
         """Have a station of the job's own kind run it, as soon as one has room; False if there is none of it."""
-        self._settled_elsewhere = True
         return self._hands.give(holding)
 
     # --- what is wished of them
@@ -372,7 +370,6 @@ class Crew:
         holding = self._holdings.get(name)
         if holding is None:
             return
-        self._settled_elsewhere = True
         holding.death, holding.ended, holding.in_company = death, now, in_company
         collateral = bool(member.targets) and name not in member.targets
         self._tell(m.CallEnded(name, reported=False, collateral=collateral))

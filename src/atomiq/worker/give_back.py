@@ -79,13 +79,15 @@ class GiveBack:
             self._open.append(_Batch(member.ledger, member.token, list(numbers)))
 
     def found_more(self) -> bool:
-        """For a worker that ends when there is nothing to do: has something come back to its queues, of which its
-        stations may not have heard yet?"""
+        """For a worker that ends when there is nothing to do: is there something in its queues? It may have come back
+        after its stations had looked, and they haven't heard the bell yet."""
         if not self._rules.burst:
             return False
-        keys = [self._store.keys.queue(queue) for queue in self._rules.queues]
+        keys, queues = self._store.keys, self._rules.queues
         try:
-            return bool(self._store.run(plain("EXISTS", keys, int)))
+            paused = self._store.run(plain("SMISMEMBER", (keys.paused(), *queues), list))
+            waiting = [keys.queue(queue) for queue, is_paused in zip(queues, paused, strict=True) if not is_paused]
+            return bool(waiting) and bool(self._store.run(plain("EXISTS", waiting, int)))
         except (ServerUnavailable, ServerReadOnly, ServerOutOfMemory):
             return True
 
