@@ -177,6 +177,16 @@ def test_tallies_add_up(scene: Scene) -> None:
     assert counters(scene) == ["9", "6", "4.5"]
 
 
+def test_the_settlement_of_what_a_telling_claim_took_tells_as_well(scene: Scene) -> None:
+    """Beside one that ran longer: a claim told what was uncounted, and so did the settlement of the job that it took.
+    Both named the same execution, so the second was taken for the first's repetition: the worker's hash lacked jobs."""
+    born(scene)
+    scene.put("a")
+    job = scene.run(claiming(scene, tally=TALLY)).jobs[0]
+    assert scene.run(settle(scene.keys, settlement=ended(job), tally=TALLY)).word == "ok"
+    assert counters(scene) == ["7", "4", "4"]
+
+
 def test_a_worker_whose_hash_expired_is_not_brought_back_by_a_tally(scene: Scene) -> None:
     scene.unchanged(claiming(scene, tally=TALLY))
 

@@ -79,7 +79,8 @@ def test_the_books_of_a_worker_that_has_done_everything(queue: Queue, start_work
     key = f"rq:worker:{worker.name}"
     # It also rests, for a moment, when something was given back on the way: the last count comes with the last look.
     told = lambda: int(queue.connection.hget(key, "successful_job_count") or 0)  # noqa: E731
-    wait_until(lambda: queue.connection.hget(key, "state") == b"idle" and told() >= count - 1)
+    wait_until(lambda: told() >= count - 1, what="all that succeeded are counted")
+    wait_until(lambda: queue.connection.hget(key, "state") == b"idle", what="the worker's hash shows that it rests")
     entry = {name.decode(): value.decode() for name, value in queue.connection.hgetall(key).items()}
     assert int(entry["successful_job_count"]) == count - 1
     assert int(entry["failed_job_count"]) == 1

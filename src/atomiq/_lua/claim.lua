@@ -8,5 +8,5 @@
 local open = redis.call('EXISTS', key_suspended(), key_paused()) == 0
 local full = a_tally ~= ''
 -- writes below
-if full then count_tally(a_worker, a_executions[1], a_tally) end
+if full then count_tally(a_worker, 'claim:' .. a_executions[1], a_tally) end
 return claim_jobs(a_worker, a_lease, a_executions, a_queues, a_pass_on, full, NOW, false, open)

@@ -65,8 +65,8 @@ local function count_for_worker(worker, field, started, ended)
   end
 end
 
--- Settlements of calls that were not full, told by a full one: `finished failed worked`, the last in ms. `token` is an execution id that
--- only this call names in this place, so that a repetition of it counts nothing twice.
+-- Settlements of calls that were not full, told by a full one: `finished failed worked`, the last in ms. `token`: made of an execution
+-- id, other for what claims it than for what settles it, so that a repetition of a call counts nothing twice.
 local function add_tally(worker, token, tally)
   if redis.call('EXISTS', key_worker(worker)) == 0 or redis.call('HGET', key_worker(worker), 'tallied') == token then return end
   even_without_memory()
