@@ -5,7 +5,7 @@ While suspended, workers take no job; enqueuing goes on, and what runs runs to i
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from atomiq._commands import queues
 from atomiq._commands.views import view_suspended
@@ -14,19 +14,22 @@ from atomiq._core.keys import Keys
 from atomiq._wire.sync import Store
 
 WORKERS_SUSPENDED = Keys().suspended()
+LONGEST: Final = 31_536_000_000
+"""Seconds: a thousand years."""
 
 
 def check_duration(ttl: int | None) -> None:
-    """Raises InvalidTime for a duration below one second."""
-    if ttl is not None and ttl < 1:
-        raise InvalidTime(f"ttl={ttl!r}: a suspension lasts at least one second; leave it out to suspend until resumed")
+    """Raises InvalidTime for a duration below one second, or above what a server can count."""
+    if ttl is not None and not 1 <= ttl <= LONGEST:
+        limit = "at least one second" if ttl < 1 else f"at most {LONGEST} seconds"
+        raise InvalidTime(f"ttl={ttl!r}: a suspension lasts {limit}; leave it out to suspend until resumed")
 
 
 def suspend(connection: Any, ttl: int | None = None) -> None:
     """Let no worker take a job, for `ttl` seconds, or until `resume`. One step: it can't be left without its end.
 
     Raises:
-        InvalidTime: a ValueError; ttl below 1.
+        InvalidTime: a ValueError; ttl below 1, or above a thousand years.
     """
     check_duration(ttl)
     store = Store.of(connection)

@@ -84,3 +84,9 @@ def test_suspend_for_a_while(atomiq: Atomiq, redis_connection: redis.Redis) -> N
 def test_suspend_for_no_time(atomiq: Atomiq) -> None:
     done = atomiq("suspend", "--duration", "0")
     assert (done.exit_code, done.output) == (1, "Duration must be an integer greater than 1\n")
+
+
+def test_suspend_for_longer_than_a_server_can_count(atomiq: Atomiq) -> None:
+    done = atomiq("suspend", "--duration", f"{10**17}")
+    assert done.exit_code == 1
+    assert "a suspension lasts at most 31536000000 seconds" in done.output

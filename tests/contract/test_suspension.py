@@ -40,6 +40,15 @@ async def test_a_duration_below_a_second_is_refused(api: Api) -> None:
 
 
 @both
+async def test_a_duration_that_no_server_can_count_is_refused(api: Api) -> None:
+    """It met the server's "invalid expire time", in the words of a script."""
+    with pytest.raises(InvalidTime, match="lasts at most 31536000000 seconds"):
+        await ask(api.suspend, api.connection, ttl=10**17)
+    await ask(api.suspend, api.connection, ttl=31_536_000_000)
+    assert await ask(api.is_suspended, api.connection) == 1
+
+
+@both
 async def test_no_job_is_taken_while_suspended_and_resume_rings(api: Api) -> None:
     queue = api.queue()
     await ask(queue.enqueue, operator.add, 1, 2)

@@ -11,7 +11,8 @@ from atomiq.suspension import check_duration
 
 
 async def suspend(connection: Any, ttl: int | None = None) -> None:
-    """Let no worker take a job, for `ttl` seconds, or until `resume`. Raises InvalidTime, a ValueError: ttl below 1."""
+    """Let no worker take a job, for `ttl` seconds, or until `resume`. Raises InvalidTime, a ValueError: ttl below 1,
+    or above a thousand years."""
     check_duration(ttl)
     store = AsyncStore.of(connection)
     await store.run(queues.suspend(store.keys, ttl=ttl))
