@@ -195,7 +195,7 @@ class TestABrokenConnection:
         proxy.fall_silent()
         line.send(push(1), 1)
         assert not line.overdue()
-        wait_until(line.overdue, within=2)
+        wait_until(line.overdue)
         line.resume()
         assert not line.overdue()
         assert [context for _, context, _ in all_answers(line)] == [1]

@@ -78,7 +78,7 @@ class TestBehindASlowJob:
         rest = [Queue.prepare_data(tasks.note, (str(notes), str(number))) for number in range(3)]
         jobs = queue.enqueue_many([waiting, *rest])
         wait_until(notes.exists)
-        wait_until(lambda: all(job.is_queued for job in jobs[1:]), within=1)
+        wait_until(lambda: all(job.is_queued for job in jobs[1:]))
         return jobs
 
     def notes(self, tmp_path: Path) -> list[str]:

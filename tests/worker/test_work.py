@@ -78,11 +78,11 @@ class TestWakingUp:
         first = queue.enqueue(tasks.nothing)
         wait_until(lambda: first.is_finished and state(queue, worker.name) == "idle")
         self.push_as_rq_does(queue, first)
-        wait_until(lambda: first.is_finished, within=8)
-        for _ in range(3):  # from now on it looks more often
+        wait_until(lambda: first.is_finished)
+        for _ in range(3):  # from now on it looks more often than every seven seconds
             wait_until(lambda: state(queue, worker.name) == "idle")
             self.push_as_rq_does(queue, first)
-            wait_until(lambda: first.is_finished, within=1)
+            wait_until(lambda: first.is_finished, within=4)
 
     def push_as_rq_does(self, queue: Queue, job: Any) -> None:
         with queue.connection.pipeline() as pipeline:
@@ -97,7 +97,7 @@ class TestWakingUp:
         job = queue.enqueue_in(timedelta(seconds=1), tasks.nothing)
         asked = time.monotonic()
         wait_until(lambda: job.is_finished)
-        assert 0.5 < time.monotonic() - asked < 2.5
+        assert 0.5 < time.monotonic() - asked < 5
 
 
 @EXECUTORS
