@@ -9,9 +9,12 @@ from typing import Any
 import pytest
 from tests import tasks
 from tests.executors import contract_jobs as jobs
+from tests.executors import requires_jobs as checks
 from tests.executors.working import attempts, calls, drive, ended, failure, make, on, run
 
 from atomiq import Callback, Job, Queue, Retry
+from atomiq.backoff import Constant
+from atomiq.requires import Ready
 
 ALL = {"process": 1, "thread": 2, "async": 10, "fork": 1, "spawn": 1}
 OTHERS = ("thread", "async", "fork", "spawn")
@@ -99,6 +102,22 @@ def test_max_jobs(queue: Queue) -> None:
     run(queue, ALL, {"max_jobs": 7})
     assert sum(job.is_finished for job in made) == 7
     assert all(job.is_queued and attempts(job) == 0 for job in made if not job.is_finished)
+
+
+@on("process", "thread")
+def test_max_jobs_with_forks_first(queue: Queue, executor: str) -> None:
+    """The supervisor claimed for its forks, and its children claimed beside it: each of them so many jobs."""
+    made = [queue.enqueue(tasks.add, 1) for _ in range(9)]
+    run(queue, {"fork": 1, executor: 1}, {"max_jobs": 4})
+    assert [job.is_finished for job in made] == [True] * 4 + [False] * 5
+
+
+@on("thread", "async", "fork", "spawn")
+def test_max_jobs_does_not_count_one_that_waits(queue: Queue, executor: str) -> None:
+    """It was counted when it was handed over, so that the worker had done its number without a single run."""
+    job = enqueue(queue, executor, tasks.add, 3, requires=Ready(checks.there, 2, backoff=Constant(0.01)))
+    run(queue, {"process": 1, executor: 1}, {"max_jobs": 1})
+    assert job.return_value() == 3
 
 
 @on("thread", "fork")

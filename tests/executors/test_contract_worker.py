@@ -12,6 +12,7 @@ import pytest
 from tests import tasks
 from tests.executors import contract_hooks, contract_jobs
 from tests.executors.working import KINDS, WARM, Ended, attempts, calls, ended, failure, make, on, run
+from tests.worker import station_jobs
 
 from atomiq import Job, Queue, hooks
 from atomiq.worker import ForkWorker, SimpleWorker, SpawnWorker, Worker
@@ -35,6 +36,29 @@ def test_max_jobs(queue: Queue, executor: str) -> None:
     assert all(attempts(job) == 0 for job in made[5:])
     run(queue, executor, {"max_jobs": 4})
     assert all(job.is_finished for job in made)
+
+
+@on(*WARM)
+def test_max_jobs_is_reached_although_a_child_dies(queue: Queue, tmp_path: Path, executor: str) -> None:
+    """What the child had taken in advance went back to the queue, but was still counted: the worker ended up to 32
+    jobs too early."""
+    before = [queue.enqueue(tasks.nothing) for _ in range(40)]
+    deadly = queue.enqueue(station_jobs.die_once, str(tmp_path / "notes"))
+    behind = [queue.enqueue(tasks.nothing) for _ in range(60)]
+    run(queue, {executor: 1}, {"max_jobs": 92})
+    assert attempts(deadly) == 2
+    assert sum(job.is_finished for job in (*before, deadly, *behind)) == 91
+
+
+@on(*WARM)
+def test_more_dependants_than_one_step_frees(queue: Queue, executor: str) -> None:
+    """Warm children didn't go on with the rest: a burst worker left all but the first hundred, others began with them
+    up to a third of a lease later."""
+    parent = queue.enqueue(tasks.nothing)
+    other = Queue("other", connection=queue.connection)
+    made = [other.enqueue(tasks.nothing, depends_on=parent) for _ in range(350)]
+    run(queue, executor)
+    assert len(other) == len(made)
 
 
 @on(*KINDS)

@@ -60,9 +60,11 @@ class TestEngine:
         assert engine.first == "process"
         assert engine.forks == 0
 
-    def test_the_supervisor_claims_for_forks_only_if_they_come_first(self) -> None:
-        assert Engine.of("fork:3,async:2").forks == 3
+    def test_the_supervisor_claims_for_forks_only_if_there_are_no_others(self) -> None:
+        assert Engine.of("fork:3").forks == 3
         assert Engine.of("async:2,fork:3").forks == 0
+        assert Engine.of("fork:3,async:2").forks == 0
+        assert Engine.of("fork:3,async:2").first == "fork"
 
     def test_sizes(self) -> None:
         engine = Engine.of("process", None, 10, "512M", "1G")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
+import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from tests.helpers import wait_until
@@ -200,3 +203,57 @@ def test_starting_and_taking_back_exclude_each_other() -> None:
     assert taken
     assert not had & taken
     assert set(range(1, max(taken) + 1)) == {n for n in had | taken if n <= max(taken)}
+
+
+def test_a_station_that_is_held_up_while_it_writes_has_not_overrun(ledger: Ledger) -> None:
+    """On a machine with more processes than cores a station may stand still in the middle of noting a job. Its
+    supervisor read zeros there: a job without a name, which ended the worker, or one that ran since the machine was
+    started, which was killed and failed."""
+    started = time.monotonic()
+    child = os.fork()
+    if child == 0:
+        for number in range(1, ROUNDS * 20):
+            ledger.host(0, entry(number, since=time.monotonic()))
+            ledger.limit(0, entry(number, limit=60.0, since=time.monotonic()))
+            ledger.end(0)
+        os._exit(0)
+    while os.waitpid(child, os.WNOHANG) == (0, 0):
+        found = ledger.entry(0)
+        assert found is None or (found.job_id, found.limit in (60.0, 180.0)) == ("job", True)
+        assert found is None or found.since >= started
+
+
+def test_a_new_limit_counts_from_its_own_time_only(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A job ran long, and its station stops for good in the middle of telling the shorter limit of a callback."""
+    ledger.ask(1)
+    assert ledger.start(0, entry(1, since=0.0, limit=3600.0))
+    for writes in range(1, 4):
+        left = itertools.count(1)
+        with monkeypatch.context() as patch:
+            patch.setattr(ledger, "_words", _Stopping(ledger._words, left, writes))
+            patch.setattr(ledger, "_reals", _Stopping(ledger._reals, left, writes))
+            with pytest.raises(_Stopped):
+                ledger.limit(0, entry(1, since=3500.0, limit=60.0))
+        (found,) = [running for _, running in ledger.running()]
+        assert (found.since, found.limit) in ((0.0, 3600.0), (3500.0, 3600.0), (3500.0, 60.0))
+
+
+class _Stopped(Exception):
+    """Here the process stands still."""
+
+
+class _Stopping:
+    """Memory whose writer stops after so many writes."""
+
+    def __init__(self, words: Any, left: Iterator[int], most: int) -> None:
+        self._all = words
+        self._left = left
+        self._most = most
+
+    def __getitem__(self, at: int) -> Any:
+        return self._all[at]
+
+    def __setitem__(self, at: int, value: Any) -> None:
+        self._all[at] = value
+        if next(self._left) == self._most:
+            raise _Stopped

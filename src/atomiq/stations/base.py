@@ -199,7 +199,7 @@ class Station:
             return False
         if not self.mailbox.say("pass", *Passed.of(task.claimed, task.claimed_at, task.claimed_ms)):
             return False
-        self.ledger.skip(task.number)
+        self.pump.passed_on(task)
         return True
 
     def _receive(self, slot: int, passed: Passed) -> Task:

@@ -5,13 +5,11 @@ from __future__ import annotations
 import fcntl
 import mmap
 import os
-import struct
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
 
-_COUNT: Final = struct.Struct("=q")
+from atomiq.stations.ledger import Ledger
 
 
 class Budget:
@@ -27,26 +25,28 @@ class Budget:
                 file = os.dup(fresh.fileno())
         self.file = file
         self._memory = mmap.mmap(file, mmap.PAGESIZE)
+        self._counts = memoryview(self._memory).cast("q")  # written at once; struct would write zeros first
         if made:
-            _COUNT.pack_into(self._memory, 0, total)
+            self._counts[0] = total
 
     @property
     def left(self) -> int:
-        return int(_COUNT.unpack_from(self._memory, 0)[0])
+        return self._counts[0]
 
     def take(self, count: int) -> int:
         """As many of `count` as there are left."""
         with self._locked():
             taken = max(0, min(count, self.left))
-            _COUNT.pack_into(self._memory, 0, self.left - taken)
+            self._counts[0] -= taken
         return taken
 
     def put_back(self, count: int) -> None:
         """Some were not needed."""
         with self._locked():
-            _COUNT.pack_into(self._memory, 0, self.left + count)
+            self._counts[0] += count
 
     def close(self) -> None:
+        self._counts.release()
         self._memory.close()
         os.close(self.file)
 
@@ -57,3 +57,35 @@ class Budget:
             yield
         finally:
             fcntl.lockf(self.file, fcntl.LOCK_UN)
+
+
+class Share:
+    """What one station takes from it. Its ledger says what is not used yet: if it dies, others may run so many."""
+
+    def __init__(self, budget: Budget | None, ledger: Ledger) -> None:
+        self._budget = budget
+        self._ledger = ledger
+
+    def take(self, count: int) -> int:
+        """Leave to run as many of `count` jobs as there is."""
+        if self._budget is None or count <= 0:
+            return max(count, 0)
+        taken = self._budget.take(count)
+        self._ledger.reserve(taken)
+        return taken
+
+    def use(self) -> None:
+        """For a job that starts, or is passed on."""
+        if self._budget is not None:
+            self._ledger.reserve(-1)
+
+    def put_back(self, count: int) -> None:
+        """For so many jobs that were not started."""
+        if self._budget is not None and count > 0:
+            self._ledger.reserve(-count)
+            self._budget.put_back(count)
+
+    def refund(self) -> None:
+        """For a job that was started, and is not one of max_jobs."""
+        if self._budget is not None:
+            self._budget.put_back(1)

@@ -16,14 +16,14 @@ import fcntl
 import marshal
 import mmap
 import os
-import struct
 import tempfile
 from typing import Final, NamedTuple
 
 HEAD: Final = 4096
 SLOT: Final = 4096
-_SLOT_HEAD: Final = struct.Struct("QIIdd")
-"""version (odd while it is written), state, length, since, limit (-1 for none)."""
+# In a slot, from its start, a word each: version (odd while it is written), state and length, since, limit.
+_SHAPE, _SINCE_THEN, _LIMIT = 8, 16, 24
+_STATE_BITS: Final = 8
 _TAKEN, _WISH, _WISHED, _ENTRY = 32, 40, 48, 64
 """In a slot: the number of its job, what is wished, of which number it is wished; the entry."""
 _LONGEST_ENTRY: Final = SLOT - _ENTRY
@@ -35,8 +35,7 @@ _LOOKS: Final = 100
 
 # Offsets of the head's 64-bit numbers: who writes them is said at the properties.
 _ASKED, _STARTED, _CUT, _READ, _DONE, _LOST, _MAIL = range(0, 56, 8)
-_SINCE, _STATE, _WATCHED, _DRAIN, _ANSWERED, _HOLD = range(56, 104, 8)
-_REAL: Final = struct.Struct("d")
+_SINCE, _STATE, _WATCHED, _DRAIN, _ANSWERED, _HOLD, _RESERVED = range(56, 112, 8)
 
 STARTING, IDLE, BUSY, RESTING, AWAY = range(5)
 """What a station is doing: coming up, waiting for work, working, resting because all work is suspended, cut off from
@@ -75,7 +74,9 @@ class Ledger:
                 file = os.dup(made.fileno())
         self.file = file
         self._memory = mmap.mmap(file, size)
-        self._words = memoryview(self._memory).cast("Q")  # one word is read and written at once, and quickly
+        # One word is read and written at once, and quickly. (struct would write zeros first.)
+        self._words = memoryview(self._memory).cast("Q")
+        self._reals = memoryview(self._memory).cast("d")
 
     def clear(self) -> None:
         """For the next station. Nobody else uses the page."""
@@ -83,6 +84,7 @@ class Ledger:
 
     def close(self) -> None:
         self._words.release()
+        self._reals.release()
         self._memory.close()
         os.close(self.file)
 
@@ -128,12 +130,17 @@ class Ledger:
     @property
     def state_since(self) -> float:
         """Monotonic seconds."""
-        return float(_REAL.unpack_from(self._memory, _SINCE)[0])
+        return self._reals[_SINCE >> 3]
 
     @property
     def answered(self) -> float:
         """Monotonic seconds: when the server last answered the station; 0 before the first time."""
-        return float(_REAL.unpack_from(self._memory, _ANSWERED)[0])
+        return self._reals[_ANSWERED >> 3]
+
+    @property
+    def reserved(self) -> int:
+        """Of max_jobs: for how many jobs the station has taken leave to run them, and has not started them."""
+        return self._get(_RESERVED)
 
     @property
     def mail(self) -> int:
@@ -163,6 +170,10 @@ class Ledger:
         self._set(_ASKED, first + count - 1)
         return range(first, first + count)
 
+    def reserve(self, count: int) -> None:
+        """So many more; fewer, if below 0."""
+        self._set(_RESERVED, max(0, self._get(_RESERVED) + count))
+
     def heard(self, number: int) -> None:
         self._set(_READ, number)
 
@@ -189,7 +200,7 @@ class Ledger:
             words[(at + _TAKEN) >> 3] = entry.number  # first: until it counts as started, the entry isn't read
             memory[at + _WISH] = NOTHING
             memory[at + _ENTRY : at + _ENTRY + len(body)] = body
-            self._write_head(at, len(body), entry, _OWN)
+            self._write_head(at, entry, _shape(_OWN, body))
             words[_STARTED >> 3] = max(entry.number, words[_STARTED >> 3])
         finally:
             self._unlock()
@@ -204,25 +215,27 @@ class Ledger:
         self._set(at + _TAKEN, entry.number)
         self._memory[at + _WISH] = NOTHING
         self._memory[at + _ENTRY : at + _ENTRY + len(body)] = body
-        self._write_head(at, len(body), entry, _GUEST)
+        self._write_head(at, entry, _shape(_GUEST, body))
 
     def limit(self, slot: int, entry: Running) -> None:
         """The job does something else now, with another limit and from another time on."""
         at = HEAD + slot * SLOT
-        _, state, length, _, _ = _SLOT_HEAD.unpack_from(self._memory, at)
-        self._write_head(at, length, entry, state)
+        self._write_head(at, entry, self._get(at + _SHAPE))
 
-    def _write_head(self, at: int, length: int, entry: Running, state: int) -> None:
-        words, word = self._words, at >> 3
+    def _write_head(self, at: int, entry: Running, shape: int) -> None:
+        """In this order: whoever reads in the middle of it, since we were held up or killed there, must not find a job
+        that has overrun its limit."""
+        words, reals, word = self._words, self._reals, at >> 3
         odd = words[word] | 1
         words[word] = odd
-        limit = _NO_LIMIT if entry.limit is None else entry.limit
-        _SLOT_HEAD.pack_into(self._memory, at, odd, state, length, entry.since, limit)
+        reals[(at + _SINCE_THEN) >> 3] = entry.since
+        reals[(at + _LIMIT) >> 3] = _NO_LIMIT if entry.limit is None else entry.limit
+        words[(at + _SHAPE) >> 3] = shape  # the slot of a job that starts is empty until now
         words[word] = odd + 1
 
     def end(self, slot: int) -> None:
         """The job has ended, and its settlement is on its way."""
-        self._memory[HEAD + slot * SLOT + 8] = 0
+        self._set(HEAD + slot * SLOT + _SHAPE, 0)
 
     def wish(self, slot: int) -> int:
         """What the supervisor wishes of the job in this slot; nothing, if it was meant for an earlier one."""
@@ -236,10 +249,10 @@ class Ledger:
 
     def hear(self, now: float) -> None:
         """The server has answered."""
-        _REAL.pack_into(self._memory, _ANSWERED, now)
+        self._reals[_ANSWERED >> 3] = now
 
     def be(self, state: int, now: float) -> None:
-        _REAL.pack_into(self._memory, _SINCE, now)
+        self._reals[_SINCE >> 3] = now
         self._set(_STATE, state)
 
     # --- the supervisor's side
@@ -254,13 +267,15 @@ class Ledger:
         at = HEAD + slot * SLOT
         for _ in range(_LOOKS):
             number = self._get(at + _TAKEN)
-            version, state, length, since, limit = _SLOT_HEAD.unpack_from(self._memory, at)
+            version, shape = self._get(at), self._get(at + _SHAPE)
+            limit, since = self._reals[(at + _LIMIT) >> 3], self._reals[(at + _SINCE_THEN) >> 3]
+            state, length = shape % (1 << _STATE_BITS), shape >> _STATE_BITS
             if not state or (state == _OWN and number > self._get(_STARTED)):
                 return None
             body = self._memory[at + _ENTRY : at + _ENTRY + length]
             if self._get(at) == version and not version & 1:
                 break
-        # A version that stays odd: the station died in the middle of telling a new limit; all the rest is whole.
+        # A version that stays odd: the station died, or stands still, in the middle of telling a limit; all is usable.
         if self._get(at + _TAKEN) != number:
             return None
         queue, job_id, execution, *rest = marshal.loads(body)  # noqa: S302  written by our own station
@@ -300,6 +315,11 @@ class Ledger:
 
     def _unlock(self) -> None:
         fcntl.lockf(self.file, fcntl.LOCK_UN)
+
+
+def _shape(state: int, body: bytes) -> int:
+    """State and length in one word."""
+    return len(body) << _STATE_BITS | state
 
 
 def execution_id(token: str, number: int) -> str:

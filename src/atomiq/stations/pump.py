@@ -14,13 +14,14 @@ from typing import Any, Final
 
 from atomiq._commands.base import Command
 from atomiq._commands.claim import NO_TALLY, Held, claim, release
-from atomiq._commands.settle import Settled, settle, settle_and_claim
+from atomiq._commands.settle import GROUP_PAUSE_MS, Freed, Settled, free, settle, settle_and_claim
 from atomiq._core.errors import ServerOutOfMemory, ServerReadOnly, ServerUnavailable
 from atomiq._wire.line import Line
 from atomiq._wire.sync import Store
-from atomiq.executors.outcome import bulk, reported, time_limit, unstorable
+from atomiq.executors.outcome import reported, time_limit, unstorable
 from atomiq.executors.report import Report
 from atomiq.stations.ahead import ReadAhead
+from atomiq.stations.budget import Share
 from atomiq.stations.ledger import AWAY, BUSY, IDLE, RESTING, Ledger, execution_id, number_of
 from atomiq.stations.lookout import Lookout
 from atomiq.stations.task import Asking, Identity, Outcome, Task
@@ -32,9 +33,6 @@ FULL_EVERY: Final = 0.05
 """Seconds. While jobs are short, what every claim would do for others is done so often."""
 ON_HOLD: Final = 0.05
 """Seconds until a station that is on hold looks whether it still is."""
-BULKY: Final = 1 << 20
-MOST_CUT_OFFS: Final = 2
-"""So often the connection may break while the same outcome of at least BULKY bytes is under way."""
 
 
 class Pump:
@@ -52,6 +50,7 @@ class Pump:
         self._identity = identity
         self._store = store
         self._slots = slots
+        self._share = Share(identity.budget, ledger)
         self._ahead = ReadAhead()
         self._asked = 0
         self._full_at = float("-inf")
@@ -71,11 +70,18 @@ class Pump:
             back = [task]  # all of them in one step, or their order would change
             while self.held and self.held[0].number <= self.ledger.cut:
                 back.append(self.held.popleft())
+            self._share.put_back(len(back))
             self._give_back(back)
             return False
+        self._share.use()
         self.busy += 1
         self._identity.job_log.started(claimed)
         return True
+
+    def passed_on(self, task: Task) -> None:
+        """Another process runs this held job."""
+        self._share.use()
+        self.ledger.skip(task.number)
 
     def announce(self, slot: int, task: Task, seconds: float | None) -> None:
         """From now on the job in this slot may take so long."""
@@ -86,10 +92,11 @@ class Pump:
         self.busy, now = self.busy - 1, time.monotonic()
         self._ahead.took(now - task.started_at)
         if report.outcome == "released":
+            self._share.refund()
             self._give_back([task])
         else:
             if report.outcome == "waiting":
-                self._unspend(1)  # it has not run
+                self._share.refund()  # it has not run
             if report.told:  # counted, too: the call that repeats it must not be one that is counted later
                 self._full_at = float("-inf")
             end = reported(task.claimed, report, self._identity.worker, task.server_ms)
@@ -120,11 +127,11 @@ class Pump:
     def release_held(self) -> None:
         """Give back what isn't started, once no more of it is on its way: in one step, or its order would change."""
         if self.held and not self._asked:
+            self._share.put_back(len(self.held))
             self._give_back(list(self.held))
             self.held.clear()
 
     def _give_back(self, tasks: Sequence[Task]) -> None:
-        self._unspend(len(tasks))
         held = [Held(task.claimed.queue, task.claimed.job_id, task.claimed.execution_id) for task in tasks]
         self._send(release(self._store.keys, worker=self._identity.worker, held=held), None)
 
@@ -148,20 +155,12 @@ class Pump:
         if self.leaving or self._silenced:
             return 0
         identity, count = self._identity, self._slots - self.busy - len(self.held) - self._asked
-        count = min(count, 1) if identity.one_by_one else count + self._ahead.target
-        budget = identity.budget
-        if count <= 0 or budget is None:
-            return max(count, 0)
-        return budget.take(count)
+        return self._share.take(min(count, 1) if identity.one_by_one else count + self._ahead.target)
 
     @property
     def _silenced(self) -> bool:
         """Nothing is to be asked for, for now or for good."""
         return not self._identity.claims or self.ledger.draining or self.ledger.on_hold
-
-    def _unspend(self, count: int) -> None:
-        if self._identity.budget is not None and count > 0:
-            self._identity.budget.put_back(count)
 
     def _numbers(self, count: int) -> list[str]:
         self._asked += count
@@ -246,6 +245,8 @@ class Pump:
             elif isinstance(context, Asking):
                 self._asked -= context.asked
                 self._claimed(value, context.asked, context.full, now)
+            elif isinstance(value, Freed):
+                self._free(value)
             elif context == "look":
                 self._looked_around(value, now)
             elif isinstance(value, Exception):
@@ -272,8 +273,14 @@ class Pump:
             self._identity.log.warning("Worker %s: job %s %s: its outcome is dropped", worker, job_id, why)
         elif not outcome.full and outcome.end.outcome != "waiting":
             self._uncounted.add(outcome.end)
+        self._free(settled)
         self.ledger.settled(lost=word == "not_yours")
         self._identity.job_log.settled(outcome.task.claimed, outcome.end, settled, outcome.took)
+
+    def _free(self, ended: Settled | Freed) -> None:
+        """Go on with dependants, if there are more than one step frees."""
+        if ended.more:
+            self._send(free(self._store.keys, pause_ms=GROUP_PAUSE_MS), None)
 
     def _unstorable(self, outcome: Outcome, error: Exception) -> None:
         text = "Worker %s: job %s: its outcome can't be stored: %s"
@@ -292,8 +299,7 @@ class Pump:
             return
         self._failures = 0
         jobs = answer.jobs
-        if len(jobs) < asked:
-            self._unspend(asked - len(jobs))
+        self._share.put_back(asked - len(jobs))
         if jobs:
             self._be(BUSY, now)
             self.lookout.took(now, [claimed.queue for claimed in jobs])
@@ -376,15 +382,13 @@ class Pump:
         return now
 
     def _revised(self, command: Command[Any], context: Any) -> tuple[Command[Any], Any]:
-        """A server that answers everybody but breaks off one large outcome won't ever take it."""
-        if isinstance(context, Outcome) and bulk(context.end) >= BULKY:
-            context.cut_offs += 1
-            if context.cut_offs >= MOST_CUT_OFFS and not context.replaced:
-                error = ServerUnavailable(f"the connection broke {context.cut_offs} times while it was sent")
-                end = unstorable(context.end, error)
-                fresh = Outcome(context.task, end, context.took, True, replaced=True)
-                self._asked -= context.asked
-                return settle(self._store.keys, settlement=end), fresh
+        if isinstance(context, Outcome) and context.cut_off_for_good():
+            error = ServerUnavailable(f"the connection broke {context.cut_offs} times while it was sent")
+            end = unstorable(context.end, error)
+            fresh = Outcome(context.task, end, context.took, True, replaced=True)
+            self._asked -= context.asked
+            self._share.put_back(context.asked)
+            return settle(self._store.keys, settlement=end), fresh
         return command, context
 
     def fds(self) -> list[int]:

@@ -21,18 +21,15 @@ SUSPENDED_CHECK: Final = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """`slots`: jobs at a time, of those that the worker claims itself. `stations`: warm children; `others`: executors
-    to which claimed jobs are handed over, `room`: jobs at a time that these run. `killable`: calls run in children.
-    `extends`: leases are extended by the loop itself, not by a keeper. `killed_handler`: there is one to call when a
-    child dies. `kill_after`: how long a call that ignores its time limit, an exception in the job, may go on before its
-    child is killed."""
+    """`slots`: jobs at a time, of those that the worker claims itself. `stations`: warm children; with any, these
+    claim. `killable`: calls run in children. `extends`: leases are extended by the loop itself, not by a keeper.
+    `killed_handler`: there is one to call when a child dies. `kill_after`: how long a call that ignores its time limit,
+    an exception in the job, may go on before its child is killed."""
 
     queues: tuple[str, ...]
     lease: float = DEFAULT_LEASE
     slots: int = 1
     stations: int = 0
-    others: frozenset[str] = frozenset()
-    room: int = 0
     burst: bool = False
     max_jobs: int | None = None
     max_idle_time: float | None = None

@@ -5,15 +5,20 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 from atomiq._commands.claim import Claimed
 from atomiq._commands.settle import Settlement
 from atomiq.executors.job_log import JobLog
-from atomiq.executors.outcome import stopped_callback_limit
+from atomiq.executors.outcome import bulk, stopped_callback_limit
 from atomiq.stations.budget import Budget
 from atomiq.stations.ledger import Running
 from atomiq.stations.rules import Rules
 from atomiq.stations.search import Reorder
+
+BULKY: Final = 1 << 20
+MOST_CUT_OFFS: Final = 2
+"""So often the connection may break while the same outcome of at least BULKY bytes is under way."""
 
 
 @dataclass(slots=True)
@@ -56,6 +61,12 @@ class Outcome:
     asked: int = 0
     cut_offs: int = 0
     replaced: bool = False
+
+    def cut_off_for_good(self) -> bool:
+        """The connection has broken once more: a server that answers everybody but breaks off one large outcome won't
+        ever take it."""
+        self.cut_offs += bulk(self.end) >= BULKY
+        return self.cut_offs >= MOST_CUT_OFFS and not self.replaced
 
 
 @dataclass(slots=True)

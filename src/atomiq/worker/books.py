@@ -44,10 +44,8 @@ class Books:
         return bool(self.runs or self.asides)
 
     def _taken(self, but: str = "") -> int:
-        """How many of our own slots are taken, this execution not counted. What runs in stations takes none of them, as
-        long as these have room."""
-        others = [run.job.executor in self.rules.others for name, run in self.runs.items() if name != but]
-        return len(others) - min(sum(others), self.rules.room)
+        """How many of our own slots are taken, this execution not counted."""
+        return sum(name != but for name in self.runs)
 
     def _kill_time(self, now: float, limit: float | None) -> float | None:
         return None if limit is None or not self.rules.killable else now + limit + self.rules.kill_after

@@ -22,7 +22,7 @@ from atomiq.stations.mail import Passed
 from atomiq.worker import moves as m
 from atomiq.worker.give_back import GiveBack
 from atomiq.worker.hands import Hands
-from atomiq.worker.posts import Condition, Maker, Member, Post, runs_of, sighted_in
+from atomiq.worker.posts import Condition, Maker, Member, Post, runs_of, sighted_in, slot_of
 from atomiq.worker.settle import Holding
 
 LOOK: Final = 0.25
@@ -147,6 +147,11 @@ class Crew:
         silent = max((now - (member.ledger.answered or member.born) for member in idle), default=None)
         wanted = 0 if self._ending else len(self._posts)
         return Condition(len(members), wanted, now - self._childless_since, silent)
+
+    def refund(self, count: int) -> None:
+        """So many jobs were taken that are none of max_jobs."""
+        if self._budget is not None and count:
+            self._budget.put_back(count)
 
     # --- birth
 
@@ -273,6 +278,7 @@ class Crew:
         if holding is not None:
             holding.report, holding.ended = report, time.monotonic()
             released = report.outcome == "released"
+            self.refund(holding.waits or released)
             self._tell(m.CallEnded(name, reported=True, released=released, waits=holding.waits))
 
     def hand(self, holding: Holding) -> bool:
@@ -284,7 +290,7 @@ class Crew:
     def kill(self, name: str) -> bool:
         """Kill the station that runs this execution; False if none does."""
         for member in self.members:
-            if name in member.guests or self._slot_of(member, name) is not None:
+            if name in member.guests or slot_of(member, name) is not None:
                 member.targets.add(name)
                 member.child.kill(signal.SIGKILL)
                 return True
@@ -293,21 +299,13 @@ class Crew:
     def ask(self, name: str, wish: int) -> bool:
         """Have an exception raised in a job; False if no station runs it."""
         for member in self.members:
-            slot = self._slot_of(member, name)
+            slot = slot_of(member, name)
             if slot is not None:
                 member.ledger.want(slot, wish, number_of(name))
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(member.child.pid, signal.SIGTERM)
                 return True
         return False
-
-    @staticmethod
-    def _slot_of(member: Member, name: str) -> int | None:
-        """Where an execution runs this very moment: what was seen a while ago may be over, and another in its
-        place."""
-        slot = member.seen.get(name)
-        entry = None if slot is None else member.ledger.entry(slot)
-        return slot if entry is not None and entry.execution_id == name else None
 
     def drain(self) -> None:
         """No station starts another job; each ends when it has nothing to do."""
@@ -355,6 +353,8 @@ class Crew:
             self._hands.again(name, member.kind)
         if self._draining:
             self._hands.give_up()
+        if post.maker is not None:  # an adopted one took from the budget of an earlier program
+            self.refund(member.ledger.reserved)
         self._forget(member)
         post.member = None
         self._look_at = 0.0
@@ -372,6 +372,8 @@ class Crew:
             return
         holding.death, holding.ended, holding.in_company = death, now, in_company
         collateral = bool(member.targets) and name not in member.targets
+        if collateral:
+            self.refund(1)
         self._tell(m.CallEnded(name, reported=False, collateral=collateral))
 
     def _forget(self, member: Member) -> None:

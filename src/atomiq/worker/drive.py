@@ -79,8 +79,6 @@ class Driving(Horse):
             lease=self.lease,
             slots=1 if engine.inline else engine.forks,
             stations=sum(wanted for _, _, wanted in engine.stations()),
-            others=frozenset(kind for kind, _, _ in engine.stations()),
-            room=sum(slots * wanted for _, slots, wanted in engine.stations()),
             burst=burst,
             max_jobs=max_jobs,
             max_idle_time=max_idle_time,

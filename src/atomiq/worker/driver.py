@@ -232,6 +232,7 @@ class Driver:
         holding.report, holding.death, holding.ended = report, death, time.monotonic()
         terminated = death is not None and death.signal_number in SHUTDOWN_SIGNALS
         released, said = report is not None and report.outcome == "released", report is not None
+        self._crew.refund(holding.waits or released)
         self._events.append(m.CallEnded(execution_id, said, terminated, released=released, waits=holding.waits))
         self._fork_slots.ended(execution_id)
 

@@ -68,7 +68,7 @@ class Engine:
     @property
     def forks(self) -> int:
         """How many jobs at a time the supervisor claims itself, each for a fresh fork."""
-        return self.executors.get("fork", 0) if self.first == "fork" else 0
+        return self.executors["fork"] if self.claimant == "fork" else 0
 
     def stations(self) -> list[tuple[str, int, int]]:
         """(kind, jobs at a time in each child, children) of the warm kinds."""

@@ -26,8 +26,6 @@ class Taken:
     limit: float | None = 180.0
     stopped_callback: float | None = None
     """Time limit of its stopped callback; None: it has none."""
-    executor: str = ""
-    """The one it asks for; empty: any."""
     shared: bool = False
     """Other jobs run in the same process: it is asked to stop before it is killed."""
 

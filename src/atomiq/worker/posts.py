@@ -85,3 +85,11 @@ def runs_of(member: Member) -> list[tuple[int, Running]]:
         for slot, entry in running
         if entry.execution_id.startswith(member.token) or entry.execution_id in member.guests
     ]
+
+
+def slot_of(member: Member, name: str) -> int | None:
+    """Where a station runs an execution this very moment: what was seen a while ago may be over, and another in its
+    place."""
+    slot = member.seen.get(name)
+    entry = None if slot is None else member.ledger.entry(slot)
+    return slot if entry is not None and entry.execution_id == name else None

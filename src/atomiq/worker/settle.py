@@ -107,7 +107,6 @@ def taken(claimed: Claimed) -> Taken:
         claimed.queue,
         time_limit(claimed),
         stopped_callback_limit(claimed),
-        claimed.fields.get(b"executor", b"").decode("utf-8", "replace"),
     )
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from atomiq._commands.group import groups_read
 from atomiq._commands.queues import expire
-from atomiq._commands.settle import Freed, free, reap
+from atomiq._commands.settle import GROUP_PAUSE_MS, Freed, free, reap
 from atomiq._commands.stuck import recover_stuck
 from atomiq._commands.worker import clean_workers, take_turn
 from atomiq._core.errors import ScriptError
@@ -17,10 +17,6 @@ from atomiq.worker.own_store import any_lease, any_stuck, anything_open, clock, 
 
 STEPS_AT_A_TIME = 20
 """A worker with a long way to clean goes on at its next turn."""
-
-
-GROUP_PAUSE_MS = 5_000
-"""A group that somebody waits for is looked through by the whole fleet at most this often."""
 
 
 class Upkeep:
