@@ -50,10 +50,10 @@ def test_max_jobs_is_reached_although_a_child_dies(queue: Queue, tmp_path: Path,
     assert sum(job.is_finished for job in (*before, deadly, *behind)) == 91
 
 
-@on(*WARM)
+@on(*KINDS)
 def test_more_dependants_than_one_step_frees(queue: Queue, executor: str) -> None:
-    """Warm children didn't go on with the rest: a burst worker left all but the first hundred, others began with them
-    up to a third of a lease later."""
+    """Warm children didn't go on with the rest, and no worker did that ended by itself: it left all but the first
+    hundred or two, and others began with them up to a third of a lease later."""
     parent = queue.enqueue(tasks.nothing)
     other = Queue("other", connection=queue.connection)
     made = [other.enqueue(tasks.nothing, depends_on=parent) for _ in range(350)]

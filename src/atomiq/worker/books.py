@@ -43,6 +43,11 @@ class Books:
     def _busy(self) -> bool:
         return bool(self.runs or self.asides)
 
+    @property
+    def _has_more_to_do(self) -> bool:
+        """Why a worker that is to end by itself doesn't end yet."""
+        return self._busy or self._chores.freeing
+
     def _taken(self, but: str = "") -> int:
         """How many of our own slots are taken, this execution not counted."""
         return sum(name != but for name in self.runs)

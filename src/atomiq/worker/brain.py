@@ -218,11 +218,11 @@ class Brain(Stationed, Endings):
         if not self.rules.slots:
             self._look_at_crew(now)
         elif self._search.used_up:
-            if not self._busy:
+            if not self._has_more_to_do:
                 self._log(logging.INFO, f"finished executing {self.executed} jobs, quitting")
                 self._end()
         elif self.connected:
-            if self._search.listening and self.rules.burst and not self._busy:
+            if self._search.listening and self.rules.burst and not self._has_more_to_do:
                 self._search.listening = False
                 self._do(m.StopListening())
             claim = self._claim(self._taken())
@@ -235,7 +235,7 @@ class Brain(Stationed, Endings):
             self._log(logging.INFO, "resumed")
         if event.more:  # a bounded step met only what is not to be run: look on
             return
-        if self.rules.burst and not self._busy:
+        if self.rules.burst and not self._has_more_to_do:
             self._log(logging.INFO, "done, quitting")
             self._end()
             return

@@ -26,6 +26,8 @@ class Chores:
         self._reap_at = 0.0
         self._upkeep_at = 0.0
         self._free_at: float | None = None
+        self.freeing = False
+        """There may be dependants that one step could not free, and it has not been said yet that there are no more."""
         self._reaped_at = 0.0
         self._back_at: float | None = None
         """When the server was back for the first time since leases were last looked at."""
@@ -45,12 +47,14 @@ class Chores:
 
     def free(self, now: float, more: bool) -> None:
         self._free_at = now if more else None
+        self.freeing = more
 
     def back(self, now: float) -> None:
         """The connection is back. Others may have been cut off as well: they get a whole lease to extend theirs. Not
         after a short break, which leaves who extends every third of a lease with a part of it; and once for a series of
         breaks, or a worker whose connection breaks again and again would never look."""
         lease, self._beat_at = self._rules.lease, now
+        self.free(now, self.freeing)
         if self._back_at is None:
             self._back_at = now
         if now - self._reaped_at > lease / 2:

@@ -65,7 +65,7 @@ class Stationed(Books):
     def _look_at_crew(self, now: float) -> None:
         """Has the worker done what it was to do?"""
         idle_since = self.crew.idle_since
-        if self._busy or not self._has_crew:
+        if self._has_more_to_do or not self._has_crew:
             return
         if self.crew.spent and idle_since is not None:
             self._info(f"finished executing {self.executed + self.crew.done} jobs, quitting")
