@@ -233,7 +233,7 @@ class Crew:
 
     def _tell_state(self) -> None:
         members = self.members
-        states = [member.ledger.state for member in members]
+        states, asked = [member.ledger.state for member in members], [member.ledger.asked for member in members]
         complete = self._spent or all(post.member for post in self._posts)
         idle = complete and all(state in (IDLE, RESTING) for state in states)
         idle = idle and all(member.ledger.asked <= member.ledger.started for member in members)
@@ -241,7 +241,8 @@ class Crew:
         # A station passes a job on before its ledger shows that it has none: that one may be in the mail.
         idle = idle and not any(self._hear(member) for member in members)
         if idle and not self._spent and RESTING not in states:
-            idle = not self._give_back.found_more()
+            idle = not self._give_back.found_more()  # or a station has taken it between our two looks
+            idle = idle and asked == [member.ledger.asked for member in members]
         since = max((member.ledger.state_since for member in members), default=0.0) if idle else None
         state = m.CrewState(since, RESTING in states, len(members), self.done, self._spent)
         if state != self._summary:
