@@ -71,7 +71,7 @@ OWN_WORKER_FIELDS = (
     ("beat", "worker_birth, worker_beat, extend", "last sign of life (ms, server's clock)"),
     ("lease", "worker_birth", "its lease (ms); after that much silence its name may be taken over"),
     ("incarnation", "worker_birth", "tells the worker itself, reborn, from a second one of the same name"),
-    ("tallied", "claim, finish, fail", "the last call that told a tally; the same call sent twice counts it once"),
+    ("tallied", "claim, finish, fail", "the last calls that told a tally; the same call sent twice counts it once"),
 )
 
 

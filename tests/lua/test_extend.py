@@ -93,3 +93,17 @@ def test_a_wish_to_stop_is_passed_on(scene: Scene) -> None:
     job, other = scene.started("a"), scene.started("b")
     scene.run(stop(scene.keys, job_id="b"))
     assert scene.run(extending(scene, held(job), held(other))).stop == ["e2"]
+
+
+def test_a_job_that_has_just_ended_does_not_make_its_worker_busy(scene: Scene) -> None:
+    """The supervisor sees a quarter of a second late that a station has settled a job. It extended in between: the
+    worker, which had nothing to do, was shown as busy until its next job came, perhaps for days."""
+    born(scene)
+    job = scene.started("a")
+    scene.settle(job)
+    assert scene.claim().word == "empty"
+    assert scene.redis.hget("rq:worker:w", "state") == b"idle"
+    reply, changed = scene.changes(extending(scene, held(job)))
+    assert reply.lost == ["e1"]
+    assert scene.redis.hget("rq:worker:w", "state") == b"idle"
+    assert "current_job_working_time" not in changed.get("rq:worker:w", {})

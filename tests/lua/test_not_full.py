@@ -187,6 +187,16 @@ def test_the_settlement_of_what_a_telling_claim_took_tells_as_well(scene: Scene)
     assert counters(scene) == ["7", "4", "4"]
 
 
+def test_a_repetition_counts_nothing_although_another_station_has_told_in_between(scene: Scene) -> None:
+    """The connections of all stations broke: each repeated what was under way. Only the last call that told was known,
+    so that the first one's tally, and every further one, was counted twice."""
+    born(scene)
+    one, other = claiming(scene, "x1", tally=TALLY), claiming(scene, "y1", tally=TALLY)
+    for command in (one, other, one, other):
+        scene.run(command)
+    assert counters(scene) == ["6", "4", "3"]
+
+
 def test_a_worker_whose_hash_expired_is_not_brought_back_by_a_tally(scene: Scene) -> None:
     scene.unchanged(claiming(scene, tally=TALLY))
 

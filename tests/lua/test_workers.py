@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
 from tests.lua.keyspace import Entry
-from tests.lua.scene import ISO, LEASE, NOW, Scene, new_job
+from tests.lua.scene import ISO, LEASE, NOW, Scene, ended, held, new_job
+from tests.lua.test_settle_and_claim import going_on
+from tests.lua.test_wait import WAITS
 
 from atomiq._commands.change import cancel
+from atomiq._commands.claim import give_back, release
 from atomiq._commands.views import view_workers
 from atomiq._commands.worker import (
     clean_workers,
@@ -213,3 +217,31 @@ def test_the_hash_of_a_scheduler_has_an_end_from_its_first_moment(scene: Scene) 
     assert reply == "ok"
     assert changed == {"rq:scheduler:s": Entry("hash", {"pid": "7"}, 61)}
     assert scene.unchanged(command) == "ok"
+
+
+@pytest.mark.parametrize("way", ["finished", "failed", "waiting", "and_claim", "released", "given_back"])
+def test_the_job_that_a_worker_shows_is_one_that_it_holds(scene: Scene, way: str) -> None:
+    """Beside a job of an hour a short one was run: for the rest of the hour the worker's hash named the short one, and
+    `worker.get_current_job()` was a job that had long finished."""
+    scene.run(birth(scene))
+    scene.started("long")
+    short = scene.started("short")
+    assert scene.redis.hget(NAME, "current_job") == b"short"
+    if way == "and_claim":
+        scene.run(going_on(scene, ended(short)))
+    elif way == "released":
+        scene.run(release(scene.keys, worker="w", held=[held(short)]))
+    elif way == "given_back":
+        scene.run(give_back(scene.keys, worker="w", executions=[short.execution_id]))
+    else:
+        scene.settle(short, way, retry=500, result=WAITS)
+    assert scene.redis.hmget(NAME, "current_job", "state") == [b"long", b"busy"]
+
+
+def test_of_several_that_end_the_one_that_goes_on_is_shown(scene: Scene) -> None:
+    scene.run(birth(scene))
+    jobs = [scene.started(name) for name in ("long", "a", "b")]
+    scene.settle(jobs[1])
+    assert scene.redis.hget(NAME, "current_job") == b"b"
+    scene.settle(jobs[2])
+    assert scene.redis.hget(NAME, "current_job") == b"long"

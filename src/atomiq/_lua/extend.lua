@@ -37,8 +37,12 @@ end
 redis.call('PEXPIRE', key_worker_executions(a_worker), kept)
 local there = redis.call('EXISTS', k_worker)
 if there == 1 then
-  redis.call('HSET', k_worker, 'last_heartbeat', now_iso, 'beat', NOW, 'current_job_working_time', seconds(a_working))
-  if a_state ~= '' then redis.call('HSET', k_worker, 'state', a_state) end
+  redis.call('HSET', k_worker, 'last_heartbeat', now_iso, 'beat', NOW)
+  -- All that it believes to hold may have ended a moment ago: then it rests, and nothing would say so again.
+  if #lost * 3 < #a_held then
+    redis.call('HSET', k_worker, 'current_job_working_time', seconds(a_working))
+    if a_state ~= '' then redis.call('HSET', k_worker, 'state', a_state) end
+  end
   redis.call('EXPIRE', k_worker, a_worker_ttl)
 end
 return { 'ok', NOW, 1 - there, lost, stop }

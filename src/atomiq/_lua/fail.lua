@@ -11,5 +11,5 @@ if full then count_tally(a_worker, a_execution, a_tally) end
 local word, status, freed, more = fail_job({ queue = a_queue, id = a_id, execution = a_execution, worker = a_worker,
   outcome = a_outcome, value = a_value, ttl = a_ttl, started = a_started, started_at = a_started_at, ended = a_ended,
   ended_at = a_ended_at, retry = a_retry, full = full }, NOW)
-if word == 'ok' then redis.call('HDEL', key_worker_executions(a_worker), a_execution) end
+if word == 'ok' then put_down(a_worker, a_execution, a_id) end
 return { word, status, freed, more }

@@ -8,5 +8,5 @@
 -- writes below
 if a_tally ~= '' then count_tally(a_worker, a_execution, a_tally) end
 local word, status, freed, more = wait_job(a_queue, a_id, a_execution, a_worker, a_waits, a_delay, NOW)
-if word == 'ok' then redis.call('HDEL', key_worker_executions(a_worker), a_execution) end
+if word == 'ok' then put_down(a_worker, a_execution, a_id) end
 return { word, status, freed, more }

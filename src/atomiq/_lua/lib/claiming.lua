@@ -1,10 +1,23 @@
 -- Taking work.
 
--- What the worker hash shows while the worker runs nothing. A hash that has expired is not brought back in part.
+-- What the worker hash shows after something was given back or settled, or nothing found: the job that it has held longest, or that
+-- it rests. A hash that has expired is not brought back in part.
 local function worker_rests(worker)
-  if redis.call('EXISTS', key_worker(worker)) == 1 and redis.call('HLEN', key_worker_executions(worker)) == 0 then
-    redis.call('HSET', key_worker(worker), 'state', 'idle')
-    redis.call('HDEL', key_worker(worker), 'current_job')
+  local key, held = key_worker(worker), redis.call('HVALS', key_worker_executions(worker))
+  if redis.call('EXISTS', key) == 0 then return end
+  if held[1] then
+    redis.call('HSET', key, 'current_job', held[1])
+  else
+    redis.call('HSET', key, 'state', 'idle')
+    redis.call('HDEL', key, 'current_job')
+  end
+end
+
+-- An execution is settled, and no claim with it. Is it the job that the worker shows, and does it hold others?
+local function put_down(worker, execution, id)
+  redis.call('HDEL', key_worker_executions(worker), execution)
+  if redis.call('HGET', key_worker(worker), 'current_job') == id and redis.call('HLEN', key_worker_executions(worker)) > 0 then
+    rare('worker_rests')(worker)
   end
 end
 

@@ -66,15 +66,18 @@ local function count_for_worker(worker, field, started, ended)
 end
 
 -- Settlements of calls that were not full, told by a full one: `finished failed worked`, the last in ms. `token`: made of an execution
--- id, other for what claims it than for what settles it, so that a repetition of a call counts nothing twice.
+-- id, other for what claims it than for what settles it, so that a repetition of a call counts nothing twice: others of the worker's
+-- stations may have told theirs in between, so the last 2000 bytes of tokens are kept, the latest first.
 local function add_tally(worker, token, tally)
-  if redis.call('EXISTS', key_worker(worker)) == 0 or redis.call('HGET', key_worker(worker), 'tallied') == token then return end
+  local key = key_worker(worker)
+  local told = redis.call('HGET', key, 'tallied') or ''
+  if redis.call('EXISTS', key) == 0 or told:find(' ' .. token .. ' ', 1, true) then return end
   even_without_memory()
   local finished, failed, worked = tally:match('^(%d+) (%d+) (%d+)$')
-  redis.call('HINCRBY', key_worker(worker), 'successful_job_count', finished)
-  redis.call('HINCRBY', key_worker(worker), 'failed_job_count', failed)
-  redis.call('HINCRBYFLOAT', key_worker(worker), 'total_working_time', seconds(worked))
-  redis.call('HSET', key_worker(worker), 'tallied', token)
+  redis.call('HINCRBY', key, 'successful_job_count', finished)
+  redis.call('HINCRBY', key, 'failed_job_count', failed)
+  redis.call('HINCRBYFLOAT', key, 'total_working_time', seconds(worked))
+  redis.call('HSET', key, 'tallied', (' ' .. token .. ' ' .. told):sub(1, 2000))
 end
 
 local function count_tally(worker, token, tally)
