@@ -10,7 +10,7 @@ from tests.lua.scene import ISO, KEPT, LEASE, NOW, Scene, new_job
 
 from atomiq._commands.change import cancel, requeue
 from atomiq._commands.claim import claim
-from atomiq._commands.queues import pause_queue, suspend
+from atomiq._commands.queues import pause_queue, resume, suspend
 from atomiq._commands.worker import worker_birth
 
 
@@ -137,6 +137,18 @@ def test_suspended(scene: Scene) -> None:
     scene.run(suspend(scene.keys))
     reply = scene.unchanged(claiming(scene))
     assert (reply.word, reply.suspended, reply.jobs) == ("suspended", True, [])
+
+
+def test_a_suspended_worker_shows_it(scene: Scene) -> None:
+    """Each station that looked again while work was suspended made its worker's state 'idle'."""
+    born(scene)
+    scene.put("a")
+    scene.run(suspend(scene.keys))
+    scene.run(claiming(scene))
+    assert scene.redis.hget("rq:worker:w", "state") == b"suspended"
+    scene.run(resume(scene.keys))
+    scene.run(claiming(scene, "e2", queues=("other",)))
+    assert scene.redis.hget("rq:worker:w", "state") == b"idle"
 
 
 def test_suspended_after_the_reply_was_lost(scene: Scene) -> None:

@@ -89,6 +89,13 @@ def test_a_vanished_worker_is_told(scene: Scene) -> None:
     assert changed == {}
 
 
+def test_a_worker_whose_hash_vanished_shows_again_what_it_runs(scene: Scene) -> None:
+    job = scene.started("a")
+    born(scene)
+    scene.run(extending(scene, held(job)))
+    assert scene.redis.hget("rq:worker:w", "current_job") == b"a"
+
+
 def test_a_wish_to_stop_is_passed_on(scene: Scene) -> None:
     job, other = scene.started("a"), scene.started("b")
     scene.run(stop(scene.keys, job_id="b"))

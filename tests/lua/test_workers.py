@@ -53,6 +53,26 @@ def test_birth(scene: Scene) -> None:
     assert scene.unchanged(birth(scene)) == "ok"
 
 
+def test_a_worker_that_becomes_a_new_program_goes_on_counting(scene: Scene) -> None:
+    """After SIGHUP its counts began at 0 again, and it was shown to do nothing while its old children were at work."""
+    scene.run(birth(scene))
+    scene.settle(scene.started("done"))
+    scene.started("a")
+    scene.now += 1000
+    _, changed = scene.changes(birth(scene))
+    beat = {"beat": str(scene.now), "last_heartbeat": ISO.replace(":08.", ":09.")}
+    assert changed == {NAME: beat}
+    assert scene.redis.hmget(NAME, "successful_job_count", "current_job", "state") == [b"1", b"a", b"busy"]
+
+
+def test_a_worker_that_works_once_more_begins_anew(scene: Scene) -> None:
+    scene.run(birth(scene))
+    scene.settle(scene.started("done"))
+    scene.run(death(scene))
+    scene.run(birth(scene))
+    assert scene.redis.hget(NAME, "successful_job_count") is None
+
+
 def test_the_name_of_a_living_worker_is_taken(scene: Scene) -> None:
     scene.run(birth(scene))
     scene.now += LEASE - 1

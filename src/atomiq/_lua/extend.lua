@@ -7,7 +7,7 @@
 -- cost: O(held log wip)
 -- writes below
 even_without_memory()
-local lost, stop = {}, {}
+local lost, stop, shown = {}, {}, nil
 local now_seconds, now_iso, kept = seconds(NOW), iso(NOW), a_lease + 60000
 
 local function extend_one(queue, id, execution)
@@ -29,6 +29,7 @@ for i = 1, #a_held, 3 do
   if job.status == 'started' and job.execution == execution and
     redis.call('ZSCORE', key_wip(queue), id .. ':' .. execution) then
     extend_one(queue, id, execution)
+    shown = shown or id
   else
     close_execution(queue, id, execution, a_worker)
     lost[#lost + 1] = execution
@@ -39,8 +40,9 @@ local there = redis.call('EXISTS', k_worker)
 if there == 1 then
   redis.call('HSET', k_worker, 'last_heartbeat', now_iso, 'beat', NOW)
   -- All that it believes to hold may have ended a moment ago: then it rests, and nothing would say so again.
-  if #lost * 3 < #a_held then
+  if shown then
     redis.call('HSET', k_worker, 'current_job_working_time', seconds(a_working))
+    redis.call('HSETNX', k_worker, 'current_job', shown)
     if a_state ~= '' then redis.call('HSET', k_worker, 'state', a_state) end
   end
   redis.call('EXPIRE', k_worker, a_worker_ttl)

@@ -1,14 +1,14 @@
 -- Taking work.
 
 -- What the worker hash shows after something was given back or settled, or nothing found: the job that it has held longest, or that
--- it rests. A hash that has expired is not brought back in part.
-local function worker_rests(worker)
+-- it rests, and how. A hash that has expired is not brought back in part.
+local function worker_rests(worker, state)
   local key, held = key_worker(worker), redis.call('HVALS', key_worker_executions(worker))
   if redis.call('EXISTS', key) == 0 then return end
   if held[1] then
     redis.call('HSET', key, 'current_job', held[1])
   else
-    redis.call('HSET', key, 'state', 'idle')
+    redis.call('HSET', key, 'state', state or 'idle')
     redis.call('HDEL', key, 'current_job')
   end
 end
@@ -80,7 +80,7 @@ end
 
 -- A claim found nothing, or nothing may be claimed now.
 local function nothing(word, worker, full, now, due, more)
-  if full then worker_rests(worker) end
+  if full then worker_rests(worker, word == 'suspended' and word) end
   return { word, now, due, more }
 end
 
