@@ -66,12 +66,29 @@ def throwaway_server(*options: str) -> Iterator[tuple[str, int]]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def answers(path: str) -> bool:
-    """Whether a server answers PING on this unix socket."""
-    with socket.socket(socket.AF_UNIX) as link:
+@contextmanager
+def server_on_a_port(settings: str = "", *options: str) -> Iterator[int]:
+    """A server with a TCP port of this machine's, which it yields, and these lines in its configuration file."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = int(free.getsockname()[1])
+    folder = Path(tempfile.mkdtemp(prefix="aq-", dir="/tmp"))
+    (folder / "conf").write_text(f"dir {folder}\nlogfile {folder}/log\nport {port}\n{settings}\n")
+    process = subprocess.Popen([server_binary(), str(folder / "conf"), *options])
+    try:
+        wait_until(lambda: answers(("127.0.0.1", port)), what=f"port {port} answers")
+        yield port
+    finally:
+        process.terminate()
+        process.wait(10)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def answers(address: str | tuple[str, int]) -> bool:
+    """Whether a server answers PING on this unix socket, or host and port."""
+    with socket.socket(socket.AF_UNIX if isinstance(address, str) else socket.AF_INET) as link:
         link.settimeout(2)
         try:
-            link.connect(path)
+            link.connect(address)
             link.sendall(b"PING\r\n")
             return link.recv(7) == b"+PONG\r\n"
         except OSError:

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 import weakref
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from typing import Any
 import pytest
 import redis
 import redis.asyncio
-from tests.helpers import failing_to_save, throwaway_server, wait_until
+from tests.helpers import failing_to_save, server_on_a_port, throwaway_server, wait_until
 
 from atomiq import Queue, aio
 from atomiq._core.errors import (
@@ -341,6 +342,7 @@ def test_what_the_server_refuses_at_once(address: str, refusal: type[Exception],
     [
         (b"-DENIED Redis is running in protected mode\r\n", PermissionDenied, "protected mode"),
         (b"HTTP/1.1 400 Bad Request\r\n\r\n", ServerUnavailable, "no server at .*Protocol error"),
+        (b"", ServerUnavailable, r"Connection closed by server \(if it wants TLS, its URL begins with rediss://\)"),
     ],
 )
 def test_who_answers_is_no_server_for_us(said: bytes, refusal: type[Exception], message: str) -> None:
@@ -358,3 +360,14 @@ def test_who_answers_is_no_server_for_us(said: bytes, refusal: type[Exception], 
         with connect(f"redis://127.0.0.1:{number}") as connection, pytest.raises(refusal, match=message):
             check_connection(connection)
         stranger.join()
+
+
+@pytest.mark.parametrize("password", ["", "secret"])
+def test_a_server_without_tls_is_told_from_one_that_is_away(password: str) -> None:
+    """rediss:// to an ordinary port: half a minute of silence, then `Timeout connecting to server`."""
+    with server_on_a_port() as port, connect(f"rediss://127.0.0.1:{port}") as connection:
+        connect(f"redis://127.0.0.1:{port}").config_set("requirepass", password)
+        began = time.monotonic()
+        with pytest.raises(ServerUnavailable, match=r"it speaks without TLS, so its URL begins with redis://\."):
+            check_connection(connection)
+        assert time.monotonic() - began < 10

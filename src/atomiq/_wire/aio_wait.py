@@ -20,6 +20,7 @@ async def wait_result(store: AsyncStore, job_id: str, after_id: str = "0-0", tim
     deadline = time.monotonic() + timeout_s
     before = cancellations()
     try:
+        await connection.connect()
         while (left := deadline - time.monotonic()) > 0:
             block_ms = max(1, int(min(left, LONGEST_BLOCK) * 1000))
             key = store.keys.results(job_id)

@@ -9,6 +9,7 @@ import redis
 
 from atomiq._core.errors import InvalidOption
 from atomiq._wire.prefixes import prefix_of, set_prefix
+from atomiq._wire.siblings import sentinels_of
 
 
 def pattern_of(connection: redis.Redis) -> bytes:
@@ -21,12 +22,7 @@ def pattern_of(connection: redis.Redis) -> bytes:
     kwargs = {name: value for name, value in pool.connection_kwargs.items() if _is_asked_for(name, value)}
     sentinel = None
     if hasattr(pool, "sentinel_manager"):
-        manager = pool.sentinel_manager
-        addresses = [
-            (one.connection_pool.connection_kwargs["host"], one.connection_pool.connection_kwargs["port"])
-            for one in manager.sentinels
-        ]
-        sentinel = (addresses, manager.sentinel_kwargs, pool.service_name)
+        sentinel = (sentinels_of(pool), pool.sentinel_manager.sentinel_kwargs, pool.service_name)
     parts = (type(connection), pool.connection_class, kwargs, sentinel, prefix_of(connection))
     try:
         return pickle.dumps(parts)
@@ -45,7 +41,7 @@ def connection_like(pattern: bytes) -> redis.Redis:
     else:
         sentinels: Any = redis.sentinel.Sentinel  # untyped in redis-py
         from_sentinel = sentinels(sentinel[0], sentinel_kwargs=sentinel[1])
-        made = from_sentinel.master_for(sentinel[2], redis_class=client, **kwargs)
+        made = from_sentinel.master_for(sentinel[2], redis_class=client, connection_class=connection_class, **kwargs)
     set_prefix(made, prefix)
     return made  # type: ignore[no-any-return]
 

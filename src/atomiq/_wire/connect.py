@@ -25,6 +25,8 @@ from atomiq._wire.translate import NoPermission, Unavailable, translated
 # with longer waits use connections of their own.
 SOCKET_TIMEOUT_S = 30.0
 CONNECT_TIMEOUT_S = 5.0
+# A handshake takes milliseconds. Who takes longer is asked whether it speaks TLS at all.
+HANDSHAKE_S = 2.0
 MAX_CONNECTIONS = 2**31
 """redis-py before 8. Later ones refuse the 101st command at a time: of a hundred threads, or of tasks in a gather."""
 
@@ -202,11 +204,8 @@ def check_connection(connection: redis.Redis, tried: str = "") -> None:
     """
     pool = connection.connection_pool
     tried = tried or address_of(pool.connection_kwargs)
-    probe = pool.connection_class(**{**pool.connection_kwargs, "retry": Retry(NoBackoff(), 0)})
     try:
-        probe.connect()
-        probe.send_command("PING")
-        probe.read_response()
+        ask_for_life(pool)
     except redis.AuthenticationError as error:
         raise NoPermission(f"{tried} refuses these credentials: {error}") from error
     except redis.ResponseError as error:
@@ -215,8 +214,51 @@ def check_connection(connection: redis.Redis, tried: str = "") -> None:
             raise translated(error, "PING", tried) from error
     except (redis.ConnectionError, redis.TimeoutError, redis.InvalidResponse, OSError) as error:
         raise Unavailable(unavailable_text(tried, error)) from error
+
+
+def ask_for_life(pool: Any) -> None:
+    """One PING on a connection of its own. Raises redis-py's errors; those that TLS explains say so."""
+    once = {**pool.connection_kwargs, "retry": Retry(NoBackoff(), 0)}
+    if issubclass(pool.connection_class, redis.SSLConnection):
+        hasty = pool.connection_class(**{**once, "socket_timeout": HANDSHAKE_S})
+        try:
+            ping(hasty)
+            return
+        except redis.TimeoutError:
+            # A server without TLS takes our greeting for the beginning of a command, and waits for its end.
+            if speaks_plainly(hasty.host, hasty.port):
+                raise redis.ConnectionError("it speaks without TLS, so its URL begins with redis://") from None
+    try:
+        ping(pool.connection_class(**once))
+    except redis.ConnectionError as error:
+        if "reset by peer" in str(error) or "closed by server" in str(error):
+            raise redis.ConnectionError(
+                f"{str(error).rstrip('.')} (if it wants TLS, its URL begins with rediss://)"
+            ) from error
+        raise
+
+
+def ping(probe: Any) -> None:
+    """One PING; closes the connection."""
+    try:
+        probe.connect()
+        probe.send_command("PING")
+        probe.read_response()
     finally:
         probe.disconnect()
+
+
+def speaks_plainly(host: str, port: int) -> bool:
+    """Whether a server answers there to a PING without TLS, be it with a refusal."""
+    kind: Any = redis.Connection  # untyped in redis-py
+    timeouts = {"socket_timeout": HANDSHAKE_S, "socket_connect_timeout": HANDSHAKE_S}
+    try:
+        ping(kind(host, port, retry=Retry(NoBackoff(), 0), **timeouts))
+    except (redis.AuthenticationError, redis.ResponseError):
+        return True
+    except (redis.RedisError, OSError):
+        return False
+    return True
 
 
 def address_of(connection_kwargs: dict[str, Any]) -> str:

@@ -117,8 +117,12 @@ def _sent(connection: Any, command: Command[R], data: bytes) -> Command[R]:
 def _answer(connection: Any, command: Command[Any], sent: bool) -> Any:
     """The reply to a command that was `sent` already, or not yet; sent again when the connection got lost."""
 
+    lost = False
+
     def attempt() -> Any:
         nonlocal sent
+        if lost:
+            connection.connect()  # sending would connect, too, but to the primary of before, without asking sentinels
         if not sent:
             connection.send_packed_command((packed(command),))
         sent = False
@@ -128,4 +132,9 @@ def _answer(connection: Any, command: Command[Any], sent: bool) -> Any:
             connection.send_packed_command((packed(command, whole=True),))
             return connection.read_response()
 
-    return connection.retry.call_with_retry(attempt, lambda _: connection.disconnect())
+    def lose(_: Exception) -> None:
+        nonlocal lost
+        lost = True
+        connection.disconnect()
+
+    return connection.retry.call_with_retry(attempt, lose)

@@ -33,14 +33,20 @@ def _pool_like(pool: Any, **changes: Any) -> Any:
     kwargs = {**pool.connection_kwargs, **changes}
     kwargs.pop("connection_pool", None)
     if hasattr(pool, "sentinel_manager"):
-        return type(pool)(pool.service_name, pool.sentinel_manager, is_master=pool.is_master, **kwargs)
+        # The pool has taken `ssl` out of its options: the class alone still says it.
+        kwargs |= {"is_master": pool.is_master, "connection_class": pool.connection_class}
+        return type(pool)(pool.service_name, pool.sentinel_manager, **kwargs)
     # One of the blocking pool's own settings may be missing here; a plain pool serves a sibling as well.
     pool_type = redis.asyncio.ConnectionPool if isinstance(pool, redis.asyncio.ConnectionPool) else redis.ConnectionPool
     return pool_type(connection_class=pool.connection_class, **kwargs)
 
 
 def single_connection(connection: redis.Redis | redis.asyncio.Redis, socket_timeout: float | None = None) -> Any:
-    """One unpooled connection object for blocking reads, RESP2, returning bytes. The caller connects and closes it."""
+    """One unpooled connection object for blocking reads, RESP2, returning bytes.
+
+    The caller connects and closes it: by itself it would connect with the first command, but without asking the
+    sentinels, to the port that Redis has by default.
+    """
     pool: Any = connection.connection_pool
     kwargs = {
         **pool.connection_kwargs,
@@ -71,10 +77,21 @@ def check_client(connection: object, *, asyncio: bool) -> None:
 
 def address_of(connection: Any) -> str:
     """Where a connection goes, for messages."""
-    kwargs = connection.connection_pool.connection_kwargs
+    pool = connection.connection_pool
+    kwargs = pool.connection_kwargs
     if kwargs.get("path"):
         return str(kwargs["path"])
+    if sentinels := sentinels_of(pool):
+        asked = ", ".join(f"{host}:{port}" for host, port in sentinels)
+        return f"{pool.service_name}/{kwargs.get('db') or 0} of the sentinels {asked}"
     return f"{kwargs.get('host', 'localhost')}:{kwargs.get('port', 6379)}/{kwargs.get('db') or 0}"
+
+
+def sentinels_of(pool: Any) -> list[tuple[str, int]]:
+    """Addresses of the sentinels that a pool asks for its server; none when it knows the server itself."""
+    manager = getattr(pool, "sentinel_manager", None)
+    asked = [one.connection_pool.connection_kwargs for one in manager.sentinels] if manager is not None else []
+    return [(kwargs["host"], kwargs["port"]) for kwargs in asked]
 
 
 def server_of(connection: Any) -> Any:
@@ -83,6 +100,6 @@ def server_of(connection: Any) -> Any:
     given = getattr(pool, "connection_kwargs", None)
     if given is None:
         return id(connection)
-    service = (type(pool).__name__, getattr(pool, "service_name", None))
+    service = (type(pool).__name__, getattr(pool, "service_name", None), *sentinels_of(pool))
     names = ("host", "port", "path", "db", "username")
     return (type(connection), *service, prefix_of(connection), *(given.get(name) for name in names))

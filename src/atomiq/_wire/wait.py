@@ -34,10 +34,11 @@ class Bell:
         """Start to wait, at most `timeout_s` seconds, for one of the queues to be rung; returns at once."""
         if self.listening:
             raise RuntimeError("the bell is listening already")
-        if self._connection is None:
-            self._connection = single_connection(self._store.connection, socket_timeout=ANSWER_MARGIN)
         bells = [self._store.keys.bell(queue) for queue in queues]
         try:
+            if self._connection is None:
+                self._connection = single_connection(self._store.connection, socket_timeout=ANSWER_MARGIN)
+                self._connection.connect()
             self._connection.send_command("BZPOPMIN", *bells, f"{max(timeout_s, 0.01):.3f}")
         except redis_errors.RedisError as error:
             raise self._broken(error, "BZPOPMIN") from error
@@ -87,6 +88,7 @@ class CommandChannel:
         self._asked_at: float | None = None
         self._connection = single_connection(store.connection, socket_timeout=ANSWER_MARGIN)
         try:
+            self._connection.connect()
             self._connection.send_command("SUBSCRIBE", channel)
             self._connection.read_response(disable_decoding=True)
         except redis_errors.RedisError as error:
@@ -139,6 +141,7 @@ def wait_result(store: Store, job_id: str, after_id: str = "0-0", timeout_s: flo
     connection = single_connection(store.connection, socket_timeout=LONGEST_BLOCK + ANSWER_MARGIN)
     deadline = time.monotonic() + timeout_s
     try:
+        connection.connect()
         while (left := deadline - time.monotonic()) > 0:
             block_ms = max(1, int(min(left, LONGEST_BLOCK) * 1000))
             connection.send_command(

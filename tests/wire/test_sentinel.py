@@ -1,0 +1,122 @@
+"""Sentinel: whoever connects asks the sentinels where the primary is, each time, and speaks TLS if told to."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+from tests import tasks
+from tests.helpers import server_on_a_port, wait_until
+
+from atomiq import Queue, aio
+from atomiq._wire.carry import connection_like, pattern_of
+from atomiq._wire.connect import connect
+from atomiq._wire.siblings import address_of, binary_sibling, fresh_like, server_of
+from atomiq._wire.sync import Store
+from atomiq._wire.wait import Bell, CommandChannel
+from atomiq.worker import Worker
+
+TLS = "rediss+sentinel://127.0.0.1:1/0?master=main&ssl_cert_reqs=none"
+
+
+@pytest.fixture
+def primary() -> Iterator[int]:
+    with server_on_a_port('save ""') as port:
+        yield port
+
+
+@pytest.fixture
+def sentinel(primary: int) -> Iterator[int]:
+    with server_on_a_port(f"sentinel monitor main 127.0.0.1 {primary} 1", "--sentinel") as port:
+        yield port
+
+
+@pytest.fixture
+def url(sentinel: int) -> str:
+    return f"redis+sentinel://127.0.0.1:{sentinel}/2?master=main"
+
+
+@pytest.mark.parametrize("executor", ["fork", "process", "spawn"])
+def test_a_worker(url: str, executor: str) -> None:
+    """SUBSCRIBE and BZPOPMIN went to localhost:6379, whoever is there: redis-py asks the sentinels in `connect` only,
+    not when a command connects by the way."""
+    with connect(url) as connection:
+        queue = Queue("default", connection=connection)
+        job = queue.enqueue(tasks.add, 1, 2)
+        Worker([queue], connection=connection, executor=executor).work(burst=True, logging_level="WARNING")
+        assert job.return_value(refresh=True) == 3
+
+
+def test_who_waits(url: str) -> None:
+    with connect(url) as connection:
+        queue = Queue("default", connection=connection)
+        store = Store.of(connection)
+        bell, channel = Bell(store), CommandChannel(store, "channel")
+        bell.listen(["default"], 10)
+        queue.enqueue(tasks.nothing)
+        assert bell.read()
+        connection.publish("channel", "said")
+        assert wait_until(channel.read) == [b"said"]
+        bell.close()
+        channel.close()
+
+
+def test_who_waits_for_a_result(url: str) -> None:
+    async def wait() -> object:
+        async with aio.connect(url) as connection:
+            job = await aio.Queue("default", connection=connection).enqueue(tasks.nothing)
+            return await job.latest_result(timeout=1)
+
+    with connect(url) as connection:
+        job = Queue("default", connection=connection).enqueue(tasks.nothing)
+        assert job.latest_result(timeout=1) is None
+    assert asyncio.run(wait()) is None
+
+
+@pytest.mark.parametrize("decode", [False, True])
+def test_connections_like_one_with_tls_use_tls(decode: bool) -> None:
+    """A TypeError ended every worker, and every command with decode_responses; without options for TLS they would have
+    sent the password in the clear."""
+    with connect(TLS, decode_responses=decode) as connection:
+        wanted = connection.connection_pool.connection_class
+        likes = [fresh_like(connection), connection_like(pattern_of(connection)), binary_sibling(connection)]
+        for like in likes:
+            assert like.connection_pool.connection_class is wanted
+            assert like.connection_pool.make_connection().cert_reqs == ssl.CERT_NONE
+
+
+def test_a_lost_connection_is_made_again_to_the_new_primary(primary: int, sentinel: int, url: str) -> None:
+    """The caller's Retry tried the old one until it gave up."""
+    with ExitStack() as stack:
+        old = stack.enter_context(redis.Redis(port=primary))
+        asking = stack.enter_context(redis.Redis(port=sentinel))
+        connection = stack.enter_context(connect(url, retry=Retry(NoBackoff(), 1)))
+        queue = Queue("default", connection=connection)
+        queue.enqueue(tasks.nothing)
+        other = stack.enter_context(server_on_a_port('save ""'))
+        asking.sentinel_remove("main")
+        asking.sentinel_monitor("main", "127.0.0.1", other, 1)
+        old.replicaof("127.0.0.1", other)
+        queue.enqueue(tasks.nothing)
+        with redis.Redis(port=other, db=2) as new:
+            assert new.llen("rq:queue:default") == 1
+
+
+def test_messages_say_whom_the_sentinels_were_asked_for() -> None:
+    """They said `localhost:6379`, where nobody had looked."""
+    with connect("redis+sentinel://one:1,two/3?master=main") as connection:
+        assert address_of(connection) == "main/3 of the sentinels one:1, two:26379"
+
+
+def test_two_groups_of_sentinels_are_two_servers() -> None:
+    """Whose primary has the same name: jobs of one transaction went to one of them, all together."""
+    with connect("redis+sentinel://one") as one, connect("redis+sentinel://two") as two:
+        assert server_of(one) != server_of(two)
+        with connect("redis+sentinel://one") as again:
+            assert server_of(one) == server_of(again)
