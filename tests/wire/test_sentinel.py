@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from collections.abc import Iterator
 from contextlib import ExitStack
+from typing import Any
 
 import pytest
 import redis
+import redis.asyncio
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 from tests import tasks
@@ -42,6 +45,13 @@ def url(sentinel: int) -> str:
     return f"redis+sentinel://127.0.0.1:{sentinel}/2?master=main"
 
 
+async def close_sentinels(connection: redis.asyncio.Redis) -> None:
+    """redis-py leaves the connections to them open."""
+    pool: Any = connection.connection_pool
+    for client in pool.sentinel_manager.sentinels:
+        await client.aclose()
+
+
 @pytest.mark.parametrize("executor", ["fork", "process", "spawn"])
 def test_a_worker(url: str, executor: str) -> None:
     """SUBSCRIBE and BZPOPMIN went to localhost:6379, whoever is there: redis-py asks the sentinels in `connect` only,
@@ -71,7 +81,9 @@ def test_who_waits_for_a_result(url: str) -> None:
     async def wait() -> object:
         async with aio.connect(url) as connection:
             job = await aio.Queue("default", connection=connection).enqueue(tasks.nothing)
-            return await job.latest_result(timeout=1)
+            found = await job.latest_result(timeout=1)
+            await close_sentinels(connection)
+            return found
 
     with connect(url) as connection:
         job = Queue("default", connection=connection).enqueue(tasks.nothing)
@@ -106,6 +118,28 @@ def test_a_lost_connection_is_made_again_to_the_new_primary(primary: int, sentin
         queue.enqueue(tasks.nothing)
         with redis.Redis(port=other, db=2) as new:
             assert new.llen("rq:queue:default") == 1
+
+
+def test_a_sentinel_that_is_silent_is_asked_once(sentinel: int) -> None:
+    """Each try took 5 s, and redis-py tried it again and again: a minute later nobody had asked the next sentinel."""
+
+    async def ping(url: str, options: dict[str, float]) -> object:
+        async with aio.connect(url, sentinel_kwargs=options) as connection:
+            alive = await connection.ping()
+            await close_sentinels(connection)
+            return alive
+
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.setblocking(False)
+        url = f"redis+sentinel://127.0.0.1:{silent.getsockname()[1]},127.0.0.1:{sentinel}/2?master=main"
+        options = {"socket_timeout": 0.2}
+        with connect(url, sentinel_kwargs=options) as connection:
+            assert connection.ping()
+        assert asyncio.run(ping(url, options))
+        for _ in ("sync", "asyncio"):
+            silent.accept()[0].close()
+        with pytest.raises(BlockingIOError):
+            silent.accept()
 
 
 def test_messages_say_whom_the_sentinels_were_asked_for() -> None:

@@ -184,7 +184,9 @@ def from_sentinel(target: Target, sentinel: Any, parse_url: Any, kwargs: dict[st
         "password": options.pop("sentinel_password", None),
         "username": options.pop("sentinel_username", None),
     }
-    asked = {"socket_timeout": CONNECT_TIMEOUT_S, **{name: value for name, value in sentinel_options.items() if value}}
+    # Who does not answer is not asked again: the next sentinel is.
+    asked: dict[str, Any] = {"socket_timeout": CONNECT_TIMEOUT_S, "retry": None}
+    asked |= {name: value for name, value in sentinel_options.items() if value}
     asked |= options.pop("sentinel_kwargs", {})
     return sentinel(list(said.sentinels), sentinel_kwargs=asked).master_for(said.master, **options)
 
