@@ -151,6 +151,42 @@ def test_numbers_that_no_clock_can_count(queue: Queue, start_worker: StartWorker
     consumes(queue)
 
 
+@pytest.mark.parametrize("executor", ["process", "thread", "async", "process,thread"])
+def test_a_name_that_is_too_long_to_be_noted(queue: Queue, start_worker: StartWorker, executor: str) -> None:
+    """An id of 4,000 letters ended each child that claimed its job, and so the worker, and the next worker."""
+    named = {"executor": executor.rpartition(",")[2]}
+    long = queue.enqueue_job(queue.create_job(tasks.add, args=(1,), job_id="x" * 4000, **named))
+    behind = [queue.enqueue(tasks.add, 1) for _ in range(5)]
+    worker = start_worker(executor=executor)
+    wait_until(lambda: all(job.is_finished for job in behind))
+    wait_until(lambda: long.is_failed)
+    assert "(4000 characters) and its queue" in cause(long)
+    consumes(queue)
+    assert worker.process.poll() is None
+    assert "child failed" not in worker.log
+    assert check_invariants(queue.connection) == []
+
+
+@pytest.mark.parametrize("executor", ["fork", "inline"])
+def test_an_executor_that_is_no_text(queue: Queue, start_worker: StartWorker, executor: str) -> None:
+    """The supervisor ended with a UnicodeDecodeError at such a hash, and so did whoever got the job next."""
+    job = queue.enqueue(tasks.add, 1)
+    queue.connection.hset(job.key, mapping={"executor": b"\xff", "on_abandoned": b"\xff"})
+    worker = start_worker(executor=executor)
+    wait_until(lambda: job.is_finished)
+    assert worker.process.poll() is None
+
+
+def test_a_policy_that_is_no_text(queue: Queue, start_worker: StartWorker) -> None:
+    """The same when the child of such a job was killed."""
+    job = queue.enqueue(tasks.kill_self)
+    queue.connection.hset(job.key, "on_abandoned", b"\xff")
+    worker = start_worker()
+    wait_until(lambda: job.is_failed)
+    consumes(queue)
+    assert worker.process.poll() is None
+
+
 def test_patience_has_an_end_however_long_the_lease(redis_connection: Any) -> None:
     """With a lease of an hour the loop would have waited twenty minutes for a server that says nothing, deaf to signals
     meanwhile."""

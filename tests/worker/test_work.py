@@ -165,6 +165,23 @@ class TestSuspension:
         wait_until(lambda: job.is_finished)
         wait_until(lambda: state(queue, worker.name) == "idle")
 
+    @pytest.mark.parametrize("executor", ["process", "thread", "async", "fork", "inline"])
+    def test_a_burst_runs_all_dependants(self, queue: Queue, start_worker: StartWorker, executor: str) -> None:
+        """One step frees 100 of them. A station did not say that there were more: a burst worker went home, and any
+        other left them to its upkeep, half a minute or more later."""
+        queue.enqueue(tasks.nothing, job_id="parent")
+        queue.enqueue_many([Queue.prepare_data(tasks.nothing, depends_on="parent") for _ in range(350)])
+        assert start_worker(executor=executor, work={"burst": True}).exits() == 0
+        assert len(queue.deferred_job_registry) == 0
+        assert len(queue.finished_job_registry) == 351
+
+    def test_dependants_need_not_wait_for_upkeep(self, queue: Queue, start_worker: StartWorker) -> None:
+        start_worker()
+        gone_through = queue.enqueue(tasks.wait, 0.5, job_id="parent")
+        queue.enqueue_many([Queue.prepare_data(tasks.nothing, depends_on="parent") for _ in range(350)])
+        wait_until(lambda: gone_through.is_finished)
+        wait_until(lambda: len(queue.finished_job_registry) == 351, within=9)
+
     def test_a_burst_ends(self, queue: Queue, start_worker: StartWorker) -> None:
         suspend(queue.connection)
         job = queue.enqueue(tasks.nothing)

@@ -16,6 +16,8 @@ from atomiq._core.timestamp import format_ms
 from atomiq._lua import script
 
 DEFAULT_FAILURE_TTL = 31_536_000
+GROUP_PAUSE_MS: Final = 5_000
+"""A group that somebody waits for is looked through by the whole fleet at most this often."""
 _WORDS: Final = {b"ok": "ok", b"already": "already", b"not_yours": "not_yours", b"gone": "gone"}
 _OUTCOMES: Final = {
     "finished": "result",

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from atomiq import suspension
-from atomiq._core.errors import InvalidJobOperation, NoSuchJobError
+from atomiq._core.errors import InvalidJobOperation, InvalidName, NoSuchJobError
 from atomiq.cli.options import Command, Settings, shared_options
 from atomiq.registry import FailedJobRegistry
 
@@ -38,6 +38,8 @@ def requeue(settings: Settings, queue: str, everything: bool, job_ids: tuple[str
                 # With --all, a job that was requeued or deleted since the list was read is nobody's mistake.
                 if not everything:
                     refused.append(str(error))
+            except InvalidName as error:  # RQ took any text for an id once
+                refused.append(str(error))
     for reason in refused:
         click.secho(reason, fg="red", err=True)
     if refused:

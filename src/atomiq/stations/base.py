@@ -24,7 +24,7 @@ from atomiq.executors.perform import Performer
 from atomiq.executors.report import Report
 from atomiq.executors.webhooks import ThreadSender
 from atomiq.job import Job
-from atomiq.stations.ledger import SHUT_DOWN, STOP, Ledger, number_of
+from atomiq.stations.ledger import SHUT_DOWN, STOP, Ledger, can_be_noted, number_of
 from atomiq.stations.mail import Mailbox, Passed
 from atomiq.stations.pump import Pump
 from atomiq.stations.task import Task
@@ -196,6 +196,8 @@ class Station:
     def _for_another(self, task: Task) -> bool:
         """Hand a job over that is for another executor of this worker. True if this one need not run it."""
         if self._alone or not self.host.is_for_another(task.claimed.fields.get(b"executor")):
+            return False
+        if not can_be_noted(task.entry(0.0, None)):
             return False
         if not self.mailbox.say("pass", *Passed.of(task.claimed, task.claimed_at, task.claimed_ms)):
             return False

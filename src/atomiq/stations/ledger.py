@@ -45,6 +45,10 @@ NOTHING, STOP, SHUT_DOWN = range(3)
 """What the supervisor wishes of a running job."""
 
 
+class TooLong(ValueError):
+    """The names of a job and its queue have no room in a slot."""
+
+
 class Running(NamedTuple):
     """A job that a station runs. `since`: monotonic seconds; `limit`: seconds for what it does now, None without;
     `stopped_callback`: seconds for that callback, None if there is none."""
@@ -187,10 +191,12 @@ class Ledger:
             self._unlock()
 
     def start(self, slot: int, entry: Running) -> bool:
-        """Start a job; False if the supervisor has taken it back."""
-        body = marshal.dumps((*entry[2:5], *entry[6:]))
-        if len(body) > _LONGEST_ENTRY:
-            raise ValueError("the names of queue and job are too long to be noted")
+        """Start a job; False if the supervisor has taken it back. Raises TooLong: the number counts as started."""
+        try:
+            body = _body(entry)
+        except TooLong:
+            self.skip(entry.number)
+            raise
         at = HEAD + slot * SLOT
         words, memory = self._words, self._memory
         self._lock()
@@ -207,10 +213,8 @@ class Ledger:
         return True
 
     def host(self, slot: int, entry: Running) -> None:
-        """Start a job that another station has claimed: its number is none of ours."""
-        body = marshal.dumps((*entry[2:5], *entry[6:]))
-        if len(body) > _LONGEST_ENTRY:
-            raise ValueError("the names of queue and job are too long to be noted")
+        """Start a job that another station has claimed: its number is none of ours. Raises TooLong."""
+        body = _body(entry)
         at = HEAD + slot * SLOT
         self._set(at + _TAKEN, entry.number)
         self._memory[at + _WISH] = NOTHING
@@ -320,6 +324,22 @@ class Ledger:
 def _shape(state: int, body: bytes) -> int:
     """State and length in one word."""
     return len(body) << _STATE_BITS | state
+
+
+def _body(entry: Running) -> bytes:
+    body = marshal.dumps((*entry[2:5], *entry[6:]))
+    if len(body) > _LONGEST_ENTRY:
+        lengths = f"job ({len(entry.job_id)} characters) and its queue ({len(entry.queue)})"
+        raise TooLong(f"the names of the {lengths} are too long for a warm child")
+    return body
+
+
+def can_be_noted(entry: Running) -> bool:
+    """Whether there is room for it in a slot."""
+    try:
+        return bool(_body(entry))
+    except TooLong:
+        return False
 
 
 def execution_id(token: str, number: int) -> str:

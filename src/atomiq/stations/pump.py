@@ -1,5 +1,4 @@
-"""What all stations have in common: jobs in, outcomes out, over one line, without ever waiting for an answer that isn't
-needed yet.
+"""What all stations have in common: jobs in, outcomes out, over one line, without waiting for what isn't needed yet.
 
 The owner calls every method from one thread. It runs what `held` offers, says `start` before and `settle` after, and
 when it has nothing to run it calls `go_on` and waits for `line` or `bell`.
@@ -22,7 +21,7 @@ from atomiq.executors.outcome import reported, time_limit, unstorable
 from atomiq.executors.report import Report
 from atomiq.stations.ahead import ReadAhead
 from atomiq.stations.budget import Share
-from atomiq.stations.ledger import AWAY, BUSY, IDLE, RESTING, Ledger, execution_id, number_of
+from atomiq.stations.ledger import AWAY, BUSY, IDLE, RESTING, Ledger, TooLong, execution_id, number_of
 from atomiq.stations.lookout import Lookout
 from atomiq.stations.task import Asking, Identity, Outcome, Task
 from atomiq.stations.uncounted import Uncounted
@@ -63,10 +62,16 @@ class Pump:
     # --- a job's way through the station
 
     def start(self, slot: int, task: Task) -> bool:
-        """Note that a held job starts now. False: it was given back meanwhile, or can't be noted."""
-        task.started_at = time.monotonic()
-        claimed = task.claimed
-        if not self.ledger.start(slot, task.entry(task.started_at, time_limit(claimed))):
+        """Note that a held job starts now. False: it was given back meanwhile, or it can't be noted and has failed."""
+        task.started_at = now = time.monotonic()
+        try:
+            started = self.ledger.start(slot, task.entry(now, time_limit(task.claimed)))
+        except TooLong as error:  # it must not come back, to end one child after the other
+            self._share.use()
+            self.busy += 1
+            self.settle(slot, task, Report("failed", now, now, exc_string=f"{error}\n", retry="never"))
+            return False
+        if not started:
             back = [task]  # all of them in one step, or their order would change
             while self.held and self.held[0].number <= self.ledger.cut:
                 back.append(self.held.popleft())
@@ -75,7 +80,7 @@ class Pump:
             return False
         self._share.use()
         self.busy += 1
-        self._identity.job_log.started(claimed)
+        self._identity.job_log.started(task.claimed)
         return True
 
     def passed_on(self, task: Task) -> None:
@@ -164,8 +169,7 @@ class Pump:
 
     def _numbers(self, count: int) -> list[str]:
         self._asked += count
-        token = self._identity.token
-        return [execution_id(token, number) for number in self.ledger.ask(count)]
+        return [execution_id(self._identity.token, number) for number in self.ledger.ask(count)]
 
     def _is_full(self, now: float) -> bool:
         if self._ahead.quick and now - self._full_at < FULL_EVERY:
@@ -393,6 +397,5 @@ class Pump:
 
     def fds(self) -> list[int]:
         """What to wait for."""
-        found = [self.line.fileno()] if self.line.open else []
         bell = self.lookout.bell
-        return [*found, bell.fileno()] if bell.listening else found
+        return [*([self.line.fileno()] if self.line.open else ()), *([bell.fileno()] if bell.listening else ())]

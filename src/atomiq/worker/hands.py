@@ -39,7 +39,7 @@ class Hands:
 
     def give(self, holding: Holding) -> bool:
         """To a station of its kind; False if there are none of it."""
-        kind = holding.claimed.fields.get(b"executor", b"").decode()
+        kind = holding.claimed.fields.get(b"executor", b"").decode("utf-8", "replace")
         if kind not in self._waiting:
             return False
         self._waiting[kind].append(Passed.of(holding.claimed, holding.claimed_at, holding.claimed_ms))

@@ -31,7 +31,7 @@ class Abandonment:
         return self.retries(claimed) and self.times(claimed) <= self.limit
 
     def retries(self, claimed: Claimed) -> bool:
-        own = claimed.fields.get(b"on_abandoned", b"").decode()
+        own = claimed.fields.get(b"on_abandoned", b"").decode("utf-8", "replace")
         return (own or self.policy) == "retry"
 
     def times(self, claimed: Claimed) -> int:
