@@ -45,6 +45,18 @@ def test_requeue_goes_on_after_a_refusal(atomiq: Atomiq, failed: Queue) -> None:
     assert sorted(failed.job_ids) == ["f2", "fine"]
 
 
+def test_requeue_all_goes_on_after_an_id_of_old(atomiq: Atomiq, failed: Queue) -> None:
+    """RQ once took any text for an id. `requeue --all` ended at the first of these, and left all behind it."""
+    failed.connection.hset("rq:job:a.b", mapping={"data": b"x", "status": "failed", "origin": "default"})
+    failed.connection.zadd("rq:failed:default", {"a.b": 1e10 - 1e9})
+    failed.connection.zadd("rq:failed:default", {"f3": 1e10})
+    done = atomiq("requeue", "--queue", "default", "--all")
+    assert done.exit_code == 1
+    assert "'a.b'" in done.output
+    assert "Error: Unable to requeue 1 jobs from failed job registry" in done.output
+    assert sorted(failed.job_ids) == ["f1", "f2", "f3"]
+
+
 def test_requeue_nothing(atomiq: Atomiq) -> None:
     assert atomiq("requeue", "--queue", "default").output == "Nothing to do\n"
     assert atomiq("requeue", "--queue", "default", "-a").output == "Nothing to do\n"

@@ -9,6 +9,7 @@ from atomiq._commands.change import requeue
 from atomiq._commands.queues import expire
 from atomiq._commands.views import view_registry, view_registry_size, view_score
 from atomiq._core.errors import NoSuchJobError
+from atomiq._core.ids import validate_job_id
 from atomiq._core.keys import Keys
 from atomiq._core.values import JobOrId
 from atomiq._wire.aio import AsyncStore
@@ -98,8 +99,10 @@ class BaseRegistry(RegistryRecord):
         Raises:
             InvalidJobOperation: it isn't in this registry.
             NoSuchJobError: it is gone.
+            InvalidName: a ValueError; not a job id. RQ once took any text for one, and no worker could run such a job.
         """
         job_id = id_of(job_or_id)
+        validate_job_id(job_id)
         command = requeue(self._keys(), job_id=job_id, registry=self.key, at_front=at_front)
         self.check_requeued(job_id, await self._store.run(command))
         if isinstance(job_or_id, Job):

@@ -12,6 +12,7 @@ from atomiq._commands.registry import KEEP_AS_IT_IS, Entered
 from atomiq._commands.views import view_registry, view_registry_size, view_score
 from atomiq._core.classes import lookup
 from atomiq._core.errors import NoSuchJobError
+from atomiq._core.ids import validate_job_id
 from atomiq._core.keys import Keys
 from atomiq._core.values import JobOrId
 from atomiq._wire.sync import Store
@@ -130,8 +131,10 @@ class BaseRegistry(RegistryRecord):
         Raises:
             InvalidJobOperation: it isn't in this registry.
             NoSuchJobError: it is gone.
+            InvalidName: a ValueError; not a job id. RQ once took any text for one, and no worker could run such a job.
         """
         job_id = id_of(job_or_id)
+        validate_job_id(job_id)
         changed = self._store.run(requeue(self._keys(), job_id=job_id, registry=self.key, at_front=at_front))
         self.check_requeued(job_id, changed)
         if isinstance(job_or_id, Job):
