@@ -8,6 +8,7 @@ This module knows neither Django nor SQLAlchemy: who names one of them has its p
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import importlib
 from collections.abc import Callable, Iterator, Sequence
@@ -219,7 +220,23 @@ def send_all(helds: Sequence[Held]) -> None:
 
 
 async def asend_all(helds: Sequence[Held]) -> None:
-    """`send_all` for jobs of asyncio queues."""
+    """`send_all` for jobs of asyncio queues. Who is cancelled meanwhile sends them first: the rows are committed."""
+    sending = asyncio.ensure_future(_asend_all(helds))
+    cancelled: asyncio.CancelledError | None = None
+    while not sending.done():
+        try:
+            await asyncio.wait([sending])
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is None:
+        sending.result()
+        return
+    if not sending.cancelled() and (failure := sending.exception()) is not None:
+        _log.error("After COMMIT, and cancelled: %s", failure)
+    raise cancelled
+
+
+async def _asend_all(helds: Sequence[Held]) -> None:
     failed: list[tuple[Held, Exception]] = []
     for parts in _by_server(helds):
         for at, part in enumerate(parts):

@@ -17,8 +17,9 @@ from tests.tasks import nothing
 
 import atomiq
 from atomiq import aio
+from atomiq._wire.aio import AsyncStore
 from atomiq.contrib.sqlalchemy import enqueue_on_commit
-from atomiq.exceptions import InvalidInput, NotEnqueued
+from atomiq.exceptions import InvalidInput, NotEnqueued, ServerUnavailable
 from atomiq.job import JobStatus
 
 
@@ -101,5 +102,44 @@ def test_the_server_is_down(run: Callable[..., None]) -> None:
                 await raised.value.enqueue_again()
             assert len((await session.execute(rows.select())).all()) == 1
         await nowhere.connection.aclose()
+
+    run(test)
+
+
+@pytest.mark.parametrize("server", ["answers late", "is away"])
+def test_cancelled_after_the_commit(
+    run: Callable[..., None], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, server: str
+) -> None:
+    """A client hangs up, and its request is cancelled: the rows were committed, and the job was given up on its way to
+    the server. Nobody was told. Cancelling it again, as anyio does until the task ends, changes nothing either."""
+
+    async def test(sessions: async_sessionmaker[AsyncSession], queue: aio.Queue) -> None:
+        sent_by_now, run_it = asyncio.Event(), AsyncStore.run
+
+        async def late(store: AsyncStore, command: Any) -> Any:
+            sent_by_now.set()
+            for _ in range(5):
+                await asyncio.sleep(0)
+            if server == "is away":
+                raise ServerUnavailable("no server there")
+            return await run_it(store, command)
+
+        async def request() -> None:
+            async with sessions() as session:
+                await session.execute(insert(rows))
+                await enqueue_on_commit(session, queue, nothing, job_id="sent")
+                monkeypatch.setattr(AsyncStore, "run", late)
+                await session.commit()
+
+        task = asyncio.create_task(request())
+        await sent_by_now.wait()
+        for _ in range(2):
+            task.cancel()
+            await asyncio.sleep(0)
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        monkeypatch.undo()
+        assert await queue.job_ids() == ([] if server == "is away" else ["sent"])
+        assert ("could not be enqueued (sent): no server there" in caplog.text) is (server == "is away")
 
     run(test)

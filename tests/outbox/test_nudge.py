@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import threading
+import weakref
 from typing import Any
 
 import pytest
@@ -18,7 +20,7 @@ from tests.tasks import add
 from atomiq import connect, outbox
 from atomiq.aio import Queue as AsyncQueue
 from atomiq.aio import connect as aconnect
-from atomiq.outbox import committing, drivers, nudging
+from atomiq.outbox import async_relay, committing, drivers, nudging
 from atomiq.outbox.relay import Relay
 from atomiq.queue import Queue
 
@@ -114,6 +116,47 @@ def test_a_function_of_each_request(sqlite_scene: Scene, monkeypatch: pytest.Mon
         wait_until(lambda wanted=number + 1: len(sqlite_scene.queue) == wanted, what="the job is in its queue")
         wait_until(lambda: all(each.is_over for each in nudging._nudgers.values()), what="its thread has ended")
     assert len(nudging._nudgers) == 1
+
+
+def test_an_engine_of_each_request(
+    sqlite_scene: Scene, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same in an event loop: each engine, disposed of long ago, was kept for as long as the loop lived."""
+    monkeypatch.setattr(async_relay, "IDLE_S", 0.0)
+
+    async def main() -> int:
+        connection, engines = aconnect(redis_url), []
+        for _ in range(5):
+            engine = create_async_engine(sqlite_scene.url.replace("sqlite://", "sqlite+aiosqlite://"))
+            async with AsyncSession(engine) as session, session.begin():
+                await outbox.aio.enqueue(session, AsyncQueue("orders", connection=connection), add, 1, 2)
+            await outbox.aio.finish()
+            await engine.dispose()
+            engines.append(weakref.ref(engine.sync_engine))
+            del engine, session
+        gc.collect()
+        await connection.aclose()
+        return sum(each() is not None for each in engines)
+
+    assert asyncio.run(main()) == 1
+    assert len(sqlite_scene.queue) == 5
+
+
+def test_no_thread_for_now(sqlite_scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The system gave no thread for one nudge, and the process never moved a row again: it took the thread that had not
+    started for one that works. At exit it tried to join it: a traceback."""
+
+    def refuses(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as context:
+        context.setattr(threading.Thread, "start", refuses)
+        sqlite_scene.enqueue(add, 1, 2)
+        outbox.nudge(sqlite_scene.url, sqlite_scene.redis)
+    sqlite_scene.enqueue(add, 3, 4)
+    outbox.nudge(sqlite_scene.url, sqlite_scene.redis)
+    outbox.finish()
+    assert sqlite_scene.waiting == 0
 
 
 @pytest.mark.parametrize("database", [None, object(), "sqlite://", "nonsense", 5], ids=lambda one: str(one)[:9])

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
@@ -124,6 +125,23 @@ def test_the_commands(scene: Scene, redis_url: str) -> None:
     assert scene.queue.job_ids == [good.id, bad.id]
     run("outbox", "prune", "--older-than", "1h")
     assert outbox.figures(scene.url) == (0, 0, 0.0)
+
+
+def test_made_by_several_at_once(scene: Scene) -> None:
+    """Each container of a deployment begins with `atomiq outbox create`. On PostgreSQL CREATE TABLE IF NOT EXISTS fails
+    where another makes the table at the same time: in two of five cases a traceback about `pg_type_typname_nsp_index`."""
+    together = threading.Barrier(4)
+
+    def create() -> None:
+        together.wait(10)
+        outbox.create(scene.url)
+
+    for _ in range(3):
+        for table in ("atomiq_outbox", "atomiq_outbox_meta", "atomiq_job_marks"):
+            scene.run(f"DROP TABLE IF EXISTS {table}")
+        with ThreadPoolExecutor(4) as threads:
+            for each in [threads.submit(create) for _ in range(4)]:
+                each.result()
 
 
 def test_sigterm_ends_it(sqlite_scene: Scene, redis_url: str) -> None:

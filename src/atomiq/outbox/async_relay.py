@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import time
 from typing import Any, Final
 
 from atomiq._commands.base import Command
@@ -18,6 +19,8 @@ from atomiq.outbox.reading import Batch, checked_source, read
 from atomiq.outbox.relay import settle
 from atomiq.outbox.sending import WINDOW_MS, Outcome, Sending, ServerClock, TooLate, sending
 
+IDLE_S: Final = 3.0
+"""Who has had no work for so long is forgotten, with its engine; the next nudge makes another."""
 FIRST_BACK_OFF_S: Final = 0.1
 LONGEST_BACK_OFF_S: Final = 10.0
 TRIES: Final = 10
@@ -102,15 +105,17 @@ class AsyncNudger:
         self._asked = False
         self._committing = Committing()
         self._task: asyncio.Task[None] | None = None
+        self._nudged = time.monotonic()
 
     @property
     def is_over(self) -> bool:
-        """Whether its loop is closed."""
-        return self._loop.is_closed()
+        """Whether its loop is closed, or it has no work and was not nudged for a while."""
+        works = self._task is not None and not self._task.done()
+        return self._loop.is_closed() or (not works and time.monotonic() - self._nudged > IDLE_S)
 
     def nudge(self, committing: Any = None) -> None:
         """Have a look soon; and again until that transaction is over. Called in the loop."""
-        self._asked = True
+        self._asked, self._nudged = True, time.monotonic()
         self._committing.add(committing)
         if self._task is None or self._task.done():
             self._task = self._loop.create_task(self._work())

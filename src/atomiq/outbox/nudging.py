@@ -47,8 +47,9 @@ class Nudger:
             self._asked, self._stopped = True, False
             self._committing.add(committing)
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="atomiq outbox", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._run, name="atomiq outbox", daemon=True)
+                thread.start()  # fails where the system gives no more threads; the next nudge tries again
+                self._thread = thread
             self._changed.notify_all()
 
     def finish(self, seconds: float) -> None:
