@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -49,6 +51,33 @@ def test_a_script_as_bytes() -> None:
         sent = packed(command, whole)
         assert text.encode() in sent
         assert sent.endswith(b"$4\r\ndata\r\n$1\r\n\x00\r\n")
+
+
+INTERRUPTED = """
+import signal
+from atomiq._commands.base import plain
+from atomiq._wire.packed import packed
+
+def interrupt(*_):
+    raise KeyboardInterrupt
+
+signal.signal(signal.SIGALRM, interrupt)
+command = plain("SADD", tuple(range(300)) + (0.5,) * 300, int)
+for number in range(200):
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.0001 + number / 1e6)
+        while True:
+            packed(command)
+    except KeyboardInterrupt:
+        pass
+"""
+
+
+def test_interrupted_while_it_makes_bytes() -> None:
+    """Ctrl+C, or the time limit of a job that enqueues: hiredis got an exception from a signal's handler where it made
+    text of a number, didn't look, and the process was gone with a segmentation fault."""
+    done = subprocess.run([sys.executable, "-c", INTERRUPTED], capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_any_kind_of_bytes_can_be_sent(store: Store) -> None:
@@ -237,3 +266,33 @@ def test_connections_go_back_to_the_pool(redis_url: str, redis_connection: redis
         list(store.run_in_turn(put(new_job(job_id)) for job_id in "bc"))
     assert open_connections(redis_connection) == before + 1
     client.close()
+
+
+@pytest.mark.parametrize("many", [False, True])
+@pytest.mark.parametrize("where", ["sent", "not read"])
+def test_interrupted_between_sending_and_reading(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch, many: bool, where: str
+) -> None:
+    """A signal's handler raises there: Ctrl+C, the time limit of a job that enqueues. The connection went back into the
+    pool, and whoever used it next was told what the server had said about the enqueue."""
+    with redis.Redis.from_url(redis_url) as other, redis.Redis.from_url(redis_url) as client:
+        store = Store.of(client)
+        store.run(put(new_job("script-is-known")))
+        connection = client.connection_pool.get_connection()
+        client.connection_pool.release(connection)
+        send = connection.send_packed_command
+
+        def interrupted(*given: Any, **options: Any) -> None:
+            if where == "sent":
+                send(*given, **options)
+            raise KeyboardInterrupt
+
+        other.client_pause(200)  # else the reply may be there by now, and redis-py sees that
+        with monkeypatch.context() as context:
+            context.setattr(connection, "send_packed_command" if where == "sent" else "read_response", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                if many:
+                    list(store.run_in_turn([put(new_job("a")), put(new_job("b"))]))
+                else:
+                    store.run(put(new_job("a")))
+        assert client.echo("mine") == b"mine"

@@ -20,6 +20,7 @@ from atomiq._commands.base import Command
 
 R = TypeVar("R")
 
+_NUMBERS: Final = frozenset((int, float))
 _ASKS_FOR_A_NAME: Final = (
     inspect.signature(redis.ConnectionPool.get_connection).parameters["command_name"].default is inspect.Parameter.empty
 )
@@ -39,6 +40,8 @@ def packed(command: Command[Any], whole: bool = False) -> bytes:
     else:
         name, which = ("EVAL", script.body) if whole else ("EVALSHA", script.sha)
         words = (name, which, len(command.keys), *command.keys, *command.args)
+    # hiredis takes numbers too, and dies of a signal handler that raises (Ctrl+C, a limit) while it makes text of one.
+    words = tuple([str(word) if type(word) in _NUMBERS else word for word in words])
     pack: Callable[[Any], bytes] = hiredis.pack_command  # its annotation asks for a tuple of one element
     try:
         return pack(words)
@@ -86,15 +89,19 @@ def ask_in_turn(pool: Any, commands: Iterable[Command[R]]) -> Iterator[R]:
         for command in commands:
             data = packed(command)
             if under_way is None:
-                under_way = _sent(connection, command, data)
+                under_way = command
+                _send(connection, data)
                 continue
+            answer = _answer(connection, under_way, sent=True)
             before, under_way = under_way, None
-            reply = before.decode(_answer(connection, before, sent=True))
-            under_way = _sent(connection, command, data)
+            reply = before.decode(answer)
+            under_way = command
+            _send(connection, data)
             yield reply
         if under_way is not None:
+            answer = _answer(connection, under_way, sent=True)
             before, under_way = under_way, None
-            yield before.decode(_answer(connection, before, sent=True))
+            yield before.decode(answer)
     finally:
         if under_way is not None:
             connection.disconnect()  # nobody will read its reply
@@ -105,13 +112,12 @@ def _taken_from(pool: Any) -> Any:
     return pool.get_connection("EVALSHA") if _ASKS_FOR_A_NAME else pool.get_connection()
 
 
-def _sent(connection: Any, command: Command[R], data: bytes) -> Command[R]:
+def _send(connection: Any, data: bytes) -> None:
     """Send; whether it got lost is seen when the reply is read, where it can be sent again."""
     try:
         connection.send_packed_command((data,))
     except (redis_errors.ConnectionError, redis_errors.TimeoutError):
         connection.disconnect()
-    return command
 
 
 def _answer(connection: Any, command: Command[Any], sent: bool) -> Any:
@@ -137,4 +143,10 @@ def _answer(connection: Any, command: Command[Any], sent: bool) -> Any:
         lost = True
         connection.disconnect()
 
-    return connection.retry.call_with_retry(attempt, lose)
+    try:
+        return connection.retry.call_with_retry(attempt, lose)
+    except redis_errors.RedisError:
+        raise
+    except BaseException:  # of a signal: the reply may still come, and the next to use the connection would take it
+        connection.disconnect()
+        raise
