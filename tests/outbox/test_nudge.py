@@ -118,9 +118,7 @@ def test_a_function_of_each_request(sqlite_scene: Scene, monkeypatch: pytest.Mon
     assert len(nudging._nudgers) == 1
 
 
-def test_an_engine_of_each_request(
-    sqlite_scene: Scene, redis_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_engine_of_each_request(sqlite_scene: Scene, redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same in an event loop: each engine, disposed of long ago, was kept for as long as the loop lived."""
     monkeypatch.setattr(async_relay, "IDLE_S", 0.0)
 

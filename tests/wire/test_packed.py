@@ -290,9 +290,7 @@ def test_interrupted_between_sending_and_reading(
         other.client_pause(200)  # else the reply may be there by now, and redis-py sees that
         with monkeypatch.context() as context:
             context.setattr(connection, "send_packed_command" if where == "sent" else "read_response", interrupted)
+            commands = [put(new_job(job_id)) for job_id in "ab"]
             with pytest.raises(KeyboardInterrupt):
-                if many:
-                    list(store.run_in_turn([put(new_job("a")), put(new_job("b"))]))
-                else:
-                    store.run(put(new_job("a")))
+                list(store.run_in_turn(commands) if many else map(store.run, commands))
         assert client.echo("mine") == b"mine"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from functools import partial
 from typing import Any, TypeVar
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 import redis.asyncio
 import redis.exceptions as redis_errors
@@ -28,6 +28,21 @@ def cancellations() -> int:
 
 
 _keys: WeakKeyDictionary[Any, Keys] = WeakKeyDictionary()
+_loops: WeakKeyDictionary[Any, ref[asyncio.AbstractEventLoop]] = WeakKeyDictionary()
+"""Of each pool the event loop that has used it last."""
+
+
+def leave_closed_loop(pool: Any) -> None:
+    """Forget a pool's connections if their loop is closed: of one of those a command is sent, and its reply can't be
+    read, so that the caller hears of an error and sends it again."""
+    loop = asyncio.get_running_loop()
+    last = _loops.get(pool)
+    before = last() if last is not None else None
+    if before is loop:
+        return
+    if last is not None and (before is None or before.is_closed()):
+        pool.reset()
+    _loops[pool] = ref(loop)
 
 
 class AsyncStore:
@@ -61,6 +76,7 @@ class AsyncStore:
     async def run(self, command: Command[R]) -> R:
         """Send one command and decode its reply. Raises what `Store.run` raises."""
         script = command.script
+        leave_closed_loop(self.connection.connection_pool)
         before = cancellations()
         send: Any = partial(self.connection.execute_command, **self._options)  # untyped in redis-py
         try:

@@ -40,7 +40,7 @@ def packed(command: Command[Any], whole: bool = False) -> bytes:
     else:
         name, which = ("EVAL", script.body) if whole else ("EVALSHA", script.sha)
         words = (name, which, len(command.keys), *command.keys, *command.args)
-    # hiredis takes numbers too, and dies of a signal handler that raises (Ctrl+C, a limit) while it makes text of one.
+    # hiredis takes numbers too, and the process dies if a signal's handler raises (Ctrl+C) while it makes text of one.
     words = tuple([str(word) if type(word) in _NUMBERS else word for word in words])
     pack: Callable[[Any], bytes] = hiredis.pack_command  # its annotation asks for a tuple of one element
     try:
