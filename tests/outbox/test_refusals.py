@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import Session
 from tests.outbox.conftest import Scene
 from tests.tasks import add
@@ -73,6 +73,29 @@ def test_sqlalchemy_with_autocommit(scene: Scene) -> None:
             outbox.enqueue(connection, scene.queue, add, 1, 2)
         with Session(alone) as session, pytest.raises(NotInTransaction):
             outbox.enqueue(session, scene.queue, add, 1, 2)
+    assert scene.waiting == 0
+
+
+@pytest.mark.parametrize("where", ["isolation_level", "execution_options"])
+def test_asyncio_with_autocommit(scene: Scene, where: str) -> None:
+    """An engine with isolation_level="AUTOCOMMIT" over aiomysql or aiosqlite: the job was committed at once, before the
+    rows that it was about, and stayed when they were rolled back."""
+    name = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg", "mariadb": "mysql+aiomysql"}[scene.kind]
+    options = {"isolation_level": "AUTOCOMMIT"}
+
+    async def write() -> None:
+        engine = create_async_engine(
+            f"{name}://{scene.url.partition('://')[2]}",
+            **(options if where == "isolation_level" else {"execution_options": options}),
+        )
+        try:
+            async with AsyncSession(engine) as session:
+                await outbox.aio.enqueue(session, scene.queue, add, 1, 2)
+        finally:
+            await engine.dispose()
+
+    with pytest.raises(NotInTransaction):
+        asyncio.run(write())
     assert scene.waiting == 0
 
 

@@ -8,7 +8,7 @@ from typing import Any, Final, Protocol
 from weakref import WeakKeyDictionary
 
 from atomiq._core.errors import NotInTransaction
-from atomiq.outbox.drivers import driver_of, refuse_autocommit
+from atomiq.outbox.drivers import driver_of, refuse_autocommit, twin_of
 from atomiq.outbox.table import ALCHEMY_OPTIONS, META_TABLE, TABLE
 
 _pending: Final[WeakKeyDictionary[Any, dict[Any, Any]]] = WeakKeyDictionary()
@@ -75,7 +75,7 @@ class ConnectionCaller:
         self.dialect = "mysql" if connection.dialect.name == "mariadb" else connection.dialect.name
         self._text = importlib.import_module("sqlalchemy").text
         raw = connection.connection
-        refuse_autocommit(raw.driver_connection, driver_of(raw.driver_connection))
+        refuse_autocommit(raw.driver_connection, twin_of(raw.driver_connection))
         if connection.get_execution_options().get("isolation_level") == "AUTOCOMMIT" or (
             getattr(raw.dbapi_connection, "autocommit", False) is True and driver_of(raw.driver_connection) is None
         ):

@@ -27,6 +27,8 @@ _URLS: Final = {
     "mariadb": ("pymysql", "MySQLdb"),
     "sqlite": ("sqlite3",),
 }
+_ASYNCIO: Final = {"aiosqlite": "sqlite3", "aiomysql": "pymysql"}
+"""Drivers for asyncio whose connections tell of their transaction as another's do."""
 _IN_TRANSACTION: Final = 1
 """SERVER_STATUS_IN_TRANS of MySQL's protocol."""
 
@@ -35,6 +37,12 @@ def driver_of(connection: Any) -> str | None:
     """The module of a DB-API connection, if it is one that is known here."""
     tops = [kind.__module__.partition(".")[0] for kind in type(connection).__mro__]
     return next((top for top in tops if top in _DRIVERS), None)
+
+
+def twin_of(connection: Any) -> str | None:
+    """`driver_of`; for a connection of an asyncio driver the one like it."""
+    top = type(connection).__module__.partition(".")[0]
+    return _ASYNCIO.get(top) or driver_of(connection)
 
 
 def dialect_of(driver: str) -> str:
