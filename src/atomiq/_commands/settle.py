@@ -236,10 +236,6 @@ def _decode_freed(reply: Any) -> Freed:
     return Freed(int(reply[1]), bool(reply[2]))
 
 
-GROUP_PAUSE_MS: Final = 5_000
-"""A group that somebody waits for is looked through by the whole fleet at most this often."""
-
-
 def free(keys: Keys, *, limit: int = 100, pause_ms: int = 0, now_ms: int = 0) -> Command[Freed]:
     """Go on with the dependants of ended jobs that have very many of them, and with groups that a job waits for, unless
     they were looked through in the last `pause_ms`."""

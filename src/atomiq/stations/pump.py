@@ -50,8 +50,7 @@ class Pump:
         self._store = store
         self._slots = slots
         self._share = Share(identity.budget, ledger)
-        self._ahead = ReadAhead()
-        self._asked = 0
+        self._ahead, self._asked = ReadAhead(), 0
         self._full_at = float("-inf")
         self._uncounted = Uncounted()
         self._seems_busy = False
@@ -180,10 +179,9 @@ class Pump:
     def tell_tally(self) -> bool:
         """At the end: say what no full call has told yet, if there is anything, by repeating a settlement."""
         repeated = self._uncounted.to_repeat()
-        if repeated is None:
-            return False
-        self._send(settle(self._store.keys, settlement=repeated, tally=self._uncounted.take()), None)
-        return True
+        if repeated is not None:
+            self._send(settle(self._store.keys, settlement=repeated, tally=self._uncounted.take()), None)
+        return repeated is not None
 
     def go_on(self, now: float) -> float | None:
         """When something can be done for the station to have work: do it. Says until when to wait at most."""
@@ -292,8 +290,8 @@ class Pump:
         if outcome.replaced:
             return
         end = unstorable(outcome.end, error)
-        command = settle(self._store.keys, settlement=end)
-        self._send(command, Outcome(outcome.task, end, outcome.took, True, replaced=True))
+        replacement = Outcome(outcome.task, end, outcome.took, True, replaced=True)
+        self._send(settle(self._store.keys, settlement=end), replacement)
 
     def _claimed(self, answer: Any, asked: int, full: bool, now: float) -> None:
         self.ledger.heard(self.ledger.read + asked)

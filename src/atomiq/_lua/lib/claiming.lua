@@ -1,12 +1,13 @@
 -- Taking work.
 
--- What the worker hash shows after something was given back or settled, or nothing found: the job that it has held longest, or that
--- it rests, and how. A hash that has expired is not brought back in part.
+-- What the worker hash shows after something was given back or settled, or nothing found: a job that it holds, or that it rests, and
+-- how. A hash that has expired is not brought back in part.
 local function worker_rests(worker, state)
-  local key, held = key_worker(worker), redis.call('HVALS', key_worker_executions(worker))
+  local key, held = key_worker(worker), key_worker_executions(worker)
   if redis.call('EXISTS', key) == 0 then return end
-  if held[1] then
-    redis.call('HSET', key, 'current_job', held[1])
+  local some = redis.call('HRANDFIELD', held)
+  if some then
+    redis.call('HSET', key, 'current_job', redis.call('HGET', held, some))
   else
     redis.call('HSET', key, 'state', state or 'idle')
     redis.call('HDEL', key, 'current_job')
