@@ -27,7 +27,8 @@ def test_ids_and_jobs_by_position(queue: Queue) -> None:
     assert not queue.is_empty()
     assert queue.get_job_ids(1, 2) == ids[1:3]
     assert queue.get_job_ids(3) == ids[3:]
-    assert queue.get_job_ids(0, 0) == []
+    assert queue.get_job_ids(2, 0) == []
+    assert queue.get_job_ids(0, 0) == [job.id for job in queue.get_jobs(0, 0)] == ids  # as in RQ
     assert queue.get_job_ids(0, -2) == ids[:4]
     assert [job.id for job in queue.jobs] == ids
     assert [job.id for job in queue.get_jobs(1, 2)] == ids[1:3]

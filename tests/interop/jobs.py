@@ -6,6 +6,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import rq
+
 
 def add(x: int, y: int = 0) -> int:
     return x + y
@@ -23,6 +25,13 @@ def append(path: str, line: str) -> None:
     """Leave a trace outside of the server: what ran, in which order."""
     with Path(path).open("a") as file:
         file.write(f"{line}\n")
+
+
+def ask_rq_for_a_retry(path: str, runs: int) -> int | rq.Retry:
+    """Ask, with RQ's own class, to be run again until it has been run so often."""
+    append(path, "run")
+    done = len(Path(path).read_text().splitlines())
+    return rq.Retry(max=5) if done < runs else done
 
 
 def fail_until(path: str, runs: int) -> int:

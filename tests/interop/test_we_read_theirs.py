@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -55,6 +56,25 @@ def test_our_worker_does_rqs_retries_callbacks_and_dependents(
     assert (redis_connection.get("success:good"), redis_connection.get("failure:bad")) == (b"3", b"Boom")
     assert [job.return_value(refresh=True) for job in (both, anyway)] == [10, 12]
     assert their_queue.deferred_job_registry.count == 0
+
+
+@pytest.mark.parametrize("run", [ours.run_simple, ours.run_forking])
+def test_a_job_whose_code_still_imports_rq_asks_our_worker_for_a_retry(
+    redis_connection: redis.Redis, their_queue: rq.Queue, tmp_path: Path, run: Callable[[redis.Redis], None]
+) -> None:
+    """Only the worker was replaced: the job returned RQ's Retry, which was taken for its result, so a job that had
+    asked to be run again was finished."""
+    patient = their_queue.enqueue(jobs.ask_rq_for_a_retry, str(tmp_path / "patient"), 3)
+    hopeless = their_queue.enqueue(jobs.ask_rq_for_a_retry, str(tmp_path / "hopeless"), 99)
+    run(redis_connection)
+    assert (patient.get_status(), patient.return_value(refresh=True)) == ("finished", 3)
+    assert hopeless.get_status() == "failed"
+    assert len((tmp_path / "hopeless").read_text().splitlines()) == 6
+    types = [result.type for result in hopeless.results()]
+    assert types == [rq.results.Result.Type.MAX_RETRIES_EXCEEDED, *[rq.results.Result.Type.RETRIED] * 5]
+    assert isinstance(hopeless.latest_result().return_value, rq.Retry)  # a reader may have no atomiq
+    here = Queue(is_async=False, connection=redis_connection).enqueue(jobs.ask_rq_for_a_retry, str(tmp_path / "h"), 2)
+    assert here.return_value() == 2
 
 
 def test_our_worker_runs_what_rq_scheduled_and_needs_no_scheduler(

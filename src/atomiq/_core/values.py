@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
@@ -113,6 +114,16 @@ class Retry:
         if self.backoff is None:
             return interval_after(self.intervals, count) * 1000
         return self.backoff.delay_ms(count)
+
+    @classmethod
+    def asked_for(cls, value: Any) -> Retry | None:
+        """The retry that a function has asked for by returning it; its code may still import RQ's own class."""
+        if isinstance(value, cls):
+            return value
+        theirs = getattr(sys.modules.get("rq.job"), "Retry", ())
+        if not isinstance(value, theirs):
+            return None
+        return cls(value.max, value.intervals or 0, value.enqueue_at_front)
 
     @classmethod
     def get_interval(cls, count: int, intervals: int | Sequence[int] | None) -> int:

@@ -244,10 +244,8 @@ class Queue(BaseQueue):
         return await self.get_job_ids()
 
     async def get_job_ids(self, offset: int = 0, length: int = -1) -> list[str]:
-        """Ids of `length` waiting jobs from a position; a negative length counts from the end, -1 is all."""
-        if length == 0:
-            return []
-        end = offset + length - 1 if length > 0 else length
+        """Ids of `length` waiting jobs from a position; a negative length counts from the end. -1, and (0, 0): all."""
+        end = offset + length - 1 if length >= 0 else length
         return await self._store.run(view_list(self._store.keys, queue=self.name, start=offset, end=end))
 
     async def jobs(self) -> list[Job]:

@@ -100,8 +100,8 @@ class Narrator:
                 ended = time.monotonic()
                 if waiting is not None:
                     report, error = waiting, waiting.value
-                elif isinstance(value, Retry):
-                    report = self._asked_again(job, value, started, ended)
+                elif (retry := Retry.asked_for(value)) is not None:
+                    report = self._asked_again(job, retry, value, started, ended)
                 else:
                     result = self._dump(value)
                     if job.success_callback_name:
@@ -181,13 +181,13 @@ class Narrator:
         retry = "auto" if called_for and not gave_up else "never"
         return Report("failed", started, ended, exc_string=text, retry=retry, failure_ttl=_failure_ttl(job))
 
-    def _asked_again(self, job: Job, retry: Retry, started: float, ended: float) -> Report:
-        """The function returned a Retry: it counts apart from the retries for exceptions."""
+    def _asked_again(self, job: Job, retry: Retry, value: Any, started: float, ended: float) -> Report:
+        """The function returned a Retry, `value`: it counts apart from the retries for exceptions."""
         done = job.number_of_retries or 0
         outcome: Any = "retried" if done < retry.max else "exhausted"
         delay = retry.delay_ms(done)
-        kept = self._dump(retry)
-        return Report(outcome, started, ended, kept, retry=delay, failure_ttl=_failure_ttl(job), value=retry)
+        kept = self._dump(value)
+        return Report(outcome, started, ended, kept, retry=delay, failure_ttl=_failure_ttl(job), value=value)
 
     def _dump(self, value: Any) -> bytes | None:
         if value is None:

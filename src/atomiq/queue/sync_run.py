@@ -73,7 +73,7 @@ class Run:
         if self.job.requires:
             _look(self.job)
         result = self.job.perform()
-        while isinstance(result, Retry) and (self.job.number_of_retries or 0) < result.max:
+        while (retry := Retry.asked_for(result)) is not None and (self.job.number_of_retries or 0) < retry.max:
             self._count(number_of_retries=(self.job.number_of_retries or 0) + 1)
             result = self.job.perform()
         self.finish(result)
@@ -81,7 +81,7 @@ class Run:
     def finish(self, result: Any) -> None:
         """The job ended well, but for a Retry of which none is left."""
         self.result = result
-        exhausted = isinstance(result, Retry)
+        exhausted = Retry.asked_for(result) is not None
         self.settlement.outcome = "exhausted" if exhausted else "finished"
         self.settlement.result = None if result is None else _dump_result(self.job, result)
         self._settle(JobStatus.FAILED if exhausted else JobStatus.FINISHED)
