@@ -71,7 +71,7 @@ class ViewedQueue(BaseQueue):
         return self.get_job_ids()
 
     def get_job_ids(self, offset: int = 0, length: int = -1) -> list[str]:
-        """Ids of `length` waiting jobs from a position; a negative length counts from the end. -1, and (0, 0): all (RQ)."""
+        """Ids of `length` waiting jobs from a position; a negative length counts from the end; -1, (0, 0): all (RQ)."""
         end = offset + length - 1 if length >= 0 else length
         return self._store.run(view_list(self._store.keys, queue=self.name, start=offset, end=end))
 
