@@ -6,6 +6,7 @@ import os
 from typing import Any
 
 import pytest
+from tests.helpers import wait_until
 from tests.outbox.conftest import Scene
 from tests.tasks import add
 
@@ -48,6 +49,46 @@ def test_a_second_relay_doesnt_overtake(scene: Scene) -> None:
         first.link().rollback()
         second.drain()
     assert scene.queue.job_ids == [later.id, *(job.id for job in jobs)]
+
+
+@servers_only
+def test_rows_of_others_pass_a_frozen_relay(scene: Scene) -> None:
+    """An import has written more rows than a relay takes at a time, and a relay that has the first of them is stopped.
+    All others read the next ones, which have to wait for it, and nothing else: what any other connection wrote behind
+    them waited for as long as that relay was frozen."""
+    with scene.connection() as importing, scene.connection() as other:
+        many = [Queue.prepare_data(add, (number, 0)) for number in range(9)]
+        jobs = outbox.enqueue_many(importing, scene.queue, many)
+        importing.commit()
+        later = [outbox.enqueue(other, scene.queue, add, number, 9).id for number in range(3)]
+        other.commit()
+    with scene.relay() as frozen, scene.relay() as second:
+        frozen.pass_once(1)
+        assert len(read(frozen.link(), "", 2).rows) == 2
+        while second.pass_once(2).more:
+            pass
+        assert scene.queue.job_ids == later
+        frozen.link().rollback()
+        second.drain()
+    assert scene.queue.job_ids == [*later, *(job.id for job in jobs)]
+
+
+@servers_only
+def test_a_frozen_relay_loses_its_rows(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stopped, or on a machine that is gone without a word: to the database its connection was alive for hours, and the
+    rows it had locked were nobody else's for as long."""
+    monkeypatch.setattr("atomiq.outbox.drivers.LONGEST_SILENCE_S", 1)
+    job = scene.enqueue(add, 1, 2)
+    with scene.relay() as frozen, scene.relay() as second:
+        frozen.pass_once(1)
+        assert len(read(frozen.link(), "").rows) == 1
+        monkeypatch.undo()
+        wait_until(lambda: second.drain().sent, what="another relay has the row")
+        assert scene.queue.job_ids == [job.id]
+        with pytest.raises(Exception, match=r"(?i)terminat|lost|gone|closed|disconnect"):
+            frozen.drain()
+        frozen.drain()
+    assert scene.queue.job_ids == [job.id]
 
 
 @servers_only

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from atomiq.exceptions import (
     AtomiqError,
     InvalidInput,
     InvalidName,
+    InvalidOption,
     InvalidURL,
     NotInTransaction,
     OutboxReadOnly,
@@ -29,6 +31,7 @@ from atomiq.exceptions import (
 )
 from atomiq.outbox import drivers
 from atomiq.outbox.relay import Relay
+from atomiq.outbox.service import Service
 
 
 def autocommitting(scene: Scene) -> Any:
@@ -203,7 +206,49 @@ def test_what_is_no_transaction(sqlite_scene: Scene) -> None:
         outbox.enqueue(create_async_engine("sqlite+aiosqlite://"), sqlite_scene.queue, add, 1, 2)
 
 
-@pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:", "oracle://x/y", "nonsense", "redis://x"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "sqlite://",
+        "sqlite:///:memory:",
+        "oracle://x/y",
+        "nonsense",
+        "redis://x",
+        "mysql://x:y/z",
+        "mysql://x/y?read_timeout=no",
+    ],
+)
 def test_databases_that_no_relay_can_read(url: str, redis_connection: Any) -> None:
     with pytest.raises(InvalidURL):
         Relay(url, redis_connection)
+
+
+def test_a_number_in_a_url_of_mysql() -> None:
+    """Its drivers take no text there: `?connect_timeout=5` ended every command with a TypeError."""
+    url = "mysql://app:1@db:3307/2?connect_timeout=5&unix_socket=7"
+    named = {"host": "db", "port": 3307, "user": "app", "password": "1", "database": "2", "charset": "utf8mb4"}
+    assert drivers.connector(url)[2] == {**named, "connect_timeout": 5, "unix_socket": "7"}
+
+
+def test_a_sqlite_file_that_isnt_there(tmp_path: Path, redis_connection: Any) -> None:
+    """A typing error in the path left an empty database behind; only `create` makes one."""
+    url = f"sqlite:///{tmp_path}/typo.db"
+    uses: list[Callable[[], Any]] = [
+        lambda: outbox.figures(url),
+        lambda: outbox.prune(url),
+        Relay(url, redis_connection).drain,
+        Service(url, redis_connection).run,
+    ]
+    for use in uses:
+        with pytest.raises(OutboxTableMissing, match=r"no SQLite database .*typo\.db"):
+            use()
+    assert list(tmp_path.iterdir()) == []
+    outbox.create(url)
+    assert outbox.figures(url) == (0, 0, 0.0)
+
+
+@pytest.mark.parametrize("batch", [0, -5])
+def test_a_batch_of_nothing(sqlite_scene: Scene, batch: int) -> None:
+    """`manage.py atomiqrelay --batch 0` ran, and sent nothing for ever."""
+    with pytest.raises(InvalidOption, match="batch must be a number from 1"):
+        Service(sqlite_scene.url, sqlite_scene.redis, batch=batch)

@@ -140,6 +140,30 @@ def test_bad_rows_are_parked_and_stop_no_other(scene: Scene, caplog: pytest.LogC
     assert scene.drain().read == 0
 
 
+@pytest.mark.parametrize(
+    "payload",
+    [
+        "[" * 100_000,
+        '{"fields":{"data":"\\ud800"},"call":"a"}',
+        '{"fields":{"data":"x"},"call":"\\ud800"}',
+        '{"fields":{"data":"x"},"call":"a","due_ms":Infinity}',
+        '{"fields":{"data":"x"},"call":"a","depends_on":["a\\u0000b"]}',
+    ],
+    ids=["deep", "half a pair", "half a pair in the call", "infinite", "a dependency with NUL"],
+)
+def test_payloads_that_ended_the_relay(scene: Scene, caplog: pytest.LogCaptureFixture, payload: str) -> None:
+    """Another error than those it looked for: each relay that read the row ended with a traceback, or tried again for
+    ever, and no row was sent any more."""
+    caplog.set_level(logging.CRITICAL, "atomiq.outbox")
+    bad, good = scene.enqueue(add, 1, 2), scene.enqueue(add, 3, 4)
+    scene.run("UPDATE atomiq_outbox SET payload = :payload WHERE job_id = :job", payload=payload, job=bad.id)
+    passed = scene.drain()
+    assert (passed.sent, passed.parked) == (1, 1)
+    assert scene.queue.job_ids == [good.id]
+    (row,) = outbox.rows(scene.url, parked=True)
+    assert row.reason.startswith("bad payload: ")
+
+
 def test_a_parked_row_is_retried_or_pruned(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.CRITICAL, "atomiq.outbox")
     mended, pruned = scene.enqueue(add, 1, 2), scene.enqueue(add, 3, 4)
@@ -147,7 +171,8 @@ def test_a_parked_row_is_retried_or_pruned(scene: Scene, caplog: pytest.LogCaptu
     scene.drain()
     (row,) = [row for row in outbox.rows(scene.url) if row.job_id == mended.id]
     scene.run("UPDATE atomiq_outbox SET version = 1")
-    outbox.retry(scene.url, [row.id])
+    assert outbox.retry(scene.url, [row.id, row.id + 1000]) == [row.id]
+    assert outbox.retry(scene.url, [row.id]) == []
     assert scene.drain().sent == 1
     outbox.prune(scene.url)
     assert outbox.rows(scene.url) == []

@@ -120,11 +120,54 @@ def test_the_commands(scene: Scene, redis_url: str) -> None:
     listed = json.loads(run("outbox", "list", "--json"))
     assert (listed["waiting"], listed["parked"], listed["rows"][0]["job_id"]) == (0, 1, bad.id)
     scene.run("UPDATE atomiq_outbox SET version = 1")
-    run("outbox", "retry", str(listed["rows"][0]["id"]))
+    row_id = listed["rows"][0]["id"]
+    some = runner.invoke(main, ["outbox", "retry", str(row_id), "98765", "98765"])
+    assert (some.exit_code, "0 parked rows are left" in some.output) == (1, True)
+    assert "no row of this id is parked: 98765 (" in some.output
     run("relay", "--burst", "--url", redis_url)
     assert scene.queue.job_ids == [good.id, bad.id]
     run("outbox", "prune", "--older-than", "1h")
     assert outbox.figures(scene.url) == (0, 0, 0.0)
+
+
+@pytest.mark.parametrize("url", ["postgresql://x@127.0.0.1:1/x", "mysql://x@127.0.0.1:1/x", "postgresql:///%zz"])
+def test_a_database_that_is_away_is_a_line(url: str, redis_url: str) -> None:
+    """And not the driver's traceback."""
+    for words in (
+        ["outbox", "create"],
+        ["outbox", "list"],
+        ["outbox", "retry", "1"],
+        ["relay", "--burst", "-u", redis_url],
+    ):
+        result = CliRunner().invoke(main, [*words, "--database", url])
+        assert (result.exit_code, type(result.exception)) == (1, SystemExit), result.exception
+        assert result.output.startswith("Error: the database says: ")
+        assert result.output.count("\n") == 1
+
+
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+def test_a_role_that_may_connect_once(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
+    """There is no second connection that listens. In each step that tried to make it no row was sent, and the log said
+    in turns that rows wait, and that the relay works again."""
+    caplog.set_level(logging.INFO, "atomiq.outbox")
+    scene.run("DROP ROLE IF EXISTS once")
+    scene.run("CREATE ROLE once LOGIN CONNECTION LIMIT 1")
+    scene.run("GRANT ALL ON atomiq_outbox, atomiq_outbox_meta TO once")
+    service = Service(scene.url.replace("postgres@", "once@"), scene.redis)
+    for number in range(1, 4):
+        scene.enqueue(add, number, 0)
+        service._ears._tried = -1e9
+        service.relay.link()
+        service._step()
+        while service.relay.pass_once().more:
+            pass
+        assert len(scene.queue) == number
+    said = [record.getMessage() for record in caplog.records]
+    service.relay.close()
+    scene.run("DROP OWNED BY once")
+    scene.run("DROP ROLE once")
+    assert len(said) == 1
+    assert said[0].startswith("outbox: PostgreSQL can't notify the relay")
 
 
 def test_made_by_several_at_once(scene: Scene) -> None:

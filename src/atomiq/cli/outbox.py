@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import click
 
@@ -11,9 +12,18 @@ from atomiq import outbox as rows_of
 from atomiq._core.ttl import parse_timeout
 from atomiq.cli.relay import database_option
 from atomiq.outbox import OutboxRow
+from atomiq.outbox.trouble import in_our_words
 
 
-@click.group()
+class Commands(click.Group):
+    """Commands whose database may refuse them."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with in_our_words():
+            return super().invoke(ctx)
+
+
+@click.group(cls=Commands)
 def outbox() -> None:
     """The outbox of a database: jobs that transactions have written, and relays have not sent yet."""
 
@@ -75,5 +85,7 @@ def prune(database: str, older_than: str) -> None:
 @click.argument("ids", type=int, nargs=-1, required=True)
 def retry(database: str, ids: tuple[int, ...]) -> None:
     """Have parked rows sent after all, once what was wrong is mended."""
-    rows_of.retry(database, ids)
+    retried = rows_of.retry(database, ids)
     click.echo(f"{rows_of.figures(database).parked:,} parked rows are left")
+    if unknown := [str(each) for each in dict.fromkeys(ids) if each not in retried]:
+        raise click.ClickException(f"no row of this id is parked: {', '.join(unknown)} (atomiq outbox list --parked)")

@@ -10,6 +10,7 @@ import click
 from atomiq.cli.options import Command, Settings, shared_options
 from atomiq.outbox import Service
 from atomiq.outbox.reading import ROWS
+from atomiq.outbox.trouble import in_our_words
 
 
 def database_option(command: Any, required: bool = True) -> Any:
@@ -46,7 +47,8 @@ def relay(settings: Settings, database: str, route: str, burst: bool, batch: int
     service = Service(database, settings.connection, route, batch=batch, listens=not no_listen)
     undo = service.stop_at_signals()
     try:
-        total = service.run(burst=burst)
+        with in_our_words():
+            total = service.run(burst=burst)
     finally:
         undo()
     if not quiet:

@@ -113,8 +113,9 @@ class Database:
         """Connections are of a pool that others wait for too: to be given back soon."""
 
     @classmethod
-    def of(cls, database: Any) -> Database:
+    def of(cls, database: Any, *, makes: bool = False) -> Database:
         """Of a URL, a SQLAlchemy Engine, a Django connection, or a callable that returns a new DB-API connection.
+        `makes`: a SQLite file of a URL too that isn't there.
 
         Raises:
             InvalidURL: a ValueError; not a URL of a database, or one in memory, which nobody else sees.
@@ -124,7 +125,7 @@ class Database:
             return database
         if isinstance(database, str):
             connector(database)
-            return cls(database, masked(database), lambda: _plain(*connect(database)))
+            return cls(database, masked(database), lambda: _plain(*connect(database, makes=makes)))
         if hasattr(database, "dialect") and hasattr(database, "connect") and hasattr(database, "url"):
             return cls._of_engine(database)
         if hasattr(database, "vendor") and hasattr(database, "get_new_connection"):

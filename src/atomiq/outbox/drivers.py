@@ -5,10 +5,11 @@ from __future__ import annotations
 import importlib
 import importlib.util
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from atomiq._core.errors import InvalidURL, NotInTransaction
+from atomiq._core.errors import InvalidURL, NotInTransaction, OutboxTableMissing
 from atomiq.outbox.sql import positional
 
 _DRIVERS: Final = {
@@ -29,6 +30,11 @@ _URLS: Final = {
 }
 _ASYNCIO: Final = {"aiosqlite": "sqlite3", "aiomysql": "pymysql"}
 """Drivers for asyncio whose connections tell of their transaction as another's do."""
+_NUMBERS: Final = ("connect_timeout", "read_timeout", "write_timeout", "max_allowed_packet", "client_flag")
+"""Options of MySQL's drivers that are no texts."""
+LONGEST_SILENCE_S: Final = 120
+"""Whoever has locked rows and says nothing to the database for so long is taken for dead or frozen; twice the time in
+which rows can be sent (sending.WINDOW_MS)."""
 _IN_TRANSACTION: Final = 1
 """SERVER_STATUS_IN_TRANS of MySQL's protocol."""
 
@@ -131,20 +137,34 @@ def connector(url: str) -> tuple[str, str, dict[str, Any]]:
 def _mysql_arguments(url: str) -> dict[str, Any]:
     parts = urlsplit(url)
     given: dict[str, Any] = dict(parse_qsl(parts.query))
+    try:
+        given |= {name: int(given[name]) for name in _NUMBERS if name in given}
+        port = parts.port
+    except ValueError as error:
+        raise InvalidURL(f"not a database URL: {error}") from error
     named = {"host": parts.hostname, "user": parts.username, "password": parts.password}
     given |= {name: unquote(value) for name, value in named.items() if value}
-    if parts.port:
-        given["port"] = parts.port
+    if port:
+        given["port"] = port
     given["database"] = unquote(parts.path.removeprefix("/"))
     given.setdefault("charset", "utf8mb4")
     return given
 
 
-def connect(url: str) -> tuple[Any, str]:
-    """A new connection, and its driver. Raises InvalidURL, or what the driver raises."""
+def connect(url: str, *, makes: bool = True) -> tuple[Any, str]:
+    """A new connection, and its driver. `makes`: a SQLite file too that isn't there.
+
+    Raises:
+        InvalidURL, OutboxTableMissing: there is no such file. Or what the driver raises.
+    """
     driver, target, options = connector(url)
     module: Any = importlib.import_module(driver)
     if dialect_of(driver) == "sqlite":
+        if not makes and not Path(target).exists():
+            raise OutboxTableMissing(
+                f"there is no SQLite database {target}; make it and its outbox with `atomiq outbox create --database "
+                "URL`, or by a migration (docs/outbox.md)"
+            )
         return module.connect(target, timeout=30, check_same_thread=False, **options), driver
     return (module.connect(target, **options) if target else module.connect(**options)), driver
 
@@ -164,6 +184,7 @@ def take_over(connection: Any, driver: str) -> None:
         else:
             connection.autocommit = False
         run(connection, driver, "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
+        run(connection, driver, f"SET SESSION wait_timeout = {LONGEST_SILENCE_S}")
 
 
 def locking(connection: Any, driver: str) -> str:

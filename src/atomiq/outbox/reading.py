@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from atomiq._core.errors import OutboxTableVersion
 from atomiq._core.settings import BYTES_PER_ENQUEUE_COMMAND, JOBS_PER_ENQUEUE_COMMAND
-from atomiq.outbox import sql
+from atomiq.outbox import drivers, sql
 from atomiq.outbox.database import Link
 from atomiq.outbox.rows import BadRow, Outgoing, load
 from atomiq.outbox.table import PARKED, SCHEMA_VERSION, TABLE
@@ -71,10 +71,14 @@ def read(link: Link, route: str, many: int = ROWS) -> Batch:
     are not: its one lock would keep every writer waiting for the server, and sending a row twice does no harm."""
     values = {"route": route, "now_ms": wall_ms()}
     seen: set[int] = set()
+    held: set[int] = set()
     while True:
-        found = link.run(link.take, {**values, "after": max(seen, default=0), "many": many})
+        found = link.run(sql.beside(link.take, held), {**values, "after": max(seen, default=0), "many": many})
         if not found:
             return Batch()
+        if link.dialect == "postgresql":
+            # Not for the session: behind a pooler it is others' too.
+            link.run(f"SET LOCAL idle_in_transaction_session_timeout = {drivers.LONGEST_SILENCE_S * 1000}")
         batch = Batch(more=len(found) == many)
         for row in _with_payloads(link, found, batch):
             seen.add(int(row[0]))
@@ -82,12 +86,12 @@ def read(link: Link, route: str, many: int = ROWS) -> Batch:
                 batch.rows.append(load(row))
             except BadRow as error:
                 batch.unfit[int(row[0])] = str(error)
-        _leave_out_of_order(link, batch, values, seen)
-        depend = bool(batch.rows)
+        had_rows = bool(batch.rows)
+        held |= _leave_out_of_order(link, batch, values, seen, held)
         _leave_dependants(link, batch)
-        if batch.rows or batch.unfit or not (depend and batch.more):
+        if batch.rows or batch.unfit or not (had_rows and batch.more):
             return batch
-        # All of them wait for rows that come later, or much later: what is behind them shall not wait with them.
+        # All of them wait for rows that come later, or that a frozen relay has: others shall not wait with them.
         link.rollback()
 
 
@@ -108,16 +112,20 @@ def _with_payloads(link: Link, found: Sequence[Any], batch: Batch) -> list[Any]:
     return [(*row[:-1], payloads.get(int(row[0])) if row[-1] is None else row[-1]) for row in rows]
 
 
-def _leave_out_of_order(link: Link, batch: Batch, values: dict[str, Any], seen: set[int]) -> None:
-    """Leave rows behind one of the same database connection that another relay has in hand, and we have not seen."""
+def _leave_out_of_order(
+    link: Link, batch: Batch, values: dict[str, Any], seen: set[int], held: Iterable[int]
+) -> set[int]:
+    """Leave rows behind one of the same database connection that another relay has in hand, and we have not seen. Says
+    which connections these are, beside those of `held`, whose rows were not read."""
     if link.dialect == "sqlite" or not batch.rows:
-        return
+        return set()
     first: dict[int, int] = {}
-    for row_id, session_id in link.run(sql.BEFORE, {**values, "last": max(seen)}):
+    for row_id, session_id in link.run(sql.beside(sql.BEFORE, held), {**values, "last": max(seen)}):
         if row_id not in seen:
-            first[session_id] = min(row_id, first.get(session_id, row_id))
+            first.setdefault(session_id, row_id)
     if first:
         batch.rows = [row for row in batch.rows if row.id < first.get(row.session_id, row.id + 1)]
+    return set(first)
 
 
 def _leave_dependants(link: Link, batch: Batch) -> None:

@@ -107,10 +107,14 @@ def load(found: Any) -> Outgoing:
         validate_queue_name(job.queue)
         if group:
             validate_group_name(group)
+        for each in job.depends_on:
+            validate_job_id(each)
+        if "\\u" in payload:
+            json.dumps(data, ensure_ascii=False).encode()  # half a surrogate pair can't be sent to any server
         if "data" not in job.fields:
             raise ValueError("the job has no data")
         unique = bool(data.get("unique"))
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
         raise BadRow(f"bad payload: {type(error).__name__}: {error}") from error
     return Outgoing(int(row_id), int(session_id), job, unique, group, f"{row_id}.{token}", int(tries))
 

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from typing import Any, Final
 
-from atomiq._core.errors import AtomiqError, OutboxError, ServerError
+from atomiq._core.errors import AtomiqError, InvalidOption, OutboxError, ServerError
 from atomiq._core.log import get_logger
 from atomiq.outbox.reading import ROWS
 from atomiq.outbox.relay import Passed, Relay
@@ -35,6 +35,8 @@ class Service:
         self, database: Any, connection: Any, route: str = "", *, batch: int = ROWS, listens: bool = True
     ) -> None:
         self.relay = Relay(database, connection, route)
+        if batch < 1:
+            raise InvalidOption(f"batch must be a number from 1 to {ROWS:,}, not {batch!r}")
         self.batch = min(batch, ROWS)
         self.total = Passed()
         self._ears = Ears(self.relay.database, listens)

@@ -39,7 +39,7 @@ def take(lock: str) -> str:
 
 BEFORE: Final = (
     f"SELECT id, session_id FROM {TABLE} WHERE route = :route AND state = {WAITING} AND not_before_ms <= :now_ms "
-    "AND id < :last"
+    "AND id < :last ORDER BY id"
 )
 COLUMNS_THERE: Final = f"SELECT {', '.join(COLUMNS)} FROM {TABLE} WHERE 1 = 0"
 META: Final = f"SELECT name, value FROM {META_TABLE}"
@@ -61,6 +61,12 @@ def among(ids: Iterable[int]) -> str:
     return ", ".join(str(int(each)) for each in ids)
 
 
+def beside(statement: str, session_ids: Iterable[int]) -> str:
+    """What `take` made, or BEFORE, without the rows that these database connections wrote."""
+    held = among(session_ids)
+    return statement.replace(" ORDER BY", f" AND session_id NOT IN ({held}) ORDER BY") if held else statement
+
+
 def payloads(ids: Iterable[int]) -> str:
     return f"SELECT id, payload FROM {TABLE} WHERE id IN ({among(ids)})"
 
@@ -71,6 +77,10 @@ def delete(ids: Iterable[int]) -> str:
 
 def tokens(ids: Iterable[int]) -> str:
     return f"SELECT id, token FROM {TABLE} WHERE id IN ({among(ids)})"
+
+
+def parked(ids: Iterable[int]) -> str:
+    return f"SELECT id FROM {TABLE} WHERE state = {PARKED} AND id IN ({among(ids)})"
 
 
 def unpark(ids: Iterable[int]) -> str:

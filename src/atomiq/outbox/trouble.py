@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 from atomiq._core.errors import OutboxError, OutboxReadOnly, OutboxTableMissing, OutboxTableVersion
@@ -41,6 +43,19 @@ def explained(error: BaseException) -> OutboxError | None:
             "Migrate it, or install the atomiq that it was made for (docs/outbox.md)."
         )
     return None
+
+
+@contextmanager
+def in_our_words() -> Iterator[None]:
+    """For commands: an error of the database is an OutboxError, so a line to whoever typed the command."""
+    try:
+        yield
+    except Exception as error:
+        if not is_database_error(error):
+            raise
+        original = getattr(error, "orig", None) or error
+        text = ": ".join(str(each) for each in original.args) or str(original)
+        raise OutboxError(f"the database says: {' '.join(text.split())}") from error
 
 
 def _codes(error: Any) -> set[str]:

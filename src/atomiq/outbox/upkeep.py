@@ -39,9 +39,9 @@ class OutboxRow(NamedTuple):
 
 
 @contextmanager
-def _linked(database: Any) -> Iterator[Link]:
+def _linked(database: Any, *, makes: bool = False) -> Iterator[Link]:
     """A connection, given back in the end; its errors in our words."""
-    link = Database.of(database).link()
+    link = Database.of(database, makes=makes).link()
     try:
         yield link
         link.commit()
@@ -57,7 +57,7 @@ def _linked(database: Any) -> Iterator[Link]:
 
 def create(database: Any) -> None:
     """Make the outbox's tables where they are missing. Raises OutboxTableVersion: they are there in another version."""
-    with _linked(database) as link:
+    with _linked(database, makes=True) as link:
         for statement in DDL[link.dialect]:
             link.run(statement)
         link.commit()
@@ -121,10 +121,13 @@ def prune(database: Any, older_than: timedelta = timedelta(0)) -> None:
         link.run(sql.PRUNE, {"until_ms": until_ms})
 
 
-def retry(database: Any, ids: Iterable[int]) -> None:
-    """Have parked rows of these ids sent after all. Raises OutboxErrors."""
+def retry(database: Any, ids: Iterable[int]) -> list[int]:
+    """Have parked rows of these ids sent after all; says which of them were parked. Raises OutboxErrors."""
     wanted = list(ids)
-    if wanted:
-        with _linked(database) as link:
-            link.begin()
-            link.run(sql.unpark(wanted))
+    if not wanted:
+        return []
+    with _linked(database) as link:
+        link.begin()
+        parked = [int(row_id) for (row_id,) in link.run(sql.parked(wanted))]
+        link.run(sql.unpark(wanted))
+    return parked

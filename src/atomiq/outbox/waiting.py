@@ -12,6 +12,7 @@ from typing import Any, Final, Protocol
 from atomiq._core.log import get_logger
 from atomiq.outbox.database import Database, Link
 from atomiq.outbox.table import CHANNEL
+from atomiq.outbox.trouble import is_database_error
 
 _LISTENS_AGAIN_S: Final = 5.0
 logger = get_logger("outbox")
@@ -25,6 +26,7 @@ class Ears:
         self._listens = listens
         self._link: Link | None = None
         self._tried = -1e9
+        self._trouble = ""
         self._read, self._write = os.pipe()
         os.set_blocking(self._read, False)
         os.set_blocking(self._write, False)
@@ -37,22 +39,33 @@ class Ears:
             os.write(self._write, b"!")
 
     def open(self) -> None:
-        """Listen from now on, where the database can notify; what came before is for whoever looks."""
+        """Listen from now on, where the database can notify; what came before is for whoever looks. A database that
+        gives no second connection is looked at all the same."""
         if self._link is not None or not self._listens or time.monotonic() - self._tried < _LISTENS_AGAIN_S:
             return
         self._tried = time.monotonic()
-        link = self._database.link()
-        self._listens = link.dialect == "postgresql" and hasattr(link.raw, "fileno")
-        if not self._listens:
-            link.close()
-            return
         try:
-            link.run(f"LISTEN {CHANNEL}")
-            link.commit()
+            self._link, self._trouble = self._listening(), ""
+        except Exception as error:
+            if not is_database_error(error) and not isinstance(error, OSError):
+                raise
+            if str(error) != self._trouble:
+                self._trouble = str(error)
+                logger.info("outbox: PostgreSQL can't notify the relay, which looks by itself: %s", error)
+
+    def _listening(self) -> Link | None:
+        link = self._database.link()
+        try:
+            self._listens = link.dialect == "postgresql" and hasattr(link.raw, "fileno")
+            if self._listens:
+                link.run(f"LISTEN {CHANNEL}")
+                link.commit()
+                return link
         except BaseException:
             link.close()
             raise
-        self._link = link
+        link.close()
+        return None
 
     def wait(self, seconds: float) -> None:
         """Until something is heard, at most so long."""

@@ -11,6 +11,7 @@ from django.db import DEFAULT_DB_ALIAS, connections
 from atomiq._core.errors import AtomiqError
 from atomiq.contrib.django.conf import get_connection
 from atomiq.outbox import Service
+from atomiq.outbox.trouble import in_our_words
 
 
 class Command(BaseCommand):
@@ -34,7 +35,8 @@ class Command(BaseCommand):
             )  # fmt: skip
             undo = service.stop_at_signals()
             try:
-                total = service.run(burst=options["burst"])
+                with in_our_words():
+                    total = service.run(burst=options["burst"])
             finally:
                 undo()
         except (AtomiqError, ImproperlyConfigured) as error:
