@@ -10,7 +10,6 @@ import subprocess
 import sys
 import threading
 import time
-import warnings
 import weakref
 from pathlib import Path
 from typing import Any
@@ -372,22 +371,3 @@ def test_a_server_without_tls_is_told_from_one_that_is_away(password: str) -> No
         with pytest.raises(ServerUnavailable, match=r"it speaks without TLS, so its URL begins with redis://\."):
             check_connection(connection)
         assert time.monotonic() - began < 10
-
-
-def test_one_asyncio_client_in_one_loop_after_the_other(redis_url: str, redis_connection: redis.Redis) -> None:
-    """A script that calls `asyncio.run` twice, or tests with a loop each. Every second enqueue raised "Event loop is
-    closed", and the job was enqueued all the same: who tried again had it twice."""
-    client = aconnect(redis_url)
-    queue = aio.Queue("loops", connection=client)
-
-    async def three(number: int) -> None:
-        await asyncio.gather(*(queue.enqueue("operator.add", 1, 2, job_id=f"{number}-{each}") for each in range(3)))
-        if number == 3:
-            await client.aclose()
-
-    for number in range(4):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ResourceWarning)  # about connections that the loop before has left open
-            asyncio.run(three(number))
-            gc.collect()
-    assert Queue("loops", connection=redis_connection).count == 12

@@ -32,17 +32,37 @@ _loops: WeakKeyDictionary[Any, ref[asyncio.AbstractEventLoop]] = WeakKeyDictiona
 """Of each pool the event loop that has used it last."""
 
 
-def leave_closed_loop(pool: Any) -> None:
-    """Forget a pool's connections if their loop is closed: of one of those a command is sent, and its reply can't be
-    read, so that the caller hears of an error and sends it again."""
+def enter_loop(pool: Any) -> None:
+    """Forget a pool's connections, and what its tasks wait at, if they are of a loop that is closed or stands still:
+    of one of those a command is sent, and its reply can't be read, so that the caller hears of an error and sends it
+    again.
+
+    Raises:
+        RuntimeError: another loop uses it now. Nothing was sent.
+    """
     loop = asyncio.get_running_loop()
     last = _loops.get(pool)
     before = last() if last is not None else None
     if before is loop:
         return
-    if last is not None and (before is None or before.is_closed()):
+    if before is not None and not before.is_closed() and _is_in_use(pool, before):
+        raise RuntimeError(
+            "this redis.asyncio client is in use by another event loop, and its connections are bound to that one: "
+            "make a client, and the queues over it, for each loop"
+        )
+    if last is not None:
         pool.reset()
+        for name, kind in (("_lock", asyncio.Lock), ("_condition", asyncio.Condition)):
+            if hasattr(pool, name):  # bound to the first loop in which a task had to wait
+                setattr(pool, name, kind())
     _loops[pool] = ref(loop)
+
+
+def _is_in_use(pool: Any, loop: asyncio.AbstractEventLoop) -> bool:
+    """Whether that open loop has connections of the pool: any while it runs, else only those that its tasks hold."""
+    held = bool(getattr(pool, "_in_use_connections", ()))
+    idle = getattr(pool, "_available_connections", ())
+    return held or (loop.is_running() and any(each.is_connected for each in idle))
 
 
 class AsyncStore:
@@ -76,7 +96,7 @@ class AsyncStore:
     async def run(self, command: Command[R]) -> R:
         """Send one command and decode its reply. Raises what `Store.run` raises."""
         script = command.script
-        leave_closed_loop(self.connection.connection_pool)
+        enter_loop(self.connection.connection_pool)
         before = cancellations()
         send: Any = partial(self.connection.execute_command, **self._options)  # untyped in redis-py
         try:

@@ -48,6 +48,10 @@ _PASSING = ("BUSY ", "LOADING", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "UNBLOC
 """Answers of a server that is there but not ready: to a caller the same as one that can't be reached. (UNBLOCKED is
 what waiting clients hear when their primary becomes a replica.)"""
 
+_AWAY = "can't be reached"
+_ALL_IN_USE = "was not asked, all connections of this client's pool are in use (max_connections)"
+_OF_POOL = {"Too many connections": _ALL_IN_USE, "No connection available.": _ALL_IN_USE}
+
 
 def translated(error: Exception, command: str, target: str) -> Exception:
     """`error` as one of our tree; `command` and `target` (server address) go into the message."""
@@ -66,7 +70,7 @@ def translated(error: Exception, command: str, target: str) -> Exception:
             "docs/operations.md lists the commands that atomiq needs."
         )
     if isinstance(error, redis_errors.ConnectionError) or text.startswith(_PASSING):
-        return Unavailable(f"{command}: {target} can't be reached: {text}")
+        return Unavailable(f"{command}: {target} {_OF_POOL.get(text, _AWAY)}: {text}")
     if isinstance(error, redis_errors.ReadOnlyError) or "READONLY" in text:
         return ReadOnly(
             f"{command}: {target} is a read-only replica; connect to the primary (or through Sentinel): {text}"
