@@ -250,6 +250,11 @@ def _(scene: Scene, job: Any) -> Command[Any]:
     return worker.worker_note(scene.keys, worker="w", ttl=480, verb="set", field="state", value="idle")
 
 
+@case("worker_tally", prepare=running, meanwhile=run_next)
+def _(scene: Scene, job: Any) -> Command[Any]:
+    return worker.worker_tally(scene.keys, worker="w", tallies={"t1": claim.Tally(2, 1, 1500)})
+
+
 @case("scheduler_beat", prepare=crowd)
 def _(scene: Scene, _: None) -> Command[Any]:
     return worker.scheduler_beat(scene.keys, name="s", ttl=61, fields={"pid": 7})

@@ -1,4 +1,5 @@
-"""worker_birth, worker_beat, worker_note, worker_death, clean_workers, view_workers, take_turn, scheduler_beat."""
+"""worker_birth, worker_beat, worker_note, worker_tally, worker_death, clean_workers, view_workers, take_turn,
+scheduler_beat."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ from tests.lua.test_settle_and_claim import going_on
 from tests.lua.test_wait import WAITS
 
 from atomiq._commands.change import cancel
-from atomiq._commands.claim import give_back, release
+from atomiq._commands.claim import Tally, give_back, release
 from atomiq._commands.views import view_workers
 from atomiq._commands.worker import (
     clean_workers,
@@ -19,6 +20,7 @@ from atomiq._commands.worker import (
     worker_birth,
     worker_death,
     worker_note,
+    worker_tally,
 )
 
 NAME = "rq:worker:w"
@@ -229,6 +231,22 @@ def test_a_hash_that_only_a_note_has_made_ends(scene: Scene) -> None:
     """RQ's counters make hashes of dead workers anew, which then stay for ever."""
     _, changed = scene.changes(note(scene, "add", "failed_job_count", 1))
     assert changed == {NAME: Entry("hash", {"failed_job_count": "1"}, 480)}
+
+
+def test_what_children_have_left_uncounted_is_counted_once(scene: Scene) -> None:
+    scene.run(birth(scene))
+    tallies = {"t1": Tally(2, 1, 1500), "t2": Tally(3, 0, 250)}
+    _, changed = scene.changes(worker_tally(scene.keys, worker="w", tallies=tallies))
+    assert list(changed) == [NAME]
+    counters = ("successful_job_count", "failed_job_count", "total_working_time")
+    assert [float(count) for count in scene.redis.hmget(NAME, *counters)] == [5, 1, 1.75]
+    scene.unchanged(worker_tally(scene.keys, worker="w", tallies=tallies))
+    scene.run(worker_tally(scene.keys, worker="w", tallies={"t3": Tally(1, 0, 0), **tallies}))
+    assert scene.redis.hget(NAME, "successful_job_count") == b"6"
+
+
+def test_a_worker_that_is_gone_is_not_brought_back_to_be_counted_for(scene: Scene) -> None:
+    assert scene.unchanged(worker_tally(scene.keys, worker="w", tallies={"t1": Tally(1, 0, 0)})) == "ok"
 
 
 def test_the_hash_of_a_scheduler_has_an_end_from_its_first_moment(scene: Scene) -> None:

@@ -13,6 +13,9 @@ from atomiq.worker import moves as m
 from atomiq.worker.crew import Crew
 from atomiq.worker.posts import Post
 
+LOG = logging.getLogger("atomiq")
+TALLIES: Any = SimpleNamespace()
+
 
 def test_a_station_is_not_idle_as_long_as_its_mail_has_not_been_read() -> None:
     """A burst worker of two executors went home although there was a job: its station had passed it on and was idle,
@@ -24,7 +27,7 @@ def test_a_station_is_not_idle_as_long_as_its_mail_has_not_been_read() -> None:
     member: Any = SimpleNamespace(kind="process", ledger=ledger, mailbox=ours, guests=set())
     give_back: Any = SimpleNamespace(busy=False, found_more=lambda: False)
     with selectors.DefaultSelector() as selector:
-        crew = Crew(selector, [], give_back, {}, told.append, lambda: iter(()), "w", logging.getLogger("atomiq"))
+        crew = Crew(selector, [], give_back, TALLIES, {}, told.append, lambda: iter(()), "w", LOG)
         crew._adopted.append(Post(None, member))
         theirs.say("pass", *Passed("q", "a", "e", 1, {b"executor": b"async"}, 0.0, 0))
         crew._tell_state()
@@ -51,7 +54,7 @@ def test_a_station_is_not_idle_if_it_claims_while_the_queues_are_looked_at() -> 
 
     give_back: Any = SimpleNamespace(busy=False, found_more=claimed_meanwhile)
     with selectors.DefaultSelector() as selector:
-        crew = Crew(selector, [], give_back, {}, told.append, lambda: iter(()), "w", logging.getLogger("atomiq"))
+        crew = Crew(selector, [], give_back, TALLIES, {}, told.append, lambda: iter(()), "w", LOG)
         crew._adopted.append(Post(None, member))
         crew._tell_state()
         assert told[-1].idle_since is None

@@ -24,6 +24,7 @@ from atomiq.worker import moves as m
 from atomiq.worker.crew import Crew
 from atomiq.worker.give_back import GiveBack
 from atomiq.worker.posts import Post
+from atomiq.worker.tallies import Tallies
 
 TOKEN = "0" * 16
 LOG = logging.getLogger("atomiq.worker")
@@ -50,7 +51,7 @@ def test_a_burst_worker_does_not_end_before_what_it_gave_back_is_done(
     member: Any = SimpleNamespace(kind="process", ledger=ledger, mailbox=ours, guests=set(), token=TOKEN)
     give_back = GiveBack(store, "w", LOG, replace(Rules(("default",)), burst=True))
     with DefaultSelector() as selector:
-        crew = Crew(selector, [], give_back, {}, told.append, lambda: iter(()), "w", LOG)
+        crew = Crew(selector, [], give_back, Tallies(store, "w", LOG), {}, told.append, lambda: iter(()), "w", LOG)
         crew._adopted.append(Post(None, member))
         give_back.take_back(member)
         ledger.heard(ledger.asked)

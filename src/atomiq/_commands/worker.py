@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from atomiq._commands.base import Argument, Command, call, texts, word
+from atomiq._commands.claim import Tally, tally_argument
 from atomiq._core.keys import Keys
 
 
@@ -64,6 +65,17 @@ def worker_note(
         now_ms=now_ms,
         safe_to_repeat=verb != "add",
     )
+
+
+def _decode_tally(reply: Any) -> str:
+    return word(reply, "worker_tally", "ok")
+
+
+def worker_tally(keys: Keys, *, worker: str, tallies: Mapping[str, Tally], now_ms: int = 0) -> Command[str]:
+    """Count in the worker's hash what its children have settled without its being counted. What has been told under
+    the same name before is not counted again; a call that tells a tally has a name of its own."""
+    pairs = [part for name, tally in tallies.items() for part in (name, tally_argument(True, tally))]
+    return call("worker_tally", keys, (keys.worker(worker),), (worker, *pairs), _decode_tally, now_ms=now_ms)
 
 
 def _decode_scheduler(reply: Any) -> str:

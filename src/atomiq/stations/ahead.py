@@ -9,6 +9,8 @@ WORTH: Final = 0.008
 """Seconds of work that may be held in advance; a job longer than this has nothing waiting behind it."""
 QUICK: Final = 0.005
 """Seconds. While jobs are shorter, what the server can do less often is done less often."""
+FULL_EVERY: Final = 0.05
+"""Seconds. While jobs are short, what every claim would do for others is done so often."""
 _MEMORY: Final = 0.2
 _FULLY_AHEAD: Final = WORTH / MOST_AHEAD
 
@@ -16,12 +18,14 @@ _FULLY_AHEAD: Final = WORTH / MOST_AHEAD
 class ReadAhead:
     """Learns from how long jobs take: shorter ones are believed slowly, longer ones at once.
 
-    `target`: how many to hold; none before anything is known. `quick`: jobs are short.
+    `target`: how many to hold; none before anything is known. `quick`: jobs are short. `full_at`: when the last full
+    claim was made.
     """
 
     def __init__(self) -> None:
         self.target = 0
         self.quick = False
+        self.full_at = float("-inf")
         self._typical: float | None = None
 
     def took(self, seconds: float) -> None:
@@ -33,3 +37,10 @@ class ReadAhead:
         typical = self._typical
         self.quick = typical < QUICK
         self.target = MOST_AHEAD if typical <= _FULLY_AHEAD else int(WORTH / typical)
+
+    def is_full(self, now: float) -> bool:
+        """Whether the claim that is made now has to be a full one."""
+        if self.quick and now - self.full_at < FULL_EVERY:
+            return False
+        self.full_at = now
+        return True

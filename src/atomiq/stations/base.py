@@ -252,8 +252,6 @@ class Station:
         pump.take(time.monotonic())
         deadline = time.monotonic() + LAST_ANSWERS
         self._hear_all(deadline)
-        if pump.tell_tally():
-            self._hear_all(deadline)
         if not len(pump.line):  # nothing is under way any more: no number stands for a job
             self.ledger.skip(self.ledger.asked)
         pump.lookout.bell.close()

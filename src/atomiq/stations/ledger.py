@@ -12,11 +12,13 @@ Starting and cutting exclude each other by a lock that the kernel frees when its
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import marshal
 import mmap
 import os
 import tempfile
+from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 HEAD: Final = 4096
@@ -36,6 +38,8 @@ _LOOKS: Final = 100
 # Offsets of the head's 64-bit numbers: who writes them is said at the properties.
 _ASKED, _STARTED, _CUT, _READ, _DONE, _LOST, _MAIL = range(0, 56, 8)
 _SINCE, _STATE, _WATCHED, _DRAIN, _ANSWERED, _HOLD, _RESERVED = range(56, 112, 8)
+UNCOUNTED: Final = 112 >> 3
+"""From this word on the head has what `Uncounted` keeps."""
 
 STARTING, IDLE, BUSY, RESTING, AWAY = range(5)
 """What a station is doing: coming up, waiting for work, working, resting because all work is suspended, cut off from
@@ -91,6 +95,20 @@ class Ledger:
         self._reals.release()
         self._memory.close()
         os.close(self.file)
+
+    @property
+    def words(self) -> memoryview:
+        """All of it, for whoever keeps words of his own here."""
+        return self._words
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """The other side waits meanwhile, if it wants this too; a death ends it."""
+        self._lock()
+        try:
+            yield
+        finally:
+            self._unlock()
 
     # --- numbers
 

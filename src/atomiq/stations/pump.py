@@ -28,8 +28,6 @@ from atomiq.stations.uncounted import Uncounted
 
 SERVER_AWAY: Final = (ServerUnavailable, ServerReadOnly, ServerOutOfMemory)
 LONGEST_BACK_OFF: Final = 5.0
-FULL_EVERY: Final = 0.05
-"""Seconds. While jobs are short, what every claim would do for others is done so often."""
 ON_HOLD: Final = 0.05
 """Seconds until a station that is on hold looks whether it still is."""
 
@@ -51,8 +49,7 @@ class Pump:
         self._slots = slots
         self._share = Share(identity.budget, ledger)
         self._ahead, self._asked = ReadAhead(), 0
-        self._full_at = float("-inf")
-        self._uncounted = Uncounted()
+        self._uncounted = Uncounted(ledger)
         self._seems_busy = False
         """No full claim has followed the last settlement: it would show that the worker rests."""
         self._retry_at: float | None = 0.0
@@ -102,7 +99,7 @@ class Pump:
             if report.outcome == "waiting":
                 self._share.refund()  # it has not run
             if report.told:  # counted, too: the call that repeats it must not be one that is counted later
-                self._full_at = float("-inf")
+                self._ahead.full_at = float("-inf")
             end = reported(task.claimed, report, self._identity.worker, task.server_ms)
             self._send_outcome(Outcome(task, end, report.ended - report.started, True), now)
         self.ledger.end(slot)  # not before: until then the supervisor settles what a sudden death leaves open
@@ -112,9 +109,9 @@ class Pump:
         count = self._wanted()
         if count == 0:
             self._seems_busy = True
-            command: Command[Any] = settle(keys, settlement=end, tally=self._uncounted.take())
+            command: Command[Any] = self._plainly(outcome)
         else:
-            outcome.full, outcome.asked = self._is_full(now), count
+            outcome.full, outcome.asked = self._ahead.is_full(now), count
             self._seems_busy = not outcome.full
             command = settle_and_claim(
                 keys,
@@ -124,9 +121,15 @@ class Pump:
                 executions=self._numbers(count),
                 lease_ms=self._identity.lease_ms,
                 full=outcome.full,
-                tally=self._uncounted.take() if outcome.full else NO_TALLY,
+                tally=self._uncounted.take(outcome.task.number, claims=False) if outcome.full else NO_TALLY,
             )
         self._send(command, outcome)
+        if self.line.open:
+            self._uncounted.add(outcome)
+
+    def _plainly(self, outcome: Outcome) -> Command[Any]:
+        tally = self._uncounted.take(outcome.task.number, claims=False)
+        return settle(self._store.keys, settlement=outcome.end, tally=tally)
 
     def release_held(self) -> None:
         """Give back what isn't started, once no more of it is on its way: in one step, or its order would change."""
@@ -170,19 +173,6 @@ class Pump:
         self._asked += count
         return [execution_id(self._identity.token, number) for number in self.ledger.ask(count)]
 
-    def _is_full(self, now: float) -> bool:
-        if self._ahead.quick and now - self._full_at < FULL_EVERY:
-            return False
-        self._full_at = now
-        return True
-
-    def tell_tally(self) -> bool:
-        """At the end: say what no full call has told yet, if there is anything, by repeating a settlement."""
-        repeated = self._uncounted.to_repeat()
-        if repeated is not None:
-            self._send(settle(self._store.keys, settlement=repeated, tally=self._uncounted.take()), None)
-        return repeated is not None
-
     def go_on(self, now: float) -> float | None:
         """When something can be done for the station to have work: do it. Says until when to wait at most."""
         if not self.line.open:
@@ -217,7 +207,8 @@ class Pump:
     def _claim(self, now: float, count: int) -> bool:
         if count == 0:
             return False
-        self._full_at, self._seems_busy = now, False
+        self._ahead.full_at, self._seems_busy = now, False
+        first = self.ledger.asked + 1
         command = claim(
             self._store.keys,
             queues=self.lookout.queues,
@@ -225,9 +216,9 @@ class Pump:
             executions=self._numbers(count),
             lease_ms=self._identity.lease_ms,
             pass_on=self.lookout.watches_schedule,
-            tally=self._uncounted.take(),
+            tally=self._uncounted.take(first, claims=True),
         )
-        self._send(command, Asking(count, True))
+        self._send(command, Asking(first, count, True))
         return True
 
     # --- answers
@@ -246,6 +237,7 @@ class Pump:
                 self._answered(context, value, now)
             elif isinstance(context, Asking):
                 self._asked -= context.asked
+                self._uncounted.heard(context.first, claims=True)
                 self._claimed(value, context.asked, context.full, now)
             elif isinstance(value, Freed):
                 self._free(value)
@@ -263,6 +255,7 @@ class Pump:
         if isinstance(value, Exception):
             self._unstorable(outcome, value)
             return
+        self._uncounted.heard(outcome.task.number, claims=False)
         settled, more = value if outcome.asked else (value, None)
         self._note(outcome, settled)
         if more is not None:
@@ -273,8 +266,9 @@ class Pump:
         if word in ("not_yours", "gone"):
             why = "was no longer ours when it ended" if word == "not_yours" else "was deleted while it ran"
             self._identity.log.warning("Worker %s: job %s %s: its outcome is dropped", worker, job_id, why)
-        elif not outcome.full and outcome.end.outcome != "waiting":
-            self._uncounted.add(outcome.end)
+            self._uncounted.drop(outcome)
+        else:
+            self._uncounted.add(outcome)
         self._free(settled)
         self.ledger.settled(lost=word == "not_yours")
         self._identity.job_log.settled(outcome.task.claimed, outcome.end, settled, outcome.took)
@@ -288,10 +282,14 @@ class Pump:
         text = "Worker %s: job %s: its outcome can't be stored: %s"
         self._identity.log.error(text, self._identity.worker, outcome.end.job_id, error)
         if outcome.replaced:
+            self._uncounted.heard(outcome.task.number, claims=False)
             return
-        end = unstorable(outcome.end, error)
-        replacement = Outcome(outcome.task, end, outcome.took, True, replaced=True)
-        self._send(settle(self._store.keys, settlement=end), replacement)
+        replacement = self._replaced(outcome, error)
+        self._send(self._plainly(replacement), replacement)
+
+    def _replaced(self, outcome: Outcome, error: Exception) -> Outcome:
+        self._uncounted.drop(outcome)
+        return Outcome(outcome.task, unstorable(outcome.end, error), outcome.took, True, replaced=True)
 
     def _claimed(self, answer: Any, asked: int, full: bool, now: float) -> None:
         self.ledger.heard(self.ledger.read + asked)
@@ -386,11 +384,10 @@ class Pump:
     def _revised(self, command: Command[Any], context: Any) -> tuple[Command[Any], Any]:
         if isinstance(context, Outcome) and context.cut_off_for_good():
             error = ServerUnavailable(f"the connection broke {context.cut_offs} times while it was sent")
-            end = unstorable(context.end, error)
-            fresh = Outcome(context.task, end, context.took, True, replaced=True)
+            fresh = self._replaced(context, error)
             self._asked -= context.asked
             self._share.put_back(context.asked)
-            return settle(self._store.keys, settlement=end), fresh
+            return self._plainly(fresh), fresh
         return command, context
 
     def fds(self) -> list[int]:

@@ -61,6 +61,8 @@ class Outcome:
     asked: int = 0
     cut_offs: int = 0
     replaced: bool = False
+    uncounted: bool = False
+    """It is among the sums that a later call tells."""
 
     def cut_off_for_good(self) -> bool:
         """The connection has broken once more: a server that answers everybody but breaks off one large outcome won't
@@ -71,8 +73,9 @@ class Outcome:
 
 @dataclass(slots=True)
 class Asking:
-    """A plain claim under way."""
+    """A plain claim under way. `first`: of the numbers it asks for."""
 
+    first: int
     asked: int
     full: bool
 

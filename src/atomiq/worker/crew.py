@@ -24,6 +24,7 @@ from atomiq.worker.give_back import GiveBack
 from atomiq.worker.hands import Hands
 from atomiq.worker.posts import Condition, Maker, Member, Post, runs_of, sighted_in, slot_of
 from atomiq.worker.settle import Holding
+from atomiq.worker.tallies import Tallies
 
 LOOK: Final = 0.25
 LOOK_IDLE: Final = 1.0
@@ -45,6 +46,7 @@ class Crew:
         selector: BaseSelector,
         makers: Sequence[Maker],
         give_back: GiveBack,
+        tallies: Tallies,
         holdings: dict[str, Holding],
         tell: Callable[[m.Event], None],
         unshare: Callable[[], Iterator[int]],
@@ -57,6 +59,7 @@ class Crew:
         self._selector = selector
         self._budget = budget
         self._give_back = give_back
+        self._tallies = tallies
         self._holdings = holdings
         self._tell = tell
         self._unshare = unshare
@@ -100,8 +103,7 @@ class Crew:
 
     def fds(self) -> Iterator[int]:
         for member in self.members:
-            yield from member.child.fds
-            yield member.mailbox.fd
+            yield from member.fds
 
     # --- the loop's questions
 
@@ -121,7 +123,7 @@ class Crew:
             if self._is_missed(post) and now >= post.start_at:
                 self._start(post, now)
         if (self._posts or self._adopted) and now >= self._look_at:
-            self._look_at = now + self._look(now)
+            self.look()
         self._hands.hold_or_go_on()
         self._give_back.go_on(now)
 
@@ -167,6 +169,7 @@ class Crew:
         self._hands.deal(member.kind)
 
     def _register(self, post: Post, member: Member) -> None:
+        self._tallies.know(member)
         for fd in member.child.fds:
             self._selector.register(fd, EVENT_READ, lambda: self._look_after(post, member))
         self._selector.register(member.mailbox.fd, EVENT_READ, lambda: self._hear(member))
@@ -183,12 +186,8 @@ class Crew:
     # --- what the ledgers say
 
     def look(self) -> None:
-        """Tell at once what stations run."""
+        """Read all ledgers, and tell at once what stations run."""
         now = time.monotonic()
-        self._look_at = now + self._look(now)
-
-    def _look(self, now: float) -> float:
-        """Read all ledgers. Says in how many seconds to look again."""
         pause = self._look_idle
         sighted: list[m.Sighted] = []
         gone: list[str] = []
@@ -198,9 +197,9 @@ class Crew:
             running = runs_of(member)
             if running or member.ledger.state in (BUSY, STARTING):
                 pause = min(pause, LOOK)
-            names = {entry.execution_id for _, entry in running}
-            gone += [name for name in member.seen if name not in names and name.startswith(member.token)]
-            member.seen = {entry.execution_id: slot for slot, entry in running}
+            seen = {entry.execution_id: slot for slot, entry in running}
+            gone += [name for name in member.seen if name not in seen and name.startswith(member.token)]
+            member.seen = seen
             if not running:
                 self._end_if_mute(member, now)
             for _, entry in running:
@@ -212,7 +211,7 @@ class Crew:
             self._tell(m.Seen(tuple(sighted), tuple(gone)))
         self._summary = None  # told again: the brain may want to be sure
         self._tell_state()
-        return pause
+        self._look_at = now + pause
 
     def _end_if_mute(self, member: Member, now: float) -> None:
         """A station that neither works nor hears the server, and doesn't know it, is replaced."""
@@ -378,15 +377,13 @@ class Crew:
         self._tell(m.CallEnded(name, reported=False, collateral=collateral))
 
     def _forget(self, member: Member) -> None:
-        for fd in (*member.child.fds, member.mailbox.fd):
+        for fd in member.fds:
             if fd in self._selector.get_map():
                 self._selector.unregister(fd)
-        member.child.close()
-        member.mailbox.close()
-        member.box.close()
         self._give_back.done_with(member.ledger)
+        self._tallies.bury(member)
         self._done_before += member.ledger.done
-        member.ledger.close()
+        member.close()
 
     def close(self, limit: float = 5.0) -> None:
         """Kill what is left, and wait for it."""

@@ -24,6 +24,7 @@ from atomiq.executors.outcome import bulk, unstorable
 from atomiq.worker import moves as m
 from atomiq.worker.own_store import clock
 from atomiq.worker.settle import Abandonment, Holding, settlement, taken
+from atomiq.worker.tallies import Tallies
 
 BULKY: Final = 1 << 20
 OFFSET_KEPT: Final = 600.0
@@ -46,6 +47,7 @@ class Desk:
         log: logging.Logger,
     ) -> None:
         self.holdings: dict[str, Holding] = {}
+        self.tallies = Tallies(store, name, log)
         self._store = store
         self._name = name
         self._lease_ms = round(lease * 1000)
@@ -133,11 +135,13 @@ class Desk:
         answer = self._store.run(command)
         self.answered_at = time.monotonic()
         self._server_offset = answer.now_ms / 1000 - time.monotonic()
+        self.tallies.beat()
         return m.Extended(tuple(answer.lost), tuple(answer.stop), answer.reborn)
 
     def beat(self, move: m.Beat) -> Iterator[m.Event]:
         if not move.state and not move.stopping:
             yield from self._touch()
+            self.tallies.beat()
             return
         fields: dict[str, str] = {"state": move.state} if move.state else {}
         if move.stopping:

@@ -91,6 +91,7 @@ class Driver:
             self._selector,
             makers,
             GiveBack(store, host.name, log, brain.rules),
+            desk.tallies,
             desk.holdings,
             self._tell,
             self._unshare,

@@ -32,6 +32,17 @@ class Member:
     reason: str = ""
     """Why it says that it ends."""
 
+    @property
+    def fds(self) -> tuple[int, ...]:
+        return (*self.child.fds, self.mailbox.fd)
+
+    def close(self) -> None:
+        """It is dead, and nothing of it is needed any more."""
+        self.child.close()
+        self.mailbox.close()
+        self.box.close()
+        self.ledger.close()
+
     def mail(self, *message: Any) -> None:
         """Say something to the station; it is noticed between two jobs."""
         self.mailbox.say(*message)
