@@ -123,9 +123,9 @@ class Pump:
                 full=outcome.full,
                 tally=self._uncounted.take(outcome.task.number, claims=False) if outcome.full else NO_TALLY,
             )
-        self._send(command, outcome)
         if self.line.open:
-            self._uncounted.add(outcome)
+            self._uncounted.add(outcome)  # before: sending lets go of the GIL, and the server acts at once
+        self._send(command, outcome)
 
     def _plainly(self, outcome: Outcome) -> Command[Any]:
         tally = self._uncounted.take(outcome.task.number, claims=False)

@@ -45,7 +45,7 @@ class Uncounted:
     # --- the station's side
 
     def add(self, outcome: Outcome) -> None:
-        """It has been sent, or taken. Nothing, if its call counts it, or it is no end."""
+        """It is being sent, or has been taken. Nothing, if its call counts it, or it is no end."""
         words, end = self._words, outcome.end
         if not (outcome.full or outcome.uncounted or end.outcome == "waiting"):
             outcome.uncounted = True
