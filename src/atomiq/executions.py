@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any, ClassVar, Self
 
 from atomiq._commands.alone import begin_job
-from atomiq._commands.base import Command
+from atomiq._commands.base import Command, text
 from atomiq._commands.registry import beat_execution, drop_executions
 from atomiq._commands.views import view_execution, view_executions
 from atomiq._core.classes import lookup
@@ -61,7 +61,7 @@ class ExecutionRecord:
         created, beat = raw.get(b"created_at"), raw.get(b"last_heartbeat")
         self.created_at = from_unix(float(created)) if created else None
         self.last_heartbeat = from_unix(float(beat)) if beat else None
-        self.worker_name = raw.get(b"worker_name", b"").decode()
+        self.worker_name = text(raw.get(b"worker_name", b""))
 
     def take(self, found: Mapping[bytes, bytes] | None) -> None:
         """`restore` what was found. Raises ValueError: nothing was."""
@@ -177,7 +177,7 @@ def executions_of(found: list[dict[bytes, bytes]], job_id: str, connection: Any,
     executions = []
     for raw in found:
         if b"id" in raw:
-            execution = kind(raw[b"id"].decode(), job_id, connection)
+            execution = kind(text(raw[b"id"]), job_id, connection)
             execution.restore(raw)
             executions.append(execution)
     return executions

@@ -9,7 +9,7 @@ from datetime import datetime
 from enum import Enum
 from typing import Any, Protocol, Self
 
-from atomiq._commands.base import Command, plain
+from atomiq._commands.base import Command, plain, text
 from atomiq._commands.settle import pack_exception
 from atomiq._commands.views import delete_results, view_result_count, view_results
 from atomiq._core.errors import DeserializationError
@@ -125,7 +125,7 @@ class ResultRecord:
         cls, job_id: str, result_id: str, payload: Mapping[Any, Any], connection: Any, serializer: Any = None
     ) -> Self:
         """A result from the fields of a stream entry (RQ)."""
-        fields = {_text(name): value for name, value in payload.items()}
+        fields = {text(name): value for name, value in payload.items()}
         packed = fields.get("exc_string")
         result = cls(
             job_id,
@@ -134,9 +134,9 @@ class ResultRecord:
             id=result_id,
             created_at=from_ms(int(result_id.partition("-")[0])),
             exc_string=_unpack_exception(packed) if packed else None,
-            worker_name=_text(fields.get("worker_name") or ""),
+            worker_name=text(fields.get("worker_name") or ""),
             serializer=serializer,
-            execution_id=_text(fields["execution_id"]) if fields.get("execution_id") else None,
+            execution_id=text(fields["execution_id"]) if fields.get("execution_id") else None,
             execution_started_at=_time(fields.get("execution_started_at")),
             execution_ended_at=_time(fields.get("execution_ended_at")),
         )
@@ -189,10 +189,6 @@ class ResultRecord:
 
     def __bool__(self) -> bool:
         return bool(self.id)
-
-
-def _text(value: Any) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)
 
 
 def _time(value: Any) -> datetime | None:
@@ -336,14 +332,14 @@ class Result(ResultRecord):
         own = self.connection.pipeline(transaction=True)
         for step in steps:
             store.queue_in(own, step)
-        return _text(own.execute()[0])
+        return text(own.execute()[0])
 
 
 def _save_commands(keys: Keys, result: ResultRecord, ttl: int | None) -> list[Command[Any]]:
     key = keys.results(result.job_id)
     fields = [part for pair in result.serialize().items() for part in pair]
     steps: list[Command[Any]] = [
-        plain("XADD", (key, "MAXLEN", "~", KEPT_RESULTS, "*", *fields), _text, safe_to_repeat=False)
+        plain("XADD", (key, "MAXLEN", "~", KEPT_RESULTS, "*", *fields), text, safe_to_repeat=False)
     ]
     if ttl == -1:
         steps.append(plain("PERSIST", (key,), int))

@@ -8,10 +8,11 @@ import pytest
 from tests.lua.keyspace import Entry
 from tests.lua.scene import ISO, KEPT, LEASE, NOW, Scene, new_job
 
-from atomiq._commands.change import cancel, requeue
+from atomiq._commands.change import cancel, delete, requeue
 from atomiq._commands.claim import claim
 from atomiq._commands.queues import pause_queue, resume, suspend
-from atomiq._commands.worker import worker_birth
+from atomiq._commands.views import view_list
+from atomiq._commands.worker import worker_birth, worker_death
 
 
 def claiming(scene: Scene, *executions: str, queues: tuple[str, ...] = ("q",), worker: str = "w", **settings: Any):
@@ -55,6 +56,23 @@ def test_the_whole_difference(scene: Scene) -> None:
         "rq:atomiq:executions:w": Entry("hash", {"e1": "a"}, KEPT),
         "rq:worker:w": {"state": "busy", "current_job": "a", "current_job_working_time": "0"},
     }
+
+
+def test_names_that_are_no_text_are_carried_as_they_are(scene: Scene) -> None:
+    """Whoever read such an id raised UnicodeDecodeError; what was claimed with it was held until the lease was over."""
+    scene.redis.hset(b"rq:job:\xffa", mapping={"status": "queued", "origin": "q", "data": "payload"})
+    scene.redis.rpush("rq:queue:q", b"\xffa")
+    assert scene.run(view_list(scene.keys, queue="q", start=0, end=-1)) == ["\udcffa"]
+    (job,) = scene.run(claiming(scene)).jobs
+    assert job.job_id == "\udcffa"
+    assert scene.run(worker_death(scene.keys, worker="w", queues=["q"])) == ["\udcffa"]
+    (job,) = scene.run(claiming(scene, "e2")).jobs
+    assert scene.settle(job).word == "ok"
+    assert scene.redis.zrange("rq:finished:q", 0, -1) == [b"\xffa"]
+    with scene.redis.pipeline() as pipeline:
+        scene.store.queue_in(pipeline, delete(scene.keys, job_id=job.job_id))
+        pipeline.execute()
+    assert scene.redis.keys(b"*\xffa*") == []
 
 
 def test_the_bell_goes_with_the_last_job(scene: Scene) -> None:

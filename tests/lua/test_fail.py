@@ -222,3 +222,30 @@ def test_not_the_owner(scene: Scene) -> None:
     job = scene.started("a")
     scene.run(cancel(scene.keys, job_id="a"))
     assert scene.unchanged(failing(scene, ended(job, "failed"))).word == "not_yours"
+
+
+@pytest.mark.parametrize("spoilt", ["nan", "inf", "-inf", "1e400", "9e99", "-5", "text"])
+def test_retries_left_that_are_no_number(scene: Scene, spoilt: str) -> None:
+    """nan is never 0, and endless less one is endless: the job was run again for ever."""
+    job = scene.started("a", retries_left=spoilt)
+    assert scene.settle(job, "failed", retry="auto").status == "failed"
+
+
+@pytest.mark.parametrize("field", ["retry_intervals", "retry_ms"])
+@pytest.mark.parametrize("spoilt", ["[inf]", "[1e400]", "[9e99]", "[nan]", "1e400", "[]", "null", "text"])
+def test_an_interval_that_is_no_time(scene: Scene, field: str, spoilt: str) -> None:
+    """It was scheduled for the time `inf`, and workers were told to wait until then: a number below zero."""
+    job = scene.started("a", **{"retries_left": "3", field: spoilt})
+    assert scene.settle(job, "failed", retry="auto").status == "queued"
+
+
+def test_an_interval_is_at_most_a_thousand_years(scene: Scene) -> None:
+    job = scene.started("a", retries_left="3", retry_intervals="[1e14]")
+    assert scene.settle(job, "failed", retry="auto").status == "scheduled"
+    assert scene.redis.zscore("rq:scheduled:q", "a") == NOW / 1000 + 31_536_000_000
+
+
+def test_a_job_that_is_due_at_no_time(scene: Scene) -> None:
+    scene.put("a", due_ms=NOW + 1000)
+    scene.redis.zadd("rq:scheduled:q", {"a": "inf"})
+    assert scene.claim().next_due_ms == 0

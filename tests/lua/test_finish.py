@@ -300,3 +300,9 @@ def test_dependants_that_rq_deferred(scene: Scene) -> None:
     assert scene.settle(scene.take()).freed == 0
     assert scene.settle(scene.take()).freed == 1
     assert scene.queued("r") == ["a"]
+
+
+@pytest.mark.parametrize("spoilt", ["nan", "inf", "1e400", "9e99", "-5", "text"])
+def test_repeats_left_that_are_no_number(scene: Scene, spoilt: str) -> None:
+    """The job was run again for ever."""
+    assert scene.settle(scene.started("a", repeats_left=spoilt)).status == "finished"

@@ -53,6 +53,27 @@ def test_the_whole_difference(scene: Scene) -> None:
     assert scene.unchanged(reaping(scene)) == Reaped([], [], [], 0, False)
 
 
+@pytest.mark.parametrize("spoilt", ["nan", "inf", "-inf", "1e400", "9e99", "-1e15", "text"])
+def test_a_count_that_is_none(scene: Scene, spoilt: str) -> None:
+    """A job whose hash said that it had been abandoned nan times was run again for ever: nan is never too often."""
+    scene.put("a")
+    scene.redis.hset("rq:job:a", "abandoned", spoilt)
+    for _ in range(3):
+        scene.take()
+        scene.now += LEASE
+        reply = scene.run(reaping(scene, max_abandoned=2))
+    assert reply.failed == ["a"]
+
+
+@pytest.mark.parametrize("spoilt", ["nan", "inf", "1e400", "2.5", "9e99", "text"])
+def test_a_ttl_that_is_none(scene: Scene, spoilt: str) -> None:
+    """The script broke off where it wrote the ttl: the job had failed by then, and was in no registry."""
+    abandoned(scene, on_abandoned="fail", failure_ttl=spoilt)
+    assert scene.run(reaping(scene)).failed == ["a"]
+    assert scene.redis.zscore("rq:failed:q", "a") is not None
+    assert scene.redis.ttl("rq:job:a") > 0
+
+
 def test_a_lease_that_runs_is_left_alone(scene: Scene) -> None:
     scene.started("a")
     scene.now += LEASE - 1

@@ -177,6 +177,24 @@ def test_an_executor_that_is_no_text(queue: Queue, start_worker: StartWorker, ex
     assert worker.process.poll() is None
 
 
+@pytest.mark.parametrize("executor", ["fork", "inline", "process", "thread"])
+def test_an_id_that_is_no_text(queue: Queue, start_worker: StartWorker, executor: str) -> None:
+    """It had a whole hash, so it was claimed; then every worker, one after the other, ended with a UnicodeDecodeError,
+    and another one in its farewell. Now it fails, as any job whose id is none, and the next one is done."""
+    jobs = queue.connection
+    jobs.hset(b"rq:job:\xffbad", mapping={**jobs.hgetall(queue.enqueue(tasks.add, 1, job_id="good").key)})
+    jobs.lpush(queue.key, b"\xffbad")
+    worker = start_worker(executor=executor)
+    consumes(queue)
+    wait_until(lambda: jobs.hget(b"rq:job:\xffbad", "status") == b"failed")
+    assert queue.failed_job_registry.get_job_ids() == ["\udcffbad"]
+    assert queue.get_job_ids() == []
+    assert worker.process.poll() is None
+    jobs.delete(*jobs.keys(b"*\xffbad"))
+    jobs.zrem(queue.failed_job_registry.key, b"\xffbad")
+    assert check_invariants(jobs) == []
+
+
 def test_a_policy_that_is_no_text(queue: Queue, start_worker: StartWorker) -> None:
     """The same when the child of such a job was killed."""
     job = queue.enqueue(tasks.kill_self)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
-from atomiq._commands.base import Argument, Command, call, texts, word
+from atomiq._commands.base import Argument, Command, call, text, texts, word
 from atomiq._core.keys import Keys
 
 
@@ -82,7 +82,7 @@ _CLAIM_WORDS: Final = {b"ok": "ok", b"empty": "empty", b"suspended": "suspended"
 @lru_cache(1024)
 def _name(raw: bytes) -> str:
     """A queue's name; always the same object, as they are few and looked up often."""
-    return raw.decode()
+    return text(raw)
 
 
 def decode_claim(reply: Any, end: int | None = None) -> Claim:
@@ -92,7 +92,7 @@ def decode_claim(reply: Any, end: int | None = None) -> Claim:
     for job in reply[4:end]:
         queue, job_id, execution, attempt = job[-4:]
         fields = dict(zip(job[:-4:2], job[1:-4:2], strict=True))
-        jobs.append(Claimed(_name(queue), job_id.decode(), execution.decode(), attempt, fields))
+        jobs.append(Claimed(_name(queue), text(job_id), text(execution), attempt, fields))
     return Claim(said, jobs, reply[1], reply[2], reply[3] == 1)
 
 

@@ -92,7 +92,7 @@ class RegistryPage(NamedTuple):
 
 def name_of(raw: Any) -> str:
     """An id or a name as text, whatever bytes somebody has put there."""
-    return raw.decode("utf-8", "replace") if isinstance(raw, bytes) else str(raw)
+    return text(raw)
 
 
 def _decode_slice(reply: Any) -> ListSlice:

@@ -165,7 +165,8 @@ def _compose(header: Header, code: str) -> str:
             lines += [*(library[name] for name in needed if name in later), f"return ({{ {entries} }})[name]"]
         lines.append("end")
         text = "\n".join([*lines, *_locals(header, code), put_in_statements(code, _statements())])
-    return put_in_expressions(text, _expressions()).replace("redis.call(", "call(") + "\n"
+    text = put_in_expressions(text, _expressions()).replace("redis.call(", "call(")
+    return re.sub(r"\n +", "\n", text) + "\n"  # no string of ours has a line's end in it
 
 
 def _locals(header: Header, code: str) -> list[str]:

@@ -36,7 +36,7 @@ end
 -- What is kept of an ended job, and until when.
 local function list_ended(registry, for_ever)
   local left = redis.call('PTTL', key)
-  local ttl = tonumber(job.failure_ttl) or 31536000
+  local ttl = number_of(job.failure_ttl, 31536000)
   if left < 0 and registry == key_failed(queue) and ttl > 0 then
     keep_for(key, ttl)
     left = ttl * 1000
@@ -52,7 +52,7 @@ local function put_in_place()
     ring(queue)
   elseif status == 'deferred' then redis.call('ZADD', key_deferred(queue), seconds(NOW), a_id)
   elseif status == 'started' then
-    local times = tonumber(redis.call('HGET', key, 'abandoned') or '') or 0
+    local times = number_of(redis.call('HGET', key, 'abandoned'), 0)
     redis.call('HSET', key, 'abandoned', times + 1, 'worker_name', '', 'execution', '')
     again(a_id, queue, 0, true, NOW)
   elseif status == 'finished' then list_ended(key_finished(queue), '+inf')
@@ -62,7 +62,7 @@ end
 
 local function fail_it()
   for _, place in ipairs(job.places) do remove_from(place) end
-  local ttl = tonumber(job.failure_ttl) or 31536000
+  local ttl = number_of(job.failure_ttl, 31536000)
   redis.call('HSET', key, 'ended_at', iso(NOW))
   record(a_id, '2', '', ttl, 'exc_string', a_text, '', '', '')
   bury(a_id, queue, 'failed', ttl, NOW)
@@ -71,11 +71,11 @@ end
 local function let_go(how)
   local due, front = unpack(redis.call('HMGET', key, 'due', 'enqueue_at_front'))
   leave(a_id, 'deferred', queue)
-  if how == 'cancel' then put_canceled(a_id, queue, NOW) else put(a_id, queue, tonumber(due or ''), is_set(front), NOW) end
+  if how == 'cancel' then put_canceled(a_id, queue, NOW) else put(a_id, queue, number_of(due, 0), is_set(front), NOW) end
 end
 
 local function keep_as_listed(place)
-  local ttl = tonumber(job.failure_ttl) or 31536000
+  local ttl = number_of(job.failure_ttl, 31536000)
   if place.container ~= 'canceled' then ttl = math.max(1, math.ceil(place.at - NOW / 1000)) end
   keep_for(key, ttl)
 end

@@ -22,7 +22,7 @@ leave(a_id, job.status, queue)
 
 -- Nothing is erased because of a word: what a ttl of 0 would drop at once stays for a minute.
 local function kept(ttl, otherwise)
-  ttl = tonumber(ttl or '') or otherwise
+  ttl = number_of(ttl, otherwise)
   return ttl == 0 and 60 or ttl
 end
 

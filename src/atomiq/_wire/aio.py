@@ -11,7 +11,7 @@ import redis.asyncio
 import redis.exceptions as redis_errors
 from redis.client import NEVER_DECODE
 
-from atomiq._commands.base import Command
+from atomiq._commands.base import Command, verbatim
 from atomiq._core.keys import Keys
 from atomiq._wire.pipe import queue_command
 from atomiq._wire.prefixes import prefix_of
@@ -101,12 +101,13 @@ class AsyncStore:
         send: Any = partial(self.connection.execute_command, **self._options)  # untyped in redis-py
         try:
             if script is None:
-                reply = await send(command.name, *command.args)
+                reply = await send(command.name, *verbatim(command.args))
             else:
+                words = (len(command.keys), *verbatim((*command.keys, *command.args)))
                 try:
-                    reply = await send("EVALSHA", script.sha, len(command.keys), *command.keys, *command.args)
+                    reply = await send("EVALSHA", script.sha, *words)
                 except redis_errors.NoScriptError:
-                    reply = await send("EVAL", script.body, len(command.keys), *command.keys, *command.args)
+                    reply = await send("EVAL", script.body, *words)
         except redis_errors.RedisError as error:
             raise translated(error, command.name, address_of(self.connection)) from error
         # Python 3.11 loses a cancellation that comes in the moment the command is sent: the task would go on.

@@ -16,7 +16,7 @@ import redis
 import redis.client
 import redis.exceptions as redis_errors
 
-from atomiq._commands.base import Command
+from atomiq._commands.base import Command, verbatim
 
 R = TypeVar("R")
 
@@ -45,6 +45,8 @@ def packed(command: Command[Any], whole: bool = False) -> bytes:
     pack: Callable[[Any], bytes] = hiredis.pack_command  # its annotation asks for a tuple of one element
     try:
         return pack(words)
+    except UnicodeEncodeError:
+        words = tuple(verbatim(words))
     except TypeError:
         # A user's serializer may give any kind of bytes.
         words = tuple(bytes(word) if isinstance(word, bytearray | memoryview) else word for word in words)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from atomiq._commands.base import Command
+from atomiq._commands.base import Command, verbatim
 
 _sent_in: WeakKeyDictionary[Any, set[str]] = WeakKeyDictionary()
 
@@ -27,11 +27,11 @@ def queue_command(pipeline: Any, command: Command[Any]) -> None:
         pipeline.multi()
     script = command.script
     if script is None:
-        pipeline.execute_command(command.name, *command.args)
+        pipeline.execute_command(command.name, *verbatim(command.args))
         return
     if not pipeline.command_stack or pipeline not in _sent_in:
         _sent_in[pipeline] = set()
     sent = _sent_in[pipeline]
     verb, text = ("EVALSHA", script.sha) if script.sha in sent else ("EVAL", script.body)
     sent.add(script.sha)
-    pipeline.execute_command(verb, text, len(command.keys), *command.keys, *command.args)
+    pipeline.execute_command(verb, text, len(command.keys), *verbatim((*command.keys, *command.args)))

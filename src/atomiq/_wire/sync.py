@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary
 import redis
 import redis.exceptions as redis_errors
 
-from atomiq._commands.base import Command
+from atomiq._commands.base import Command, verbatim
 from atomiq._core.keys import Keys
 from atomiq._wire.packed import ask, ask_in_turn, is_ordinary
 from atomiq._wire.pipe import queue_command
@@ -94,11 +94,12 @@ class Store:
         script = command.script
         send: Any = self._binary.execute_command  # untyped in redis-py
         if script is None:
-            return send(command.name, *command.args)
+            return send(command.name, *verbatim(command.args))
+        words = (len(command.keys), *verbatim((*command.keys, *command.args)))
         try:
-            return send("EVALSHA", script.sha, len(command.keys), *command.keys, *command.args)
+            return send("EVALSHA", script.sha, *words)
         except redis_errors.NoScriptError:
-            return send("EVAL", script.body, len(command.keys), *command.keys, *command.args)
+            return send("EVAL", script.body, *words)
 
     def queue_in(self, pipeline: Any, command: Command[Any]) -> None:
         """Put a command into a caller's pipeline; see `queue_command`."""

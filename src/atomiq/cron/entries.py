@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from atomiq._commands.base import plain
+from atomiq._commands.base import plain, text
 from atomiq._commands.cron import EntryState, StoredEntry, cron_pause, cron_run, view_cron, view_cron_jobs
 from atomiq._commands.views import view_jobs
 from atomiq._core.errors import InvalidInput, NoSuchCronEntry
@@ -116,7 +116,7 @@ def history_of(name: str, connection: Any, limit: int = 20) -> list[tuple[str, f
     store = Store.of(connection)
     listed = store.run(view_cron_jobs(store.keys, name=name, limit=limit))
     found = store.run(view_jobs(store.keys, job_ids=[job_id for job_id, _ in listed])) if listed else []
-    statuses = [None if raw is None else raw.get(b"status", b"").decode() for raw in found]
+    statuses = [None if raw is None else text(raw.get(b"status", b"")) for raw in found]
     return [(job_id, at, status) for (job_id, at), status in zip(listed, statuses, strict=True)]
 
 

@@ -77,7 +77,7 @@ class Suspicion:
     def _read_lists(self, queues: Iterable[str], wanted: set[str]) -> tuple[dict[str, set[str]], set[str]]:
         """Queue -> which of the wanted stand in its list; and which ids stand there twice."""
         asker, there, twice = self.asker, {}, set[bytes]()
-        looked_for = {job_id.encode() for job_id in wanted}
+        looked_for = {job_id.encode("utf-8", "surrogateescape") for job_id in wanted}
         for queue in queues:
             key, seen = asker.keys.queue(queue), set[bytes]()
 

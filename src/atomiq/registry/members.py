@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from atomiq._commands.base import Command, plain
+from atomiq._commands.base import Command, plain, texts
 from atomiq._core.ids import parse_job_id
 from atomiq._core.values import HasId
 
@@ -40,4 +40,4 @@ def server_time() -> Command[float]:
 
 
 def _texts(reply: Any) -> list[str]:
-    return [member.decode() if isinstance(member, bytes) else str(member) for member in reply]
+    return texts(reply)

@@ -18,7 +18,7 @@ from functools import cached_property
 from typing import Any, ClassVar
 
 from atomiq._commands.alone import begin_job
-from atomiq._commands.base import Command
+from atomiq._commands.base import Command, text
 from atomiq._commands.claim import Claimed, extend, release
 from atomiq._commands.settle import Settled, Settlement, free, settle
 from atomiq._commands.views import view_job
@@ -184,15 +184,15 @@ class Ends(WorkerFields):
         opened = self._opened_as(job.id, execution_id)
         if word == "busy":
             fields = opened.holding.claimed.fields
-            if fields.get(b"worker_name", b"").decode() != self.name:
+            if text(fields.get(b"worker_name", b"")) != self.name:
                 raise JobIsRunning(f"job {job.id} runs elsewhere: its execution is another worker's")
-            return self._opened_as(job.id, fields.get(b"execution", b"").decode())
+            return self._opened_as(job.id, text(fields.get(b"execution", b"")))
         opened.holding.claimed_at, opened.holding.claimed_ms = time.monotonic(), now_ms
         return opened
 
     def _opened_as(self, job_id: str, execution_id: str) -> Opened:
         fields = self._store.run(view_job(self._store.keys, job_id=job_id)) or {}
-        queue = fields.get(b"origin", b"").decode()
+        queue = text(fields.get(b"origin", b""))
         claimed = Claimed(queue, job_id, execution_id, int(fields.get(b"attempts") or 1), fields)
         return Opened(Holding(claimed, 0.0, 0))
 
@@ -202,7 +202,7 @@ class Ends(WorkerFields):
         if opened is not None and opened.job_id == job.id and (opened.supervised or not opened.goes_on):
             return opened
         fields = self._store.run(view_job(self._store.keys, job_id=job.id)) or {}
-        execution_id = fields.get(b"execution", b"").decode()
+        execution_id = text(fields.get(b"execution", b""))
         running = fields.get(b"status") == b"started" and execution_id
         opened = self._call.opened = self._opened_as(job.id, execution_id) if running else self._open(job)
         return opened

@@ -10,6 +10,7 @@ import signal
 import time
 from typing import Any
 
+from atomiq._commands.base import text
 from atomiq._commands.settle import Settled
 from atomiq._commands.views import view_job
 from atomiq._core.settings import DEFAULT_TIMEOUT
@@ -116,7 +117,7 @@ class Forking(Stepping):
     def _still_open(self, opened: Opened) -> bool:
         """Whether nobody has settled the execution yet."""
         fields = self._ask(lambda: view_job(self._store.keys, job_id=opened.job_id)) or {}
-        return fields.get(b"status") == b"started" and fields.get(b"execution", b"").decode() == opened.execution_id
+        return fields.get(b"status") == b"started" and text(fields.get(b"execution", b"")) == opened.execution_id
 
     def _horse_died(self, job: Job, queue: Any, opened: Opened, *ended: Any) -> None:
         retpid, ret_val, rusage = ended

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, ClassVar, Self
 
-from atomiq._commands.base import plain
+from atomiq._commands.base import plain, text
 from atomiq._commands.views import view_worker, view_workers
 from atomiq._commands.worker import worker_beat
 from atomiq._core.keys import DEFAULT_PREFIX
@@ -107,7 +107,7 @@ class WorkerRecord:
         queue_class: Any,
         serializer: Any,
     ) -> Self:
-        queues = [queue for queue in fields.get(b"queues", b"").decode().split(",") if queue]
+        queues = [queue for queue in text(fields.get(b"queues", b"")).split(",") if queue]
         make: Any = cls
         worker: Self = make(
             queues,
@@ -144,7 +144,7 @@ class WorkerRecord:
 
     def _take_fields(self, fields: Mapping[bytes, bytes]) -> None:
         self._fields = fields
-        texts = {name.decode(): value.decode("utf-8", "replace") for name, value in fields.items()}
+        texts = {text(name): value.decode("utf-8", "replace") for name, value in fields.items()}
         self.hostname = texts.get("hostname")
         self.ip_address = texts.get("ip_address")
         self.pid = int(texts["pid"]) if texts.get("pid", "").isdecimal() else None
@@ -159,7 +159,7 @@ class WorkerRecord:
 
     def _field(self, name: str) -> str | None:
         value = self._store.run(plain("HGET", (self.key, name), lambda reply: reply))
-        return value.decode() if isinstance(value, bytes) else value
+        return None if value is None else text(value)
 
     @property
     def shutdown_requested_date(self) -> datetime | None:

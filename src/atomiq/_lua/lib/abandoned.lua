@@ -35,8 +35,8 @@ end
 -- What becomes of a job that was taken out of its container: requeued (run again at once), retried (by its Retry) or failed.
 -- `rules`: queue, policy, max_abandoned, failure_ttl, and the texts abandoned and poison. `stopped`: the text if it was to be stopped.
 local function settle_abandoned(id, execution, job, rules, stopped, now)
-  local times = (tonumber(job.abandoned or '') or 0) + 1
-  local ttl = tonumber(job.failure_ttl or '') or rules.failure_ttl
+  local times = math.max(number_of(job.abandoned, 0), 0) + 1
+  local ttl = number_of(job.failure_ttl, rules.failure_ttl)
   local policy = is_set(job.on_abandoned) and job.on_abandoned or rules.policy
   redis.call('HSET', key_job(id), 'abandoned', times, 'worker_name', '', 'execution', '')
   if stopped then return give_up(id, rules.queue, execution, stopped, 'stopped', ttl, now) end

@@ -66,7 +66,7 @@ local function free_one(id, parent, how, now)
   end
   if still_waits(id, allow_failure) then return true, 0 end
   leave(id, 'deferred', job.origin)
-  put(id, job.origin, tonumber(job.due or ''), is_set(job.enqueue_at_front), now)
+  put(id, job.origin, number_of(job.due, 0), is_set(job.enqueue_at_front), now)
   return true, 1
 end
 

@@ -39,7 +39,7 @@ end
 
 -- Into the canceled registry. RQ keeps canceled jobs for ever; here they go when a failed job would, or after `otherwise` seconds.
 local function mark_canceled(id, queue, otherwise, now)
-  local ttl = tonumber(redis.call('HGET', key_job(id), 'failure_ttl') or '') or otherwise
+  local ttl = number_of(redis.call('HGET', key_job(id), 'failure_ttl'), otherwise)
   redis.call('HSET', key_job(id), 'status', 'canceled')
   -- RQ may enqueue it again and leave it the ttl that it gets now. To whoever claims it then this is the sign of it.
   redis.call('HSETNX', key_job(id), 'attempts', 0)
@@ -81,7 +81,7 @@ local function conclude(group, now)
       if job.status == 'deferred' and job.after == group and job.origin then
         leave(id, 'deferred', job.origin)
         if verdict == 1 then
-          put(id, job.origin, tonumber(job.due or ''), is_set(job.enqueue_at_front), now)
+          put(id, job.origin, number_of(job.due, 0), is_set(job.enqueue_at_front), now)
         else
           mark_canceled(id, job.origin, 86400, now)
         end

@@ -18,7 +18,14 @@ end
 -- For `ttl` seconds; below zero for ever. What a hash says may be beyond what the server can count, and an error in the middle of a
 -- script would leave half of it done: a thousand years are enough.
 local function keep_for(key, ttl)
-  if ttl < 0 then redis.call('PERSIST', key) else redis.call('EXPIRE', key, ttl < 31536000000 and ttl or 31536000000) end
+  if ttl < 0 then redis.call('PERSIST', key) else redis.call('EXPIRE', key, ttl < 31536000000 and ttl - ttl % 1 or 31536000000) end
+end
+
+-- What a hash says, or `otherwise` when that is no number to count with: no text, not nan, not infinite, and not so large that one
+-- more or less changes nothing, by which retries would never come to an end.
+local function number_of(text, otherwise)
+  local number = tonumber(text or '') or otherwise
+  return number > -9e15 and number < 9e15 and number or otherwise
 end
 
 local function is_set(value)

@@ -26,5 +26,5 @@ end
 local function next_due(queue)
   local first = redis.call('ZRANGE', key_scheduled(queue), 0, 0, 'WITHSCORES')
   if not first[2] then return 0 end
-  return math.floor(tonumber(first[2]) * 1000 + 0.5)
+  return math.floor(number_of(first[2], 0) * 1000 + 0.5)
 end

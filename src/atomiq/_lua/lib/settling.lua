@@ -84,13 +84,12 @@ local function count_tally(worker, token, tally)
   if tally ~= '0 0 0' then rare('add_tally')(worker, token, tally) end
 end
 
--- The n-th interval (from 0) of a JSON list or number, times `unit`; the last one repeats.
+-- The n-th interval (from 0) of a JSON list or number, times `unit`, at most a thousand years; the last one repeats.
 local function interval(json, n, unit)
   local ok, list = pcall(cjson.decode, json or '0')
   if not ok then return 0 end
-  if type(list) == 'number' then return list * unit end
-  if type(list) ~= 'table' or #list == 0 then return 0 end
-  return (tonumber(list[math.min(n + 1, #list)]) or 0) * unit
+  if type(list) == 'table' then list = list[math.min(n + 1, #list)] end
+  return math.min(number_of(list, 0) * unit, 31536000000000)
 end
 
 -- Once more, now or after a delay. The delay is a time from now, in ms.
@@ -103,7 +102,7 @@ end
 -- delays in ms, and for RQ's workers in seconds.
 local function use_retry(id)
   local job = fields_of(key_job(id), 'retries_left', 'retry_intervals', 'retries_done', 'retry_ms')
-  local left, done = tonumber(job.retries_left or '') or 0, tonumber(job.retries_done or '') or 0
+  local left, done = number_of(job.retries_left, 0), number_of(job.retries_done, 0)
   if left <= 0 then return nil end
   redis.call('HSET', key_job(id), 'retries_left', left - 1, 'retries_done', done + 1)
   if is_set(job.retry_ms) then return interval(job.retry_ms, done, 1) end
@@ -112,10 +111,10 @@ end
 
 -- The same for RQ's Repeat. `left`: the field as it was read.
 local function use_repeat(id, left)
-  left = tonumber(left or '') or 0
+  left = number_of(left, 0)
   if left <= 0 then return nil end
   local job = fields_of(key_job(id), 'repeat_intervals', 'repeats_done')
-  local done = tonumber(job.repeats_done or '') or 0
+  local done = number_of(job.repeats_done, 0)
   redis.call('HSET', key_job(id), 'repeats_left', left - 1, 'repeats_done', done + 1)
   return interval(job.repeat_intervals, done, 1000)
 end
@@ -197,13 +196,13 @@ local function fail_job(s, now)
   redis.call('HSET', job_key, 'ended_at', s.ended_at ~= '' and s.ended_at or iso(now), 'execution', '', 'settled', 'fail:' .. s.execution)
   if s.started_at ~= '' then redis.call('HSET', job_key, 'started_at', s.started_at) end
   if s.outcome == 'abandoned' then
-    redis.call('HSET', job_key, 'abandoned', (tonumber(job.abandoned or '') or 0) + 1)
+    redis.call('HSET', job_key, 'abandoned', number_of(job.abandoned, 0) + 1)
     if s.value ~= '' then redis.call('HSET', job_key, 'last_death', s.value) end
     return 'ok', again(id, queue, 0, true, now), 0, 0
   end
   if job.abandoned then redis.call('HDEL', job_key, 'abandoned') end
   if s.outcome == 'retried' then
-    redis.call('HSET', job_key, 'number_of_retries', (tonumber(job.number_of_retries or '') or 0) + 1)
+    redis.call('HSET', job_key, 'number_of_retries', number_of(job.number_of_retries, 0) + 1)
     record(id, '4', s.worker, s.ttl, 'return_value', s.value, s.execution, s.started, s.ended)
     return 'ok', again(id, queue, tonumber(s.retry) or 0, false, now), 0, 0
   end
@@ -225,7 +224,7 @@ local function wait_job(queue, id, execution, worker, waits, delay, now)
   local job = fields_of(key_job(id), 'status', 'execution', 'attempts', 'abandoned')
   if not takes_lease(queue, id, execution, job.status, job.execution) then return refused(id, execution, 'waiting', job.status) end
   redis.call('DEL', key_execution(id, execution), key_executions(id))
-  redis.call('HSET', key_job(id), 'attempts', (tonumber(job.attempts or '') or 1) - 1, 'execution', '', 'settled', 'waiting:' .. execution,
+  redis.call('HSET', key_job(id), 'attempts', number_of(job.attempts, 1) - 1, 'execution', '', 'settled', 'waiting:' .. execution,
     'started_at', '', 'worker_name', '', 'waits', waits)
   if job.abandoned then redis.call('HDEL', key_job(id), 'abandoned') end
   return 'ok', again(id, queue, delay, false, now), 0, 0
@@ -238,7 +237,7 @@ local STOPPED = 'eJzzyk9SKC7JLyhITVFIqlQoLU4t0lEozy/K1s3ILypOVShJLcrNzEssSU3RAwB
 local function stop_released(id, queue, execution, worker, ttl, now)
   redis.call('HSET', key_job(id), 'ended_at', iso(now), 'execution', '', 'settled', 'release:' .. execution)
   redis.call('HDEL', key_job(id), 'abandoned')
-  ttl = tonumber(ttl or '') or 31536000
+  ttl = number_of(ttl, 31536000)
   record(id, '2', worker, ttl, 'exc_string', STOPPED, execution, '', moment(now))
   bury(id, queue, 'stopped', ttl, now)
 end
@@ -253,7 +252,7 @@ local function release_job(queue, id, execution, worker, now)
     stop_released(id, queue, execution, worker, job.failure_ttl, now)
     return 'ok'
   end
-  redis.call('HSET', key_job(id), 'attempts', (tonumber(job.attempts or '') or 1) - 1, 'execution', '', 'settled',
+  redis.call('HSET', key_job(id), 'attempts', number_of(job.attempts, 1) - 1, 'execution', '', 'settled',
     'release:' .. execution, 'started_at', '', 'worker_name', '')
   put(id, queue, nil, true, now)
   local ttl = tonumber(job.ttl or '')
