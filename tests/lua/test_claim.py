@@ -13,6 +13,7 @@ from atomiq._commands.claim import claim
 from atomiq._commands.queues import pause_queue, resume, suspend
 from atomiq._commands.views import view_list
 from atomiq._commands.worker import worker_birth, worker_death
+from atomiq._core.errors import ScriptError
 
 
 def claiming(scene: Scene, *executions: str, queues: tuple[str, ...] = ("q",), worker: str = "w", **settings: Any):
@@ -56,6 +57,20 @@ def test_the_whole_difference(scene: Scene) -> None:
         "rq:atomiq:executions:w": Entry("hash", {"e1": "a"}, KEPT),
         "rq:worker:w": {"state": "busy", "current_job": "a", "current_job_working_time": "0"},
     }
+
+
+@pytest.mark.parametrize("key", ["rq:wip:q", "rq:atomiq:bell:q"])
+def test_keys_of_a_wrong_type_are_met_before_a_job_is_taken(scene: Scene, key: str) -> None:
+    """The claim broke off with the id off its queue, and so did the next: one job after the other was in no list."""
+    scene.enqueue(new_job("a"), new_job("b"))
+    scene.redis.delete(key)
+    scene.redis.set(key, "not ours")
+    before = scene.space()
+    with pytest.raises(ScriptError, match="WRONGTYPE"):
+        scene.run(claiming(scene))
+    assert scene.space() == before
+    scene.redis.delete(key)
+    assert [job.job_id for job in scene.run(claiming(scene)).jobs] == ["a"]
 
 
 def test_names_that_are_no_text_are_carried_as_they_are(scene: Scene) -> None:

@@ -249,3 +249,14 @@ def test_a_job_that_is_due_at_no_time(scene: Scene) -> None:
     scene.put("a", due_ms=NOW + 1000)
     scene.redis.zadd("rq:scheduled:q", {"a": "inf"})
     assert scene.claim().next_due_ms == 0
+
+
+@pytest.mark.parametrize("outcome", ["finished", "failed"])
+@pytest.mark.parametrize("key", ["rq:results:a", "rq:job:a:dependents"])
+def test_a_key_of_another_type_beside_the_job(scene: Scene, key: str, outcome: str) -> None:
+    """The settlement broke off after it had given up the lease: the job had ended, and was in no registry."""
+    job = scene.started("a")
+    scene.redis.set(key, "not ours")
+    assert scene.settle(job, outcome).word == "ok"
+    assert scene.redis.zscore(f"rq:{outcome}:q", "a") is not None
+    assert scene.redis.xlen("rq:results:a") == 1

@@ -48,7 +48,7 @@ class WorkerProcess:
 
     @property
     def log(self) -> str:
-        return self.log_path.read_text()
+        return self.log_path.read_text(errors="replace")
 
     def says(self, text: str, within: float = 30.0) -> None:
         wait_until(lambda: text in self.log or self.process.poll() is not None, within, f"{text!r} in the log")

@@ -234,6 +234,11 @@ def scan_names(*, key: str, cursor: str, count: int = 500) -> Command[tuple[str,
     return plain("ZSCAN", (key, cursor, "COUNT", count), decode)
 
 
+def type_of(key: str) -> Command[str]:
+    """The type of a key, `none` if there is no such key."""
+    return plain("TYPE", (key,), text)
+
+
 def list_slice(*, key: str, first: int, last: int) -> Command[list[bytes]]:
     """A slice of a list, ids as the server has them."""
     return plain("LRANGE", (key, first, last), list)

@@ -98,7 +98,7 @@ def as_data(report: Report, repairs: Sequence[Repair] | None) -> dict[str, objec
 
 def lines(report: Report, repairs: Sequence[Repair] | None, show_all: bool) -> Iterator[str]:
     """The report as text."""
-    if not any(finding.kind == "wrong_type" for finding in report.findings):  # else nothing was counted
+    if report.kinds or not report.findings:  # else a key of a wrong type broke the look off, and nothing was counted
         total = sum(report.statuses.values())
         counted = ", ".join(f"{count:,} {status}" for status, count in sorted(report.statuses.items()))
         yield f"{total:,} jobs{': ' + counted if counted else ''}"

@@ -14,7 +14,7 @@ from atomiq.doctor.findings import Finding, Report, Severity
 from atomiq.doctor.pace import Asker
 from atomiq.doctor.survey import Survey
 from atomiq.doctor.suspicion import Ill, Suspicion, still
-from atomiq.doctor.types import wrong_types
+from atomiq.doctor.types import wrong_beside, wrong_types
 from atomiq.doctor.words import NEWER
 
 GRACE: Final = 5.0
@@ -71,7 +71,9 @@ def _examine(asker: Asker, patience: Patience, grace: float) -> Report:
         again = suspicion.things(names)
         things = {thing: word for thing, word in again.items() if things[thing] == word}
         _leave_alone_what_moves(survey, ill, things)
-    findings = sorted(_findings(ill, things, survey), key=lambda one: (_ORDER[one.severity], one.kind, one.subject))
+    lost = [job_id for job_id, each in ill.items() if any(fault.word == "orphan" for fault in each.diagnosis.faults)]
+    found = [*_findings(ill, things, survey), *wrong_beside(asker, survey.queues, lost)]
+    findings = sorted(found, key=lambda one: (_ORDER[one.severity], one.kind, one.subject))
     return Report(
         findings=findings,
         statuses=Counter({status: count for status, count in survey.statuses.items() if count}),

@@ -59,6 +59,7 @@ class Survey:
         self.twice: set[str] = set()
         self.compacting: dict[str, list[str]] = {}
         self.outlived = 0
+        self.queues: list[str] = []
         self.worker_lists: dict[str, set[str]] = defaultdict(set)
         self._queued: set[bytes] = set()
         self._found: dict[str, set[str]] = defaultdict(set)
@@ -72,6 +73,7 @@ class Survey:
         """Look at everything."""
         keys = self.asker.keys
         queues = [name[len(keys.queue("")) :] for name in self._texts(self._scan_of(keys.queues()))]
+        self.queues = queues
         for queue in queues:
             self._list(queue)
         self._keyspace()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
-from atomiq._commands.doctor import name_of, scan_keys
+from atomiq._commands.doctor import name_of, scan_keys, type_of
 from atomiq._core.keys import OWN_KEYS
 from atomiq.doctor.findings import Finding
 from atomiq.doctor.names import CONTAINERS, Names
@@ -32,10 +32,29 @@ def wrong_types(asker: Asker) -> list[Finding]:
         for key in _keys_of(asker, type_there):
             kind, name = names.kind_of(key)
             wanted = _ALONE.get(name_of(name)) if kind == "other" else _OF_KIND.get(kind)
-            if wanted not in (None, type_there):
-                detail = f"{_in_words(type_there)} instead of a {_in_words(wanted)}"
-                found.append(Finding("wrong_type", "fault", name_of(key), detail=detail))
+            if wanted is not None and wanted != type_there:
+                found.append(_finding(name_of(key), type_there, wanted))
     return found
+
+
+def wrong_beside(asker: Asker, queues: Iterable[str], job_ids: Iterable[str]) -> list[Finding]:
+    """The same of keys that no script of the doctor's reads, so that none fails at them: those that all jobs of a queue
+    share, and those beside these jobs."""
+    keys, of_kind = asker.keys, dict.fromkeys((asker.keys.freeing(),), "hash")
+    of_kind.update({keys.bell(queue): "zset" for queue in queues})
+    for job_id in job_ids:
+        of_kind |= {keys.results(job_id): "stream", keys.executions(job_id): "zset"}
+        of_kind |= {keys.dependents(job_id): "set", keys.dependencies(job_id): "set"}
+    found = []
+    for key, wanted in of_kind.items():
+        there = asker.ask(type_of(key))
+        if there not in ("none", wanted):
+            found.append(_finding(key, there, wanted))
+    return found
+
+
+def _finding(key: str, there: str, wanted: str) -> Finding:
+    return Finding("wrong_type", "fault", key, detail=f"{_in_words(there)} instead of a {_in_words(wanted)}")
 
 
 def _keys_of(asker: Asker, redis_type: str) -> Iterator[bytes]:
@@ -48,5 +67,5 @@ def _keys_of(asker: Asker, redis_type: str) -> Iterator[bytes]:
             return
 
 
-def _in_words(redis_type: str | None) -> str:
-    return _IN_WORDS.get(redis_type or "", redis_type or "")
+def _in_words(redis_type: str) -> str:
+    return _IN_WORDS.get(redis_type, redis_type)

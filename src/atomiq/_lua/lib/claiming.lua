@@ -106,6 +106,11 @@ local function claim_jobs(worker, lease, executions, queues, pass_on, full, now,
       end
     end
   end
+  -- Of another type, these would break the claim off after it has taken an id off its queue; one job after the other was in no list.
+  for q = 1, settled and 0 or #queues do
+    redis.call('ZCARD', key_wip(queues[q]))
+    redis.call('ZCARD', key_bell(queues[q]))
+  end
   local paused
   if not open then
     if redis.call('EXISTS', key_suspended()) == 1 then

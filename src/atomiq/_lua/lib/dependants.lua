@@ -107,6 +107,7 @@ end
 -- the dependants of that time what was promised to them. `limit` 0: the caller sees to them.
 local function end_dependants(id, how, now, limit)
   if limit == 0 or redis.call('EXISTS', key_dependents(id)) == 0 then return 0, 0 end
+  drop_foreign(key_dependents(id), 'SCARD')
   local note = redis.call('HGET', key_freeing(), id)
   if note == 'finished' or note == 'canceled' then how = note end
   return free_dependants(id, how, limit or 100, now)

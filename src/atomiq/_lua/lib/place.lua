@@ -41,6 +41,13 @@ local function fields_of(key, ...)
   return out
 end
 
+-- A key of ours that is of another type holds nothing that anybody could read; met after the first write, it would leave half done
+-- what has begun. `verb`: one that only looks.
+local function drop_foreign(key, verb)
+  local said = redis.pcall(verb, key)
+  if type(said) == 'table' and said.err:find('WRONGTYPE', 1, true) then redis.call('DEL', key) end
+end
+
 -- Take an execution out of every place that knows it. The worker's own counters are not touched.
 local function close_execution(queue, id, execution, worker)
   redis.call('ZREM', key_wip(queue), id .. ':' .. execution)

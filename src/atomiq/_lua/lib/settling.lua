@@ -27,6 +27,7 @@ local function record(id, kind, worker, ttl, name, value, execution, started, en
     for field, text in pairs({ [name] = value, execution_id = execution, execution_started_at = started, execution_ended_at = ended }) do
       if text ~= '' then entry[#entry + 1], entry[#entry + 2] = field, text end
     end
+    drop_foreign(key_results(id), 'XLEN')
     if is_small(value) and redis.call('EXISTS', key_results(id)) == 0 then
       redis.call('XADD', key_made(), 'MAXLEN', '1', '*', unpack(entry))
       redis.call('COPY', key_made(), key_results(id))
