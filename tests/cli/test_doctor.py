@@ -10,6 +10,9 @@ from tests.cli.conftest import Atomiq
 from tests.doctor.world import World
 from tests.lua.keyspace import difference
 
+from atomiq.cli.doctor import progress
+from atomiq.doctor import examine
+
 QUICK = ("--grace", "0")
 
 
@@ -22,6 +25,21 @@ def world(redis_connection: redis.Redis) -> World:
 
 def lose(world: World) -> None:
     world.redis.lrem("rq:queue:q", 0, "waiting")
+
+
+def test_whoever_waits_at_a_terminal_sees_that_something_goes_on(
+    world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With 100,000 ids without a job it said nothing for a minute."""
+    with progress("looking") as tell:
+        assert tell is None
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    monkeypatch.setattr("atomiq.cli.doctor.SHOWN_EVERY", -1)
+    with progress("looking") as tell:
+        report = examine(world.redis, grace=0, tell=tell)
+    said = capsys.readouterr().err
+    assert f"\rlooking: {report.commands:,} commands" in said
+    assert said.endswith("\r\x1b[K")
 
 
 def test_healthy(world: World, atomiq: Atomiq) -> None:

@@ -7,6 +7,7 @@ from tests.doctor.world import World, named
 from tests.lua.scene import new_job
 
 from atomiq.doctor.examination import REACH
+from atomiq.doctor.suspicion import CROWD
 
 LENGTH = 10 * REACH
 
@@ -66,6 +67,17 @@ def test_ids_without_a_job_and_jobs_that_are_elsewhere(long: World) -> None:
     long.repair(report)
     assert long.examine().findings == []
     assert "j1500" in long.registry("rq:failed:q")
+
+
+def test_many_ids_without_a_job(world: World) -> None:
+    """Each of them was looked at, its list read whole, and each of them looked at once more, all of it twice."""
+    ids = [f"none{number}" for number in range(CROWD + 500)]
+    world.redis.rpush("rq:queue:q", *ids)
+    world.redis.sadd("rq:queues", "rq:queue:q")
+    world.redis.config_resetstat()
+    report = world.examine()
+    assert named(report.findings) == {("no_job", job_id) for job_id in ids}
+    assert world.redis.info("commandstats")["cmdstat_lpos"]["calls"] <= 4 * len(ids)
 
 
 def test_ten_thousand_jobs_in_slices(long: World) -> None:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import sys
+import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import groupby
+from typing import Final
 
 import click
 
@@ -13,6 +17,7 @@ from atomiq.cli.options import Command, Settings, shared_options
 from atomiq.doctor import Finding, Repair, Report, examine, repair
 from atomiq.doctor.examination import GRACE, OVERDUE, OVERDUE_RQ
 
+SHOWN_EVERY: Final = 0.5
 TITLES = {
     "fault": ("faults", "red"),
     "leftover": ("leftovers: of what expired; whoever meets them removes them", "yellow"),
@@ -67,10 +72,14 @@ def doctor(
         raise click.UsageError("--yes and --dry-run go with --repair")
     if yes and dry_run:
         raise click.UsageError("--yes and --dry-run exclude each other")
-    report = examine(settings.connection, grace=grace, overdue=overdue, overdue_rq=overdue_rq)
+    with progress("looking") as tell:
+        report = examine(settings.connection, grace=grace, overdue=overdue, overdue_rq=overdue_rq, tell=tell)
     repairs: list[Repair] | None = None
     if wants_repair:
-        repairs = repair(settings.connection, report, dry_run=not yes, overdue=overdue, overdue_rq=overdue_rq)
+        with progress(f"mending, {len(report.findings):,} findings") as tell:
+            repairs = repair(
+                settings.connection, report, dry_run=not yes, overdue=overdue, overdue_rq=overdue_rq, tell=tell
+            )
     if as_json:
         click.echo(json.dumps(as_data(report, repairs), indent=2))
     else:
@@ -78,6 +87,26 @@ def doctor(
             click.echo(line)
     if is_ill(report, repairs):
         raise click.exceptions.Exit(1)
+
+
+@contextmanager
+def progress(what: str) -> Iterator[Callable[[int], None] | None]:
+    """Shows a person who waits at a terminal that something goes on; nothing where stderr is none."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    shown = time.monotonic()
+
+    def tell(commands: int) -> None:
+        nonlocal shown
+        if time.monotonic() - shown > SHOWN_EVERY:
+            shown = time.monotonic()
+            click.echo(f"\r{what}: {commands:,} commands", nl=False, err=True)
+
+    try:
+        yield tell
+    finally:
+        click.echo("\r\x1b[K", nl=False, err=True)
 
 
 def is_ill(report: Report, repairs: Sequence[Repair] | None) -> bool:

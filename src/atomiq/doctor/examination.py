@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Callable
 from typing import Any, Final
 
 from atomiq._commands.doctor import Diagnosis, Fault, Patience
@@ -29,7 +30,12 @@ _PASSING: Final = frozenset({"queue", "scheduled", "deferred", "canceled"})
 
 
 def examine(
-    connection: Any, *, grace: float = GRACE, overdue: float = OVERDUE, overdue_rq: float = OVERDUE_RQ
+    connection: Any,
+    *,
+    grace: float = GRACE,
+    overdue: float = OVERDUE,
+    overdue_rq: float = OVERDUE_RQ,
+    tell: Callable[[int], None] | None = None,
 ) -> Report:
     """Look at everything in a live database. Changes nothing, stops nobody, and sends only short commands.
 
@@ -38,11 +44,12 @@ def examine(
         grace: seconds after which what looks wrong must still be so, in the same way. Only waited for if anything does.
         overdue: seconds after which somebody should have seen that a lease is over.
         overdue_rq: the same for executions of RQ's workers, whose maintenance looks for them every 10 minutes.
+        tell: called after each command with how many there were, for whoever waits.
 
     Raises:
         ServerError: the server can't be reached, or refuses a command.
     """
-    asker = Asker(Store.of(connection))
+    asker = Asker(Store.of(connection), tell)
     try:
         return _examine(asker, Patience(REACH, round(overdue * 1000), round(overdue_rq * 1000)), grace)
     except AtomiqError as error:

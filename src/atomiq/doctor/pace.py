@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
 from atomiq._commands.base import Command
@@ -38,8 +39,9 @@ class Pace:
 class Asker:
     """Sends the doctor's commands, and keeps books on them."""
 
-    def __init__(self, store: Any) -> None:
+    def __init__(self, store: Any, tell: Callable[[int], None] | None = None) -> None:
         self.store = store
+        self.tell = tell
         self.keys: Keys = store.keys
         self.commands = 0
         self.slowest = 0.0
@@ -52,6 +54,8 @@ class Asker:
         self.took = time.perf_counter() - begun
         self.commands += 1
         self.slowest = max(self.slowest, self.took)
+        if self.tell is not None:
+            self.tell(self.commands)
         return reply
 
     def ask_for(self, items: int, command: Command[R], pace: Pace) -> R:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Any, Final, Literal
 
@@ -31,6 +31,7 @@ def repair(
     overdue_rq: float = OVERDUE_RQ,
     max_abandoned: int = DEFAULT_MAX_ABANDONED,
     abandoned: str = DEFAULT_ABANDONED,
+    tell: Callable[[int], None] | None = None,
 ) -> list[Repair]:
     """Mend the findings of a report, each in one step that looks again first: what is well by now is left alone.
 
@@ -42,6 +43,7 @@ def repair(
         overdue_rq: as it was for `examine`.
         max_abandoned: a job that lost its worker more often than that is failed.
         abandoned: what becomes of jobs without a worker and without a policy of their own, `retry` or `fail`.
+        tell: as for `examine`.
 
     Raises:
         ServerError: the server can't be reached, or refuses a command.
@@ -50,7 +52,7 @@ def repair(
     if dry_run:
         return [Repair(finding, "planned" if finding.remedy else "left") for finding in findings]
     patience = Patience(REACH, round(overdue * 1000), round(overdue_rq * 1000))
-    surgeon = _Surgeon(Asker(Store.of(connection)), patience, max_abandoned, abandoned)
+    surgeon = _Surgeon(Asker(Store.of(connection), tell), patience, max_abandoned, abandoned)
     return [done for part in _by_subject(findings) for done in surgeon.mend(part)]
 
 

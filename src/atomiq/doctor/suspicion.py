@@ -3,6 +3,7 @@ then, and wrong in the same way after a while, is a finding: RQ's workers take a
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -27,6 +28,8 @@ T = TypeVar("T")
 UNSURE: Final = "unsure"
 """Said of a queued job whose list is too long to be searched for it: the list has to be read whole."""
 
+CROWD: Final = 1_000
+
 
 @dataclass(frozen=True, slots=True)
 class Ill:
@@ -48,7 +51,7 @@ class Suspicion:
 
     def jobs(self, suspects: Collection[Suspect], twice: Collection[str] = ()) -> dict[str, Ill]:
         """Those with whom something is wrong. `twice`: ids that were seen twice in a list."""
-        found = self._diagnose(suspects)
+        found = self._diagnose(self._told_of_crowds(suspects))
         unsure = [ill for ill in found.values() if any(fault.word == UNSURE for fault in ill.diagnosis.faults)]
         doubtful = [ill for job_id in twice if (ill := found.get(job_id)) and _may_be_twice(ill)]
         if unsure or doubtful:
@@ -65,6 +68,17 @@ class Suspicion:
             else:
                 del found[job_id]
         return found
+
+    def _told_of_crowds(self, suspects: Collection[Suspect]) -> Iterable[Suspect]:
+        """A list with many suspects is read whole at first: most of them would have to be looked at twice."""
+        listed = Counter(place.queue for suspect in suspects for place in suspect.places if place.container == "queue")
+        crowded = {queue for queue, count in listed.items() if count > CROWD}
+        if not crowded:
+            return suspects
+        there, _ = self._read_lists(crowded, {suspect.job_id for suspect in suspects})
+        return (
+            replace(suspect, read={queue: suspect.job_id in there[queue] for queue in crowded}) for suspect in suspects
+        )
 
     def _diagnose(self, suspects: Iterable[Suspect]) -> dict[str, Ill]:
         found = {}
