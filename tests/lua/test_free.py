@@ -1,4 +1,4 @@
-"""free: the dependants that one step did not reach."""
+"""free: the dependants and the groups that one step did not reach."""
 
 from __future__ import annotations
 
@@ -72,3 +72,37 @@ def test_a_parent_that_was_deleted(scene: Scene) -> None:
     scene.run(delete(scene.keys, job_id="a"))
     assert scene.run(free(scene.keys)) == Freed(20, False)
     assert len(scene.registry(scene.keys.canceled("r"))) == 120
+
+
+def test_a_large_group_whose_members_are_gone_needs_no_pause(scene: Scene) -> None:
+    """A look sees a hundred members of a group, and then left it alone for five seconds however many there were to see:
+    what waited for some thousands that had expired, or that RQ's workers had ended, did so for minutes."""
+    names = [f"j{number}" for number in range(900)]
+    scene.enqueue(*(new_job(name) for name in names), group="g")
+    scene.put("then", "r", after="g", when="ended")
+    for name in names:
+        scene.vanish(name)
+    scene.now += 5000
+    looks = 1
+    while scene.run(free(scene.keys, pause_ms=5000)).more:
+        looks += 1
+    assert looks < 30
+    assert scene.status("then") == "queued"
+
+
+def test_many_jobs_that_wait_for_a_group_need_no_pause(scene: Scene) -> None:
+    scene.enqueue(new_job("a"), group="g")
+    scene.enqueue(*(new_job(f"then{number}", "r", after="g", when="ended") for number in range(900)))
+    scene.settle(scene.take())
+    scene.now += 5000
+    while scene.run(free(scene.keys, pause_ms=5000)).more:
+        pass
+    assert len(scene.queued("r")) == 900
+
+
+def test_a_large_group_with_nothing_to_see_is_left_alone(scene: Scene) -> None:
+    scene.enqueue(*(new_job(f"j{number}") for number in range(900)), group="g")
+    scene.put("then", "r", after="g", when="ended")
+    scene.now += 5000
+    assert scene.run(free(scene.keys, pause_ms=5000)) == Freed(0, False)
+    assert scene.unchanged(free(scene.keys, pause_ms=5000)) == Freed(0, False)

@@ -77,6 +77,14 @@ class TestWork:
         assert only(scene.tell(m.Freed(more=True)), m.Free)
         assert none(scene.tell(m.Freed(more=False)), m.Free)
 
+    def test_those_of_a_parent_that_nobody_runs_as_well(self) -> None:
+        """It was deleted, or its worker died. Who came by freed 2,000 of its dependants, and the next 2,000 ten seconds
+        later."""
+        scene = Scene().begin()
+        assert none(scene.tell(m.Reaped()), m.Free)
+        assert only(scene.tell(m.Reaped(more=True)), m.Free)
+        assert none(scene.tell(m.Freed(more=False)), m.Free)
+
 
 class TestWaiting:
     def test_an_idle_worker_listens_and_asks_nothing(self) -> None:

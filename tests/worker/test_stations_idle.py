@@ -16,7 +16,7 @@ from tests.invariants import check_invariants
 from tests.worker.conftest import StartWorker
 from tests.worker.processes import WorkerProcess
 
-from atomiq import Queue
+from atomiq import Dependency, Queue
 from atomiq._wire.sync import Store
 from atomiq.worker.upkeep import Upkeep
 
@@ -64,8 +64,21 @@ def test_where_nothing_is_open_upkeep_asks_once(queue: Queue) -> None:
     names = [f"q{number}" for number in range(20)]
     upkeep = Upkeep(Store.of(queue.connection), "w", names, logging.getLogger(), 3, "retry", lambda: None)
     queue.connection.config_resetstat()
-    assert upkeep.reap(None) == ([], None)
+    assert upkeep.reap(None) == ([], None, False)
     assert commands(queue.connection) == {"exists": 1}
+
+
+def test_a_look_says_that_dependants_still_wait(queue: Queue) -> None:
+    """Of a parent that was deleted, or whose worker died, a look frees 2,000 dependants. It told nobody that there were
+    more: an idle worker went on ten seconds later, and 100,000 of them needed eight minutes."""
+    parent = Queue("other", connection=queue.connection).enqueue(tasks.nothing)
+    waits = Dependency(parent, allow_failure=True)
+    queue.enqueue_many([Queue.prepare_data(tasks.nothing, depends_on=waits) for _ in range(2200)])
+    parent.delete()
+    upkeep = Upkeep(Store.of(queue.connection), "w", [queue.name], logging.getLogger(), 3, "retry", lambda: None)
+    assert upkeep.reap(None) == ([], None, True)
+    assert upkeep.reap(None) == ([], None, False)
+    assert len(queue.deferred_job_registry) == 0
 
 
 @pytest.mark.parametrize("executor", ["process", "fork", "spawn", "thread", "async", "inline"])

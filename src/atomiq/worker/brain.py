@@ -146,6 +146,8 @@ class Brain(Stationed, Endings):
     @_hear.register
     def _reaped(self, event: m.Reaped, now: float) -> None:
         self._chores.reaped(now, event.next_in)
+        if event.more:
+            self._chores.free(now, more=True)
         self._abandoned.extend(event.failed)
 
     @_hear.register

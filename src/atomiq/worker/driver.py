@@ -324,9 +324,9 @@ class Driver:
         self.host.register_birth()
 
     def _reap(self, _move: m.Reap) -> None:
-        failed, next_in = self._upkeep.reap(self._desk.server_time())
+        failed, next_in, more = self._upkeep.reap(self._desk.server_time())
         self._desk.answered_at = time.monotonic()
-        self._events.append(m.Reaped(tuple(failed), next_in))
+        self._events.append(m.Reaped(tuple(failed), next_in, more))
 
     def _keep_up(self, _move: m.Upkeep) -> None:
         if self._upkeep.clean(self.brain.rules.upkeep_interval):

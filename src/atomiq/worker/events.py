@@ -166,10 +166,12 @@ class Extended:
 @dataclass(frozen=True, slots=True)
 class Reaped:
     """Leases were looked at. `failed`: jobs abandoned for the last time; each gets its failure callback. `next_in`:
-    seconds until the first of the leases that run now is over, unless it is extended."""
+    seconds until the first of the leases that run now is over, unless it is extended. `more`: dependants of large
+    parents, or jobs after large groups, still wait for somebody to go on with them."""
 
     failed: tuple[str, ...] = ()
     next_in: float | None = None
+    more: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -310,8 +310,10 @@ class Stepping(Driving):
         if time.monotonic() < self._reap_at:
             return
         self._reap_at = time.monotonic() + self.lease / 3
-        failed, next_in = self._own_upkeep.reap(None)
-        if next_in is not None:
+        failed, next_in, more = self._own_upkeep.reap(None)
+        if more:
+            self._reap_at = time.monotonic()
+        elif next_in is not None:
             self._reap_at = min(self._reap_at, time.monotonic() + max(next_in, 0.01))
         for job_id in failed:
             self._call_aside(job_id)

@@ -43,16 +43,17 @@ class Upkeep:
         self._on_clean = on_clean
         self._instead = instead
 
-    def reap(self, server_now: float | None) -> tuple[list[str], float | None]:
-        """Take expired leases back. Says the jobs that were abandoned for the last time, and in how many seconds the
-        first lease that runs now is over. `server_now`: seconds of the server's clock, None when it isn't known."""
+    def reap(self, server_now: float | None) -> tuple[list[str], float | None, bool]:
+        """Take expired leases back. Says the jobs that were abandoned for the last time, in how many seconds the first
+        lease that runs now is over, and whether dependants still wait to be freed. `server_now`: seconds of the
+        server's clock, None when it isn't known."""
         if not anything_open(self._store, self._queues):
-            return [], None
+            return [], None, False
         failed = self._recover() if any_stuck(self._store, self._queues) else []
         first: float | None = None
-        self._finish_what_others_began()
+        more = self._finish_what_others_began()
         if not any_lease(self._store, self._queues):
-            return failed, None
+            return failed, None, more
         server_now = clock(self._store) if server_now is None else server_now
         for queue in self._queues:
             end = first_end(self._store, queue)
@@ -65,7 +66,7 @@ class Upkeep:
                 end = first_end(self._store, queue)
             if end is not None:
                 first = end if first is None else min(first, end)
-        return failed, None if first is None else first - server_now
+        return failed, None if first is None else first - server_now, more
 
     def _recover(self) -> list[str]:
         """What RQ's workers took and never started. Says the jobs that were failed."""
@@ -85,10 +86,9 @@ class Upkeep:
             failed += done.failed
         return failed
 
-    def _finish_what_others_began(self) -> None:
-        for _ in range(STEPS_AT_A_TIME):
-            if not self._store.run(free(self._store.keys, pause_ms=GROUP_PAUSE_MS)).more:
-                break
+    def _finish_what_others_began(self) -> bool:
+        """Says whether there is more of it."""
+        return all(self.free().more for _ in range(STEPS_AT_A_TIME))
 
     def _reap_queue(self, queue: str) -> list[str]:
         failed: list[str] = []

@@ -138,9 +138,10 @@ local function some_of(key, limit, ended, name)
 end
 
 -- See what nobody told us of up to `limit` members: those that RQ's producers put into the group, those that RQ's workers ended, and
--- those that expired. Says how many of the open ones are in which status, as far as looked.
+-- those that expired. Says how many of the open ones are in which status, as far as looked, and what there was to see: how many
+-- members, or that waited for them.
 local function look_through(group, limit, now)
-  local ended, open, found = key_ended(group), key_open(group), {}
+  local ended, open, found, seen = key_ended(group), key_open(group), {}, redis.call('HLEN', key_after(group))
   local members = some_of(key_group(group), limit, ended, '#at')
   for first = 1, #members, 1000 do
     local last = math.min(first + 999, #members)
@@ -150,10 +151,10 @@ local function look_through(group, limit, now)
       local id, before = members[first + i - 1], ends[i]
       if is_open == 0 and before ~= 'finished' then
         if redis.call('EXISTS', key_job(id)) == 0 then
-          redis.call('SREM', key_group(group), id)
+          seen = seen + redis.call('SREM', key_group(group), id)
           if before then count_gone(group, id) end
         elseif not before then
-          redis.call('SADD', open, id)
+          seen = seen + redis.call('SADD', open, id)
           redis.call('EXPIRE', open, 31536000)
         end
       end
@@ -164,12 +165,14 @@ local function look_through(group, limit, now)
     if not status then
       redis.call('SREM', key_group(group), id)
       count_gone(group, id)
+      seen = seen + 1
     elseif status == 'finished' or status == 'failed' or status == 'stopped' or status == 'canceled' then
       count_end(group, id, status)
+      seen = seen + 1
     else
       found[status] = (found[status] or 0) + 1
     end
   end
   conclude(group, now)
-  return found
+  return found, seen - redis.call('HLEN', key_after(group))
 end
