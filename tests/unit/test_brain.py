@@ -11,7 +11,12 @@ from atomiq.worker import moves as m
 
 class TestStart:
     def test_upkeep_comes_before_the_first_claim(self) -> None:
-        assert Scene().tell(m.Begin()) == [m.Upkeep(), m.Reap(), m.Claim(QUEUES, 1)]
+        assert Scene().tell(m.Begin()) == [m.Upkeep(), m.Reap(), m.Free(), m.Claim(QUEUES, 1)]
+
+    def test_dependants_that_somebody_left_behind_go_on_at_once(self) -> None:
+        """A worker that starts lets leases rest for as long as they last, in case all were cut off; it let those wait
+        as long that were to be freed, and a burst worker went home without them."""
+        assert only(Scene().tell(m.Begin(cut_off_for=30.0)), m.Free)
 
     def test_leases_are_not_judged_right_after_a_start_of_the_server(self) -> None:
         scene = Scene()

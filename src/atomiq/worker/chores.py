@@ -35,6 +35,7 @@ class Chores:
     def begin(self, now: float, cut_off_for: float) -> None:
         self._upkeep_at = now
         self._reap_at = now + cut_off_for
+        self._free_at = now  # unlike leases, this may have been left over however short we have been away
         self._reaped_at = now
         self._beat_at = now + self._rules.lease / 3  # a child may have taken something before we know of it
 
