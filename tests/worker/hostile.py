@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import multiprocessing
 import os
 import signal
 import stat
+import sys
 from typing import Any
 
 from tests.tasks import note, pause
@@ -60,3 +62,37 @@ def raise_unshowable() -> None:
 
 def answer_bytes(size: int) -> bytes:
     return os.urandom(size)
+
+
+def end_a_child() -> int | None:
+    """The exit code of a process that multiprocessing has ended; None: it has not ended."""
+    child = multiprocessing.get_context("fork").Process(target=signal.pause)
+    child.start()
+    child.terminate()
+    child.join(5)
+    code = child.exitcode
+    child.kill()
+    return code
+
+
+def fork_that_exits() -> int:
+    pid = os.fork()
+    if pid == 0:
+        sys.exit(3)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def fork_that_comes_back() -> int:
+    pid = os.fork()
+    return 3 if pid == 0 else os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def fork_that_raises() -> int:
+    pid = os.fork()
+    if pid == 0:
+        raise ValueError("in the fork")
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+async def coroutine_that_forks() -> int:
+    return fork_that_exits()

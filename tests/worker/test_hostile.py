@@ -16,7 +16,7 @@ from tests.worker import hostile
 from tests.worker.conftest import StartWorker
 from tests.worker.processes import own_server
 
-from atomiq import Job, Queue
+from atomiq import Callback, Job, Queue
 from atomiq._core.errors import ServerUnavailable
 from atomiq._lua import compose
 from atomiq._wire import wait
@@ -279,3 +279,38 @@ def test_a_channel_whose_connection_was_forgotten(store: Store, monkeypatch: pyt
     monkeypatch.setattr(wait, "ANSWER_MARGIN", 0.0)
     with pytest.raises(ServerUnavailable, match="dead"):
         channel.check()
+
+
+FORKS = [
+    (hostile.fork_that_exits, 3),
+    (hostile.fork_that_comes_back, 0),
+    (hostile.fork_that_raises, 1),
+    (hostile.coroutine_that_forks, 3),
+]
+
+
+@pytest.mark.parametrize("executor", ["process", "fork", "thread", "async", "inline"])
+def test_a_fork_of_a_job_ends_with_the_call(queue: Queue, start_worker: StartWorker, executor: str) -> None:
+    """A job forked, as RQ's users do who want something apart, and its fork called sys.exit. It had the callbacks of
+    the job called a second time (with a failure), told the supervisor of a callback's time limit, so that the job that
+    had forked was killed two minutes later, and whoever waited for the fork was told 0."""
+    worker = start_worker(executor=executor)
+    for function, code in FORKS:
+        job = queue.enqueue(function, on_success=Callback(tasks.on_success), on_failure=Callback(tasks.on_failure))
+        wait_until(job.latest_result)
+        consumes(queue)
+        assert job.return_value() == code
+        assert queue.connection.lrange(f"calls:{job.id}", 0, -1) == [f"success {code} finished".encode()]
+    assert worker.process.poll() is None
+
+
+@pytest.mark.parametrize("executor", ["process", "spawn", "fork", "thread", "async"])
+def test_what_a_job_has_forked_can_be_terminated(queue: Queue, start_worker: StartWorker, executor: str) -> None:
+    """A warm child is deaf to SIGTERM, and what its jobs forked was deaf as well: `Process.terminate` of
+    multiprocessing
+    did nothing, and leaving a Pool that was still busy waited for ever."""
+    start_worker(executor=executor)
+    job = queue.enqueue(hostile.end_a_child)
+    wait_until(lambda: job.is_finished or job.is_failed)
+    assert job.return_value() == -signal.SIGTERM
+    consumes(queue)

@@ -11,6 +11,7 @@ import contextvars
 import functools
 import inspect
 import logging
+import os
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Executor
@@ -25,6 +26,7 @@ from atomiq.executors.limits import Guard, MainThreadGuard
 from atomiq.executors.precondition import alook, look
 from atomiq.executors.report import Report
 from atomiq.executors.story import ColdStop, ExcInfo, Narrator, exception_text, parts_of
+from atomiq.executors.stray import end_if_stray
 from atomiq.job import Job
 from atomiq.job.current import running
 
@@ -79,6 +81,7 @@ class Performer(Narrator):
         else:
             story = self.story(job, announce, guard, _hooked(job, hooks, make_call), hooks.end_job)
         seconds, function, arguments = next(story)
+        home = os.getpid()
         try:
             while True:
                 try:
@@ -86,8 +89,10 @@ class Performer(Narrator):
                 except ColdStop:
                     raise
                 except BaseException as error:  # noqa: BLE001  the story decides
+                    end_if_stray(home, error)
                     seconds, function, arguments = story.throw(error)
                 else:
+                    end_if_stray(home)
                     seconds, function, arguments = story.send(answer)
         except StopIteration as said:
             return said.value  # type: ignore[no-any-return]
@@ -115,6 +120,7 @@ class Performer(Narrator):
         else:
             story = self.story(job, announce, guard, _ahooked(job, hooks), end)
         seconds, function, arguments = next(story)
+        home = os.getpid()
         try:
             while True:
                 try:
@@ -122,8 +128,10 @@ class Performer(Narrator):
                 except (ColdStop, GivenUp):
                     raise
                 except BaseException as error:  # noqa: BLE001  the story decides
+                    end_if_stray(home, error)
                     seconds, function, arguments = story.throw(error)
                 else:
+                    end_if_stray(home)
                     seconds, function, arguments = story.send(answer)
         except StopIteration as said:
             return said.value  # type: ignore[no-any-return]

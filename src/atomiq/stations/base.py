@@ -24,6 +24,7 @@ from atomiq.executors.perform import Performer
 from atomiq.executors.report import Report
 from atomiq.executors.webhooks import ThreadSender
 from atomiq.job import Job
+from atomiq.stations.forks import JobForks
 from atomiq.stations.ledger import SHUT_DOWN, STOP, Ledger, can_be_noted, number_of
 from atomiq.stations.mail import Mailbox, Passed
 from atomiq.stations.pump import Pump
@@ -103,6 +104,7 @@ class Station:
         self._pid = os.getpid()
         self._home = _identity(mailbox.fd)
         self._handler: Final = self._asked  # a method is a new object each time it is looked up
+        self._forks = JobForks(self._handler)
         self._taken = 0
         self._memory_at = 0.0
         self._mail_seen = 0
@@ -110,6 +112,7 @@ class Station:
     def run(self) -> None:
         """Work until the supervisor wants no more of it, or it has served its time."""
         signal.signal(signal.SIGTERM, self._handler)
+        self._forks.watch()
         try:
             self._enter()
             self._work()

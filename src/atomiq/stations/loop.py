@@ -86,6 +86,7 @@ class AsyncStation(Station):
         self._ended = asyncio.Event()
         loop.add_reader(self.mailbox.fd, self._on_mail)
         loop.add_signal_handler(signal.SIGTERM, self._obey)
+        self._forks.handler = signal.getsignal(signal.SIGTERM)
         loop.call_later(STRIKE_EVERY, self._strike)
         try:
             await hooks.astart_child()
