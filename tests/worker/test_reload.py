@@ -119,6 +119,21 @@ def test_a_job_of_an_adopted_child_that_is_killed_runs_again(
     assert ended(running) == "done"
 
 
+@pytest.mark.parametrize("executor", ["process", "thread", "fork"])
+def test_max_jobs_is_of_all_programs_together(
+    queue: Queue, start: Callable[..., CommandLine], tmp_path: Path, executor: str
+) -> None:
+    """Each reload gave the worker all of its --max-jobs anew: one that is reloaded often never ended."""
+    worker = start("--executor", executor, "--import", "own_jobs", "--max-jobs", "3")
+    for times in (2, 3):
+        assert ended(queue.enqueue("own_jobs.answer")) == "old"
+        os.kill(worker.process.pid, signal.SIGHUP)
+        worker.says("Listening on default", times)
+    jobs = [queue.enqueue("own_jobs.answer") for _ in range(3)]
+    assert worker.process.wait(30) == 0
+    assert [job.get_status() for job in jobs] == ["finished", "queued", "queued"]
+
+
 def test_reload_on_its_own_when_a_file_changes(queue: Queue, start: Callable[..., CommandLine], tmp_path: Path) -> None:
     worker = start("--reload", "--import", "own_jobs")
     assert ended(queue.enqueue("own_jobs.answer")) == "old"

@@ -22,11 +22,11 @@ from typing import Any, Final, Protocol
 from atomiq.executors.coroutine import TaskGuard
 from atomiq.executors.drive import GivenUp
 from atomiq.executors.fork import Announce
+from atomiq.executors.job_forks import end_if_stray
 from atomiq.executors.limits import Guard, MainThreadGuard
 from atomiq.executors.precondition import alook, look
 from atomiq.executors.report import Report
 from atomiq.executors.story import ColdStop, ExcInfo, Narrator, exception_text, parts_of
-from atomiq.executors.stray import end_if_stray
 from atomiq.job import Job
 from atomiq.job.current import running
 

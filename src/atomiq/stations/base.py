@@ -17,6 +17,7 @@ from atomiq._core.errors import JobStopped, ShuttingDown
 from atomiq.executors import hooks
 from atomiq.executors.black_box import BlackBox
 from atomiq.executors.flush import flush_all
+from atomiq.executors.job_forks import JobForks
 from atomiq.executors.limits import Guard
 from atomiq.executors.memory import own_resident_memory
 from atomiq.executors.outcome import time_limit
@@ -24,7 +25,6 @@ from atomiq.executors.perform import Performer
 from atomiq.executors.report import Report
 from atomiq.executors.webhooks import ThreadSender
 from atomiq.job import Job
-from atomiq.stations.forks import JobForks
 from atomiq.stations.ledger import SHUT_DOWN, STOP, Ledger, can_be_noted, number_of
 from atomiq.stations.mail import Mailbox, Passed
 from atomiq.stations.pump import Pump

@@ -260,6 +260,7 @@ class BaseWorker(Living):
         self._handed_on = found() if self.reloads else None
         if self._handed_on is not None:
             self.name, self._incarnation = self._handed_on.name, self._handed_on.incarnation
+            max_jobs = None if max_jobs is None else max(0, max_jobs - self._handed_on.done)
         try:
             # Before the birth: a signal that comes in between must not leave the name of a dead worker behind.
             signals.install(self._hear_signal, reloads=self.reloads)

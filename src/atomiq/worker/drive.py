@@ -27,6 +27,7 @@ from atomiq.worker.making import ForkedStations, Plan
 from atomiq.worker.overrides import our_own, overridden
 from atomiq.worker.own_store import own_store
 from atomiq.worker.parts import Sender
+from atomiq.worker.posts import Member
 from atomiq.worker.reload import HandedOn, adopt, execute, left
 from atomiq.worker.settle import Abandonment
 from atomiq.worker.signals import Signals
@@ -124,7 +125,9 @@ class Driving(Horse):
             self._run_driver(driver)
             if driver.left is not None:
                 lines = tuple(line for maker in makers for line in maker.lines())
-                execute(HandedOn(self.name, self._incarnation, 0, tuple(map(left, driver.left)), lines))
+                done = brain.executed if budget is None or max_jobs is None else max_jobs - _unused(budget, driver.left)
+                done += 0 if self._handed_on is None else self._handed_on.done
+                execute(HandedOn(self.name, self._incarnation, done, tuple(map(left, driver.left)), lines))
         finally:
             if keeper is not None:
                 keeper.close()
@@ -250,3 +253,8 @@ class Driving(Horse):
         if queue is not None:
             self.reorder_queues(queue)
         return [queue.name for queue in self._ordered_queues] or order
+
+
+def _unused(budget: Budget, members: Sequence[Member]) -> int:
+    """Of max_jobs: what no station has started."""
+    return budget.left + sum(member.ledger.reserved for member in members)

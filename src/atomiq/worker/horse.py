@@ -21,6 +21,7 @@ from atomiq.executors import hooks
 from atomiq.executors.aside import call_abandoned, call_killed, call_stopped
 from atomiq.executors.death import Death, death_text
 from atomiq.executors.fork import Announce, Call
+from atomiq.executors.job_forks import JobForks
 from atomiq.executors.limits import Guard, MainThreadGuard
 from atomiq.executors.perform import ColdStop, Handler, Performer, describe_error, run_handlers
 from atomiq.executors.report import Report
@@ -111,6 +112,7 @@ class Horse(Ends):
                 os.kill(os.getpid(), number)
 
         signal.signal(signal.SIGTERM, asked)
+        JobForks(asked).watch()
 
     # --- what a station asks for
 

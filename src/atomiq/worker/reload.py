@@ -30,7 +30,8 @@ Left = tuple[str, int, int, int, int, int, Any, str, float]
 
 @dataclass(frozen=True, slots=True)
 class HandedOn:
-    """What a worker's old program leaves to its new one. `lines`: descriptors that tell children that we live."""
+    """What a worker's old program leaves to its new one. `done`: jobs that it has run, or that run still; `lines`:
+    descriptors that tell children that we live."""
 
     name: str
     incarnation: str
