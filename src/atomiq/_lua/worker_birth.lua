@@ -21,7 +21,7 @@ local goes_on = there.incarnation == incarnation and not there.death
 if not goes_on then redis.call('DEL', k_worker) end
 redis.call('HSETNX', k_worker, 'birth', iso(NOW))
 redis.call('HSET', k_worker, 'beat', NOW, 'lease', a_lease, 'incarnation', incarnation, 'last_heartbeat', iso(NOW), unpack(fields))
-if goes_on and redis.call('EXISTS', key_worker_executions(a_worker)) == 1 then redis.call('HSET', k_worker, 'state', 'busy') end
+if redis.call('EXISTS', key_worker_executions(a_worker)) == 1 then redis.call('HSET', k_worker, 'state', 'busy') end
 redis.call('EXPIRE', k_worker, a_ttl)
 redis.call('SADD', k_workers, k_worker)
 for i = 1, a_nqueues do redis.call('SADD', key_worker_set(a_rest[i]), k_worker) end

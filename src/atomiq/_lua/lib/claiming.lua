@@ -1,14 +1,14 @@
 -- Taking work.
 
--- What the worker hash shows after something was given back or settled, or nothing found: a job that it holds, or that it rests, and
--- how. A hash that has expired is not brought back in part.
+-- What the worker hash shows after something was given back or settled, or nothing found: a job that it holds (the same one if asked
+-- again), or that it rests, and how. A hash that has expired is not brought back in part.
 local function worker_rests(worker, state)
   local key, held = key_worker(worker), key_worker_executions(worker)
   if redis.call('EXISTS', key) == 0 then return end
-  local some = redis.call('HRANDFIELD', held)
+  local some = redis.call('HSCAN', held, 0, 'COUNT', 10)[2][2]
   if some then
-    redis.call('HSET', key, 'current_job', redis.call('HGET', held, some))
-  else
+    redis.call('HSET', key, 'current_job', some)
+  elseif redis.call('EXISTS', held) == 0 then
     redis.call('HSET', key, 'state', state or 'idle')
     redis.call('HDEL', key, 'current_job')
   end
