@@ -280,3 +280,13 @@ def test_the_exception_of_heroku(queue: Queue, start_worker: StartWorker, tmp_pa
     assert worker.exits() == 0
     assert job.get_status() is JobStatus.FAILED
     assert "ShutDownImminentException" in job.latest_result().exc_string
+
+
+def test_a_work_horse_that_was_just_forked_is_warned(queue: Queue, start_worker: StartWorker, tmp_path: Path) -> None:
+    """The worker was asked to end before it had noted the pid of the process that it was forking: nobody warned that,
+    and the worker waited for its job until the machine stopped."""
+    worker = start_worker(kind="tests.worker.heroku_jobs.AskedAsItForks")
+    job = queue.enqueue(tasks.note_and_wait, str(tmp_path / "began"), str(tmp_path / "gate"))
+    assert worker.exits() == 0
+    assert job.get_status() is JobStatus.FAILED
+    assert "ShutDownImminentException" in job.latest_result().exc_string

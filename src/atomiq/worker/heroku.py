@@ -6,10 +6,11 @@ import os
 import signal
 import threading
 from types import FrameType
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
 from atomiq._core.errors import ShutDownImminentException
 from atomiq.executors.death import signal_name
+from atomiq.job import Job
 from atomiq.worker.forking import Forking
 from atomiq.worker.overrides import our_own
 
@@ -26,16 +27,34 @@ class Imminent(Forking):
     """Seconds between the warning and the exception in the job; 0: at once (RQ)."""
     frame_properties: ClassVar[list[str]] = ["f_code", "f_lasti", "f_lineno", "f_locals", "f_trace"]
 
+    _warned_pid: int = 0
+
+    def fork_work_horse(self, job: Job, queue: Any) -> None:
+        """Start the process that runs the job, and warn it if the worker was asked to end in this moment (RQ)."""
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, (WARNING,))  # it waits until the work horse has its handler
+        try:
+            super().fork_work_horse(job, queue)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        if self._stop_requested:
+            self._warn_horse()
+
     def setup_work_horse_signals(self) -> None:
         """In the work horse: hear the warning, and nothing else (RQ)."""
         signal.signal(WARNING, self.request_stop_sigrtmin)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, (WARNING,))
 
     def handle_warm_shutdown_request(self) -> None:
         """Warn the work horse, if there is one (RQ)."""
         super().handle_warm_shutdown_request()
-        if self.horse_pid:
+        self._warn_horse()
+
+    def _warn_horse(self) -> None:
+        """Once: a second warning would end the delay."""
+        if self.horse_pid and self.horse_pid != self._warned_pid:
+            self._warned_pid = self.horse_pid
             self.log.info("Worker %s: warm shut down requested, sending horse %s", self.name, signal_name(WARNING))
             self.kill_horse(WARNING)
 
