@@ -152,14 +152,19 @@ def test_what_a_killed_child_has_settled_is_counted(
     not told, and what it had not yet heard to be settled: in one run 198 jobs had succeeded, and 165 were counted."""
     start_worker(executor=executor, options={"concurrency": 1})
     warm_up(queue)
+    ran_again = 0
     for number in range(5):
         many = [Queue.prepare_data(tasks.nothing) for _ in range(READ_AHEAD)]
         deadly = Queue.prepare_data(station_jobs.die_once, (str(tmp_path / str(number)),))
         jobs = queue.enqueue_many([*many, deadly, *many])
         wait_until(lambda jobs=jobs: all(job.is_finished for job in jobs))
-    expected = 100 + 5 * (2 * READ_AHEAD + 1), 5
-    wait_until(lambda: counted(queue) >= expected, what="all to be counted")
-    assert counted(queue) == expected
+        ran_again += sum(attempts(job) > 1 for job in jobs)
+    expected = 100 + 5 * (2 * READ_AHEAD + 1)
+    wait_until(lambda: counted(queue) >= (expected, 5), what="all to be counted")
+    # What a dead child had sent and the server not read is lost with the connection: such a job ends twice, and is
+    # counted twice.
+    assert expected <= counted(queue)[0] <= expected + ran_again
+    assert counted(queue)[1] == 5
 
 
 @WARM
