@@ -150,7 +150,7 @@ def test_what_a_killed_child_has_settled_is_counted(
 ) -> None:
     """While jobs are short their ends are counted by one call in 50 ms. A child that was killed took along what it had
     not told, and what it had not yet heard to be settled: in one run 198 jobs had succeeded, and 165 were counted."""
-    start_worker(executor=executor, options={"concurrency": 1})
+    start_worker(executor=executor, options={"concurrency": 1, "lease": 3})
     warm_up(queue)
     ran_again = 0
     for number in range(5):
