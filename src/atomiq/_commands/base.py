@@ -55,15 +55,18 @@ def plain(
 
 def text(value: Any) -> str:
     """A reply's bytes as text (RQ's names may be any UTF-8). What somebody has put there that is no UTF-8 becomes text
-    too, of which `verbatim` makes the same bytes again: one such id must not end whoever meets it."""
+    too, of which `as_bytes` makes the same bytes again: one such id must not end whoever meets it."""
     return value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else str(value)
+
+
+def as_bytes(name: str) -> bytes:
+    """The bytes that `text` has made a name of."""
+    return name.encode("utf-8", "surrogateescape")
 
 
 def verbatim(args: Sequence[Argument]) -> list[Argument]:
     """Arguments as they are sent; names that were no UTF-8 (see `text`) as the bytes that they were."""
-    return [
-        one if not isinstance(one, str) or one.isascii() else one.encode("utf-8", "surrogateescape") for one in args
-    ]
+    return [one if not isinstance(one, str) or one.isascii() else as_bytes(one) for one in args]
 
 
 def word(value: Any, name: str, *known: str) -> str:

@@ -90,11 +90,6 @@ class RegistryPage(NamedTuple):
     odd: list[tuple[str, str]]
 
 
-def name_of(raw: Any) -> str:
-    """An id or a name as text, whatever bytes somebody has put there."""
-    return text(raw)
-
-
 def _decode_slice(reply: Any) -> ListSlice:
     word(reply[0], "examine_list", "ok")
     return ListSlice(list(reply[1]), [int(index) for index in reply[2]], int(reply[3]))
@@ -108,7 +103,7 @@ def examine_list(keys: Keys, *, queue: str, first: int, last: int, now_ms: int =
 
 def _decode_page(reply: Any) -> RegistryPage:
     word(reply[0], "examine_registry", "ok")
-    odd = [name_of(part) for part in reply[4]]
+    odd = [text(part) for part in reply[4]]
     return RegistryPage(text(reply[1]), int(reply[2]), int(reply[3]), list(zip(odd[::2], odd[1::2], strict=True)))
 
 
@@ -123,7 +118,7 @@ def examine_registry(
 def _decode_letters(reply: Any) -> tuple[str, dict[str, int]]:
     word(reply[0], "examine_jobs", "ok")
     counts = iter(reply[2])
-    return text(reply[1]), {name_of(status): int(count) for status, count in zip(counts, counts, strict=True)}
+    return text(reply[1]), {text(status): int(count) for status, count in zip(counts, counts, strict=True)}
 
 
 def examine_jobs(keys: Keys, *, job_ids: Sequence[str | bytes], now_ms: int = 0) -> Command[tuple[str, dict[str, int]]]:
@@ -132,7 +127,7 @@ def examine_jobs(keys: Keys, *, job_ids: Sequence[str | bytes], now_ms: int = 0)
 
 
 def _decode_diagnosis(row: Any) -> Diagnosis:
-    job_id, status, origin, witness, *rest = (name_of(part) for part in row)
+    job_id, status, origin, witness, *rest = (text(part) for part in row)
     faults = []
     for at in range(0, len(rest), 5):
         said, container, queue, execution, detail = rest[at : at + 5]

@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from atomiq._commands.base import Command
+from atomiq._commands.base import Command, text
 from atomiq._commands.doctor import (
     Place,
     Suspect,
@@ -17,7 +17,6 @@ from atomiq._commands.doctor import (
     examine_things,
     list_slice,
     memory_of,
-    name_of,
     scan_keys,
     scan_names,
     scan_set,
@@ -109,10 +108,10 @@ class Survey:
         for part in walk(read, lambda: pace.size, seen.__contains__):
             fresh = set(part.fresh)
             if part.certain and (len(fresh) < len(part.fresh) or not seen.isdisjoint(fresh)):
-                self.twice.update(name_of(each) for each in repeated(part.fresh, seen))
+                self.twice.update(text(each) for each in repeated(part.fresh, seen))
             seen |= fresh
             for each in part.odd:
-                self.suspect(name_of(each), Place("queue", queue))
+                self.suspect(text(each), Place("queue", queue))
                 seen.discard(each)  # its hash is to be looked at too
 
     # --- keys
@@ -178,18 +177,18 @@ class Survey:
         if letters.strip(".-"):
             for letter, job_id in zip(letters, ids, strict=True):
                 if letter not in ".-":
-                    self.suspect(name_of(job_id))
+                    self.suspect(text(job_id))
 
     def _things(self, kind: str, names: list[bytes], pace: Pace) -> None:
         if kind in ("intermediate", "worker_set", *CONTAINERS):
-            self._found[kind].update(name_of(name) for name in names)
+            self._found[kind].update(text(name) for name in names)
             if kind == "worker_set":
                 return
         elif kind == "compact":
             for name in names:
-                self._compact(name_of(name))
+                self._compact(text(name))
         for index in self.asker.ask_for(len(names), examine_things(self.asker.keys, kind=kind, names=names), pace):
-            self.things[kind].add(name_of(names[index]))
+            self.things[kind].add(text(names[index]))
 
     # --- registries
 
@@ -208,7 +207,7 @@ class Survey:
 
     def _intermediate(self, queue: str) -> None:
         for job_id in self._slices(self.asker.keys.intermediate(queue)):
-            self.suspect(name_of(job_id), Place("intermediate", queue))
+            self.suspect(text(job_id), Place("intermediate", queue))
 
     def _compact(self, name: str) -> None:
         """Ids of a list that RQ is compacting may be in no queue."""
@@ -218,7 +217,7 @@ class Survey:
 
     def ids_in(self, name: str) -> list[str]:
         """All ids of a queue's list, or of one under such a name."""
-        return [name_of(each) for each in self._slices(self.asker.keys.queue(name))]
+        return [text(each) for each in self._slices(self.asker.keys.queue(name))]
 
     def _slices(self, key: str) -> Iterator[bytes]:
         first = 0
@@ -233,7 +232,7 @@ class Survey:
         while True:
             cursor, found = self.asker.ask(scan(cursor))
             for each in found:
-                yield name_of(each)
+                yield text(each)
             if cursor == "0":
                 return
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Final, TypeVar
 
+from atomiq._commands.base import as_bytes, text
 from atomiq._commands.doctor import (
     Diagnosis,
     Fault,
@@ -18,7 +19,6 @@ from atomiq._commands.doctor import (
     examine_job,
     examine_things,
     list_slice,
-    name_of,
 )
 from atomiq.doctor.lists import Slice, repeated, walk
 from atomiq.doctor.pace import Asker, Pace
@@ -91,7 +91,7 @@ class Suspicion:
     def _read_lists(self, queues: Iterable[str], wanted: set[str]) -> tuple[dict[str, set[str]], set[str]]:
         """Queue -> which of the wanted stand in its list; and which ids stand there twice."""
         asker, there, twice = self.asker, {}, set[bytes]()
-        looked_for = {job_id.encode("utf-8", "surrogateescape") for job_id in wanted}
+        looked_for = {as_bytes(job_id) for job_id in wanted}
         for queue in queues:
             key, seen = asker.keys.queue(queue), set[bytes]()
 
@@ -106,8 +106,8 @@ class Suspicion:
                 if part.certain:
                     twice.update(repeated(part.fresh, seen))
                 seen.update(part.fresh)
-            there[queue] = {name_of(each) for each in looked_for & seen}
-        return there, {name_of(each) for each in twice}
+            there[queue] = {text(each) for each in looked_for & seen}
+        return there, {text(each) for each in twice}
 
     def things(self, suspects: Mapping[str, Collection[str]]) -> dict[tuple[str, str], str]:
         """(kind, name) -> what is wrong."""

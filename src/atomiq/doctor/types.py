@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from atomiq._commands.doctor import name_of, scan_keys, type_of
+from atomiq._commands.base import text
+from atomiq._commands.doctor import scan_keys, type_of
 from atomiq._core.keys import OWN_KEYS
 from atomiq.doctor.findings import Finding
 from atomiq.doctor.names import CONTAINERS, Names
@@ -31,9 +32,9 @@ def wrong_types(asker: Asker) -> list[Finding]:
     for type_there in ("string", "list", "set", "zset", "hash", "stream"):
         for key in _keys_of(asker, type_there):
             kind, name = names.kind_of(key)
-            wanted = _ALONE.get(name_of(name)) if kind == "other" else _OF_KIND.get(kind)
+            wanted = _ALONE.get(text(name)) if kind == "other" else _OF_KIND.get(kind)
             if wanted is not None and wanted != type_there:
-                found.append(_finding(name_of(key), type_there, wanted))
+                found.append(_finding(text(key), type_there, wanted))
     return found
 
 

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, Self, TypeVar
 
-from atomiq._commands.base import plain, text
+from atomiq._commands.base import as_bytes, plain, text
 from atomiq._commands.raw import (
     Dequeued,
     Nothing,
@@ -137,7 +137,7 @@ class RawQueue(ViewedQueue):
         names = [queue_name(store, key) for key in queue_keys]
         command = pop_job_id(store.keys, queues=names)
         popped = _until(store, names, timeout, list(queue_keys), lambda: store.run(command) if names else None)
-        return None if popped is None else (store.keys.queue(popped[0]), popped[1].encode("utf-8", "surrogateescape"))
+        return None if popped is None else (store.keys.queue(popped[0]), as_bytes(popped[1]))
 
     def pop_job_id(self) -> str | None:
         """The first id off the queue, None if it is empty (RQ). Its job is then in no queue: 'created'."""

@@ -201,12 +201,9 @@ class Ledger:
 
     def skip(self, number: int) -> None:
         """Nothing will be started under this number (there was no job, or it was given back)."""
-        self._lock()
-        try:
+        with self.locked():
             if number > self._get(_STARTED):
                 self._set(_STARTED, number)
-        finally:
-            self._unlock()
 
     def start(self, slot: int, entry: Running) -> bool:
         """Start a job; False if the supervisor has taken it back. Raises TooLong: the number counts as started."""
@@ -305,13 +302,10 @@ class Ledger:
 
     def take_back(self) -> range:
         """Cut: the numbers that are asked for and will not be started any more."""
-        self._lock()
-        try:
+        with self.locked():
             first, last = max(self._get(_STARTED), self._get(_CUT)) + 1, self._get(_ASKED)
             if last >= first:
                 self._set(_CUT, last)
-        finally:
-            self._unlock()
         return range(first, last + 1)
 
     def want(self, slot: int, wish: int, number: int = 0) -> None:

@@ -21,16 +21,14 @@ from atomiq._core.timestamp import format_ms
 from atomiq._wire.sync import Store
 from atomiq.executors.job_log import JobLog
 from atomiq.executors.outcome import bulk, unstorable
+from atomiq.stations.task import BULKY, MOST_CUT_OFFS
 from atomiq.worker import moves as m
 from atomiq.worker.own_store import clock
 from atomiq.worker.settle import Abandonment, Holding, settlement, taken
 from atomiq.worker.tallies import Tallies
 
-BULKY: Final = 1 << 20
 OFFSET_KEPT: Final = 600.0
 """Seconds until an idle worker asks for the server's clock again."""
-MOST_CUT_OFFS: Final = 2
-"""So often the connection may break while the same outcome of at least BULKY bytes is sent."""
 
 
 class Desk:
