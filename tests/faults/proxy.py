@@ -14,13 +14,15 @@ from pathlib import Path
 
 class CuttingProxy:
     """`cut(needle)`: the next request that holds `needle` is passed on, its reply is not, and both ends are closed.
-    `fall_silent()`: on the connections that exist, nothing is passed on any more, and none is closed; new ones work."""
+    `fall_silent()`: on the connections that exist, nothing is passed on any more, and none is closed; new ones work.
+    `swallow(needle)`: the next request that holds `needle` is not passed on, nor what its connection sends later."""
 
     def __init__(self, server: str, path: str) -> None:
         self.path = path
-        self.cuts = 0
+        self.cuts = self.swallowed = 0
         self._server = server
         self._needle: bytes | None = None
+        self._swallowed: bytes | None = None
         self._pairs: dict[socket.socket, socket.socket] = {}
         self._doomed: set[socket.socket] = set()
         self._silent: set[socket.socket] = set()
@@ -39,6 +41,9 @@ class CuttingProxy:
 
     def fall_silent(self) -> None:
         self._silent |= set(self._pairs)
+
+    def swallow(self, needle: bytes) -> None:
+        self._swallowed = needle
 
     def close(self) -> None:
         self._waker.send(b"x")
@@ -80,6 +85,11 @@ class CuttingProxy:
             data = b""
         if not data:
             self._hang_up(link)
+            return
+        if self._swallowed is not None and self._selector.get_key(link).data and self._swallowed in data:
+            self._swallowed = None
+            self.swallowed += 1
+            self._silent.add(link)
             return
         if self._needle is not None and self._selector.get_key(link).data and self._needle in data:
             self._needle = None

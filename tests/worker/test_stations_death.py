@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from tests import tasks
+from tests.faults.proxy import cutting_proxy
 from tests.helpers import alive, wait_until
 from tests.invariants import check_invariants
 from tests.worker import station_jobs
@@ -107,6 +108,27 @@ def test_children_go_with_their_supervisor(
     pids = children(worker, 2 if alone else 1)  # one of them is idle
     worker.kill()
     wait_until(lambda: not any(alive(pid) for pid in pids))
+
+
+@WARM
+def test_what_a_killed_child_had_sent_and_nobody_read_runs_again_at_once(
+    queue: Queue, start_worker: StartWorker, executor: str
+) -> None:
+    """A child says how jobs ended without waiting for the answers, and its connection dies with it. What the server had
+    not read by then was lost, and as these jobs had ended, nobody gave them back: they waited for their leases."""
+    path = queue.connection.connection_pool.connection_kwargs["path"]
+    number = queue.connection.connection_pool.connection_kwargs.get("db", 0)
+    with cutting_proxy(path) as proxy:
+        worker = start_worker(url=f"unix://{proxy.path}?db={number}", executor=executor, options={"lease": 60})
+        warm_up(queue)
+        proxy.swallow(b"unread")
+        job = queue.enqueue(tasks.nothing, job_id="unread")
+        wait_until(lambda: proxy.swallowed)
+        (child,) = children(worker, 1)
+        os.kill(child, signal.SIGKILL)
+        wait_until(lambda: job.is_finished, within=9)  # later the child's connection would be taken for dead
+    assert attempts(job) == 2
+    assert check_invariants(queue.connection) == []
 
 
 @WARM

@@ -8,7 +8,7 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from selectors import EVENT_READ, BaseSelector
 from typing import Any, Final
@@ -102,8 +102,7 @@ class Crew:
         return {member.child.pid for member in self.members}
 
     def fds(self) -> Iterator[int]:
-        for member in self.members:
-            yield from member.fds
+        return (fd for member in self.members for fd in member.fds)
 
     # --- the loop's questions
 
@@ -205,8 +204,7 @@ class Crew:
             for _, entry in running:
                 self._hold(member, entry)
                 sighted.append(sighted_in(member, entry))
-        for name in gone:
-            self._holdings.pop(name, None)
+        self._let_go(gone)
         if sighted or gone:
             self._tell(m.Seen(tuple(sighted), tuple(gone)))
         self._summary = None  # told again: the brain may want to be sure
@@ -229,6 +227,10 @@ class Crew:
     def _hold(self, member: Member, entry: Running) -> None:
         holding = self._holdings.setdefault(entry.execution_id, Holding.seen(entry))
         holding.child, holding.started_at, holding.limit = member.child, entry.since, entry.limit
+
+    def _let_go(self, ended: Iterable[str]) -> None:
+        for name in ended:
+            self._holdings.pop(name, None)
 
     def _tell_state(self) -> None:
         members = self.members
@@ -336,7 +338,7 @@ class Crew:
         running = runs_of(member)
         served = death.exit_code == 0 and member.ledger.state != STARTING
         if not served:  # or it has done so itself
-            self._give_back.take_back(member)
+            self._give_back.bury(member, now)
         for _, entry in running:
             self._hold(member, entry)
             if entry.execution_id not in member.seen:
@@ -344,6 +346,7 @@ class Crew:
         since = {entry.execution_id: entry.since for _, entry in running}
         gone = tuple(name for name in member.seen if name not in since and name.startswith(member.token))
         if gone:
+            self._let_go(gone)
             self._tell(m.Seen((), gone))
         words = member.box.last_words()
         for name in {*since, *(member.guests & member.targets)}:

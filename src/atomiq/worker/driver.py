@@ -90,7 +90,7 @@ class Driver:
         self._crew = Crew(
             self._selector,
             makers,
-            GiveBack(store, host.name, log, brain.rules),
+            GiveBack(store, host.name, log, brain.rules, desk.holdings, lambda: self._reap(m.Reap())),
             desk.tallies,
             desk.holdings,
             self._tell,

@@ -7,6 +7,7 @@ server has given a job back, or the station has heard that there was none.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,6 +18,7 @@ from atomiq._wire.sync import Store
 from atomiq.stations.ledger import Ledger, execution_id
 from atomiq.stations.rules import Rules
 from atomiq.worker.posts import Member
+from atomiq.worker.unheard import Unheard
 
 WATCH: Final = 0.01
 """Seconds between two looks at a station in which jobs wait behind one that runs."""
@@ -44,12 +46,22 @@ class _Batch:
 class GiveBack:
     """For one worker. Never raises: what can't be told now is told later."""
 
-    def __init__(self, store: Store, name: str, log: logging.Logger, rules: Rules) -> None:
+    def __init__(
+        self,
+        store: Store,
+        name: str,
+        log: logging.Logger,
+        rules: Rules,
+        ours: Container[str],
+        reap: Callable[[], None],
+    ) -> None:
+        """`ours`, `reap`: as for `Unheard`."""
         self._store = store
         self._rules = rules
         self._name = name
         self._log = log
         self._open: list[_Batch] = []
+        self._unheard = Unheard(store, name, log, ours, reap)
 
     def watch(self, member: Member, now: float) -> float:
         """Give back what waits behind a job that takes its time. Says in how many seconds to look again."""
@@ -78,6 +90,11 @@ class GiveBack:
         if numbers:
             self._open.append(_Batch(member.ledger, member.token, list(numbers)))
 
+    def bury(self, member: Member, now: float) -> None:
+        """The station was killed."""
+        self.take_back(member)
+        self._unheard.bury(member, now)
+
     def found_more(self) -> bool:
         """For a worker that ends when there is nothing to do: is there something in its queues? It may have come back
         after its stations had looked, and they haven't heard the bell yet."""
@@ -100,13 +117,15 @@ class GiveBack:
     @property
     def busy(self) -> bool:
         """Something may well turn up yet; what turns up later still is given back when the worker takes leave."""
-        return any(batch.tries < LIKELY_TRIES for batch in self._open)
+        return self._unheard.due_at() is not None or any(batch.tries < LIKELY_TRIES for batch in self._open)
 
     def due_at(self) -> float | None:
-        return min((batch.due for batch in self._open), default=None)
+        times = [*(batch.due for batch in self._open), self._unheard.due_at()]
+        return min((time for time in times if time is not None), default=None)
 
     def go_on(self, now: float) -> None:
         """Ask about what is due."""
+        self._unheard.go_on(now)
         for batch in [batch for batch in self._open if now >= batch.due]:
             self._try(batch, now)
             if not batch.numbers or batch.tries >= MOST_TRIES:
