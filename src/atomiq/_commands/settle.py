@@ -102,7 +102,7 @@ def _text_of_second(second: int) -> str:
     return format_ms(second * 1000)[:20]
 
 
-def _texts_of(milliseconds: int) -> tuple[str, str]:
+def texts_of(milliseconds: int) -> tuple[str, str]:
     """A time as the result stream has it and as the job's hash has it; nothing for none. Made here, as numbers are what
     scripts are slowest at."""
     if not milliseconds:
@@ -113,7 +113,7 @@ def _texts_of(milliseconds: int) -> tuple[str, str]:
 
 
 def _settlement_arguments(s: Settlement) -> tuple[Argument, ...]:
-    times = (*_texts_of(s.started_ms), *_texts_of(s.ended_ms))
+    times = (*texts_of(s.started_ms), *texts_of(s.ended_ms))
     if s.outcome == "finished":
         value = b"" if s.result is None else b2a_base64(s.result, newline=False)
         return s.queue, s.job_id, s.execution_id, s.worker, "finished", value, s.result_ttl, *times, ""
@@ -157,7 +157,8 @@ _PLAINLY: Final = {
 }
 
 
-def _decode_both(reply: Any) -> tuple[Settled, Claim]:
+def decode_both(reply: Any) -> tuple[Settled, Claim]:
+    """Read a reply to `settle_and_claim`."""
     said = reply[-1]
     if isinstance(said, list):
         settled = _decode_settled(said)
@@ -194,7 +195,7 @@ def settle_and_claim(
         *executions,
         *queues,
     )
-    return Command("settle_and_claim", script("settle_and_claim"), (keys.wip(settlement.queue),), args, _decode_both)
+    return Command("settle_and_claim", script("settle_and_claim"), (keys.wip(settlement.queue),), args, decode_both)
 
 
 def _decode_reaped(reply: Any) -> Reaped:

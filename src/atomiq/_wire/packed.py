@@ -17,6 +17,7 @@ import redis.client
 import redis.exceptions as redis_errors
 
 from atomiq._commands.base import Command, verbatim
+from atomiq._lua import Script
 
 R = TypeVar("R")
 
@@ -34,6 +35,8 @@ def packed(command: Command[Any], whole: bool = False) -> bytes:
         DataError: redis-py's; an argument is neither text, bytes nor a number.
     """
     script = command.script
+    if command.ready is not None and script is not None:
+        return _with_text(command.ready, script) if whole else command.ready
     words: tuple[Any, ...]
     if script is None:
         words = (command.name, *command.args)
@@ -54,6 +57,13 @@ def packed(command: Command[Any], whole: bool = False) -> bytes:
         return pack(words)
     except TypeError as error:
         raise redis_errors.DataError(str(error)) from error
+
+
+def _with_text(ready: bytes, script: Script) -> bytes:
+    """A call by the script's name, as one that brings the script."""
+    name = f"$7\r\nEVALSHA\r\n$40\r\n{script.sha}\r\n".encode()
+    body = script.body.encode()
+    return ready.replace(name, b"$4\r\nEVAL\r\n$%d\r\n%b\r\n" % (len(body), body), 1)
 
 
 def is_ordinary(client: Any) -> bool:

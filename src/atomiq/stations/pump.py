@@ -13,7 +13,8 @@ from typing import Any, Final
 
 from atomiq._commands.base import Command
 from atomiq._commands.claim import NO_TALLY, Held, claim, release
-from atomiq._commands.settle import GROUP_PAUSE_MS, Freed, Settled, free, settle, settle_and_claim
+from atomiq._commands.mould import Mould
+from atomiq._commands.settle import GROUP_PAUSE_MS, Freed, Settled, free, settle
 from atomiq._core.errors import ServerOutOfMemory, ServerReadOnly, ServerUnavailable
 from atomiq._wire.line import Line
 from atomiq._wire.sync import Store
@@ -47,6 +48,7 @@ class Pump:
         self._identity = identity
         self._store = store
         self._slots = slots
+        self._mould = Mould(store.keys, identity.worker, identity.lease_ms)
         self._share = Share(identity.budget, ledger)
         self._ahead, self._asked = ReadAhead(), 0
         self._uncounted = Uncounted(ledger)
@@ -105,7 +107,6 @@ class Pump:
         self.ledger.end(slot)  # not before: until then the supervisor settles what a sudden death leaves open
 
     def _send_outcome(self, outcome: Outcome, now: float) -> None:
-        keys, end = self._store.keys, outcome.end
         count = self._wanted()
         if count == 0:
             self._seems_busy = True
@@ -113,16 +114,9 @@ class Pump:
         else:
             outcome.full, outcome.asked = self._ahead.is_full(now), count
             self._seems_busy = not outcome.full
-            command = settle_and_claim(
-                keys,
-                settlement=end,
-                queues=self.lookout.queues,
-                worker=self._identity.worker,
-                executions=self._numbers(count),
-                lease_ms=self._identity.lease_ms,
-                full=outcome.full,
-                tally=self._uncounted.take(outcome.task.number, claims=False) if outcome.full else NO_TALLY,
-            )
+            numbers = self._numbers(count)
+            tally = self._uncounted.take(outcome.task.number, claims=False) if outcome.full else NO_TALLY
+            command = self._mould.settle_and_claim(outcome.end, self.lookout.queues, numbers, outcome.full, tally)
         if self.line.open:
             self._uncounted.add(outcome)  # before: sending lets go of the GIL, and the server acts at once
         self._send(command, outcome)
