@@ -278,8 +278,8 @@ def test_interrupted_between_sending_and_reading(
     with redis.Redis.from_url(redis_url) as other, redis.Redis.from_url(redis_url) as client:
         store = Store.of(client)
         store.run(put(new_job("script-is-known")))
-        connection = client.connection_pool.get_connection()
-        client.connection_pool.release(connection)
+        connection = store._at_hand.take(client.connection_pool)
+        store._at_hand.put_back(client.connection_pool, connection)
         send = connection.send_packed_command
 
         def interrupted(*given: Any, **options: Any) -> None:
@@ -294,3 +294,4 @@ def test_interrupted_between_sending_and_reading(
             with pytest.raises(KeyboardInterrupt):
                 list(store.run_in_turn(commands) if many else map(store.run, commands))
         assert client.echo("mine") == b"mine"
+        assert store.run(put(new_job("after")))[0].job_id == "after"

@@ -7,7 +7,6 @@ tests them, and the client's own Retry decides about a lost one.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, TypeVar
 
@@ -18,14 +17,11 @@ import redis.exceptions as redis_errors
 
 from atomiq._commands.base import Command, verbatim
 from atomiq._lua import Script
+from atomiq._wire.at_hand import AtHand
 
 R = TypeVar("R")
 
 _NUMBERS: Final = frozenset((int, float))
-_ASKS_FOR_A_NAME: Final = (
-    inspect.signature(redis.ConnectionPool.get_connection).parameters["command_name"].default is inspect.Parameter.empty
-)
-"""get_connection of redis-py before 5.3."""
 
 
 def packed(command: Command[Any], whole: bool = False) -> bytes:
@@ -80,22 +76,22 @@ def is_ordinary(client: Any) -> bool:
     )
 
 
-def ask(pool: Any, command: Command[Any]) -> Any:
+def ask(pool: Any, at_hand: AtHand, command: Command[Any]) -> Any:
     """The reply to a script call. Raises redis-py's errors."""
-    connection = _taken_from(pool)
+    connection = at_hand.take(pool)
     try:
         return _answer(connection, command, sent=False)
     finally:
-        pool.release(connection)
+        at_hand.put_back(pool, connection)
 
 
-def ask_in_turn(pool: Any, commands: Iterable[Command[R]]) -> Iterator[R]:
+def ask_in_turn(pool: Any, at_hand: AtHand, commands: Iterable[Command[R]]) -> Iterator[R]:
     """The decoded replies to script calls, each sent when the one before it has succeeded.
 
     While the server works on one, the next is taken from `commands` and packed, and the reply to the one before is with
     whoever iterates. Raises redis-py's errors and those of the decoders; the first one is the end.
     """
-    connection = _taken_from(pool)
+    connection = at_hand.take(pool)
     under_way: Command[R] | None = None
     try:
         for command in commands:
@@ -117,11 +113,7 @@ def ask_in_turn(pool: Any, commands: Iterable[Command[R]]) -> Iterator[R]:
     finally:
         if under_way is not None:
             connection.disconnect()  # nobody will read its reply
-        pool.release(connection)
-
-
-def _taken_from(pool: Any) -> Any:
-    return pool.get_connection("EVALSHA") if _ASKS_FOR_A_NAME else pool.get_connection()
+        at_hand.put_back(pool, connection)
 
 
 def _send(connection: Any, data: bytes) -> None:
