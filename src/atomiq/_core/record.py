@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias, TypeVar, overload
 
 from atomiq._core.errors import DeserializationError
@@ -100,6 +101,7 @@ def _read_flag(raw: bytes) -> bool:
     return bool(int(raw))
 
 
+@lru_cache(256)
 def _read_seconds(raw: bytes) -> int | None:
     return parse_timeout(raw.decode())
 

@@ -35,10 +35,10 @@ _OWN, _GUEST = 1, 2
 _LOOKS: Final = 100
 """So often an entry is read that is changed meanwhile."""
 
-# Offsets of the head's 64-bit numbers: who writes them is said at the properties.
-_ASKED, _STARTED, _CUT, _READ, _DONE, _LOST, _MAIL = range(0, 56, 8)
-_SINCE, _STATE, _WATCHED, _DRAIN, _ANSWERED, _HOLD, _RESERVED = range(56, 112, 8)
-UNCOUNTED: Final = 112 >> 3
+# The head's words of 64 bits: who writes them is said at the properties.
+_ASKED, _STARTED, _CUT, _READ, _DONE, _LOST, _MAIL = range(7)
+_SINCE, _STATE, _WATCHED, _DRAIN, _ANSWERED, _HOLD, _RESERVED = range(7, 14)
+UNCOUNTED: Final = 14
 """From this word on the head has what `Uncounted` keeps."""
 
 STARTING, IDLE, BUSY, RESTING, AWAY = range(5)
@@ -113,6 +113,7 @@ class Ledger:
     # --- numbers
 
     def _get(self, at: int) -> int:
+        """Of a slot; `at`: an offset in bytes."""
         return self._words[at >> 3]
 
     def _set(self, at: int, value: int) -> None:
@@ -120,90 +121,90 @@ class Ledger:
 
     @property
     def asked(self) -> int:
-        return self._get(_ASKED)
+        return self._words[_ASKED]
 
     @property
     def started(self) -> int:
-        return self._get(_STARTED)
+        return self._words[_STARTED]
 
     @property
     def cut(self) -> int:
-        return self._get(_CUT)
+        return self._words[_CUT]
 
     @property
     def read(self) -> int:
         """Up to here the station has heard what became of its claims."""
-        return self._get(_READ)
+        return self._words[_READ]
 
     @property
     def done(self) -> int:
         """Jobs that the station has settled."""
-        return self._get(_DONE)
+        return self._words[_DONE]
 
     @property
     def lost(self) -> int:
         """Settlements that came too late."""
-        return self._get(_LOST)
+        return self._words[_LOST]
 
     @property
     def state(self) -> int:
-        return self._get(_STATE)
+        return self._words[_STATE]
 
     @property
     def state_since(self) -> float:
         """Monotonic seconds."""
-        return self._reals[_SINCE >> 3]
+        return self._reals[_SINCE]
 
     @property
     def answered(self) -> float:
         """Monotonic seconds: when the server last answered the station; 0 before the first time."""
-        return self._reals[_ANSWERED >> 3]
+        return self._reals[_ANSWERED]
 
     @property
     def reserved(self) -> int:
         """Of max_jobs: for how many jobs the station has taken leave to run them, and has not started them."""
-        return self._get(_RESERVED)
+        return self._words[_RESERVED]
 
     @property
     def mail(self) -> int:
         """How many messages the supervisor has sent to the station."""
-        return self._get(_MAIL)
+        return self._words[_MAIL]
 
     @property
     def watched(self) -> bool:
         """The supervisor looks at this page often."""
-        return bool(self._get(_WATCHED))
+        return bool(self._words[_WATCHED])
 
     @property
     def draining(self) -> bool:
         """The station is to end as soon as nothing runs."""
-        return bool(self._get(_DRAIN))
+        return bool(self._words[_DRAIN])
 
     @property
     def on_hold(self) -> bool:
         """The station is not to claim: what it has handed over is waiting still."""
-        return bool(self._get(_HOLD))
+        return bool(self._words[_HOLD])
 
     # --- the station's side
 
     def ask(self, count: int) -> range:
         """The next `count` numbers."""
-        first = self._get(_ASKED) + 1
-        self._set(_ASKED, first + count - 1)
+        first = self._words[_ASKED] + 1
+        self._words[_ASKED] = first + count - 1
         return range(first, first + count)
 
     def reserve(self, count: int) -> None:
         """So many more; fewer, if below 0."""
-        self._set(_RESERVED, max(0, self._get(_RESERVED) + count))
+        self._words[_RESERVED] = max(0, self._words[_RESERVED] + count)
 
     def heard(self, number: int) -> None:
-        self._set(_READ, number)
+        self._words[_READ] = number
 
     def skip(self, number: int) -> None:
         """Nothing will be started under this number (there was no job, or it was given back)."""
         with self.locked():
-            if number > self._get(_STARTED):
-                self._set(_STARTED, number)
+            if number > self._words[_STARTED]:
+                self._words[_STARTED] = number
 
     def start(self, slot: int, entry: Running) -> bool:
         """Start a job; False if the supervisor has taken it back. Raises TooLong: the number counts as started."""
@@ -216,13 +217,13 @@ class Ledger:
         words, memory = self._words, self._memory
         self._lock()
         try:
-            if entry.number <= words[_CUT >> 3]:
+            if entry.number <= words[_CUT]:
                 return False
             words[(at + _TAKEN) >> 3] = entry.number  # first: until it counts as started, the entry isn't read
             memory[at + _WISH] = NOTHING
             memory[at + _ENTRY : at + _ENTRY + len(body)] = body
             self._write_head(at, entry, _shape(_OWN, body))
-            words[_STARTED >> 3] = max(entry.number, words[_STARTED >> 3])
+            words[_STARTED] = max(entry.number, words[_STARTED])
         finally:
             self._unlock()
         return True
@@ -262,17 +263,17 @@ class Ledger:
         return self._memory[at + _WISH] if self._get(at + _WISHED) == self._get(at + _TAKEN) else NOTHING
 
     def settled(self, lost: bool = False) -> None:
-        self._set(_DONE, self._get(_DONE) + 1)
+        self._words[_DONE] += 1
         if lost:
-            self._set(_LOST, self._get(_LOST) + 1)
+            self._words[_LOST] += 1
 
     def hear(self, now: float) -> None:
         """The server has answered."""
-        self._reals[_ANSWERED >> 3] = now
+        self._reals[_ANSWERED] = now
 
     def be(self, state: int, now: float) -> None:
-        self._reals[_SINCE >> 3] = now
-        self._set(_STATE, state)
+        self._reals[_SINCE] = now
+        self._words[_STATE] = state
 
     # --- the supervisor's side
 
@@ -289,7 +290,7 @@ class Ledger:
             version, shape = self._get(at), self._get(at + _SHAPE)
             limit, since = self._reals[(at + _LIMIT) >> 3], self._reals[(at + _SINCE_THEN) >> 3]
             state, length = shape % (1 << _STATE_BITS), shape >> _STATE_BITS
-            if not state or (state == _OWN and number > self._get(_STARTED)):
+            if not state or (state == _OWN and number > self._words[_STARTED]):
                 return None
             body = self._memory[at + _ENTRY : at + _ENTRY + length]
             if self._get(at) == version and not version & 1:
@@ -303,9 +304,9 @@ class Ledger:
     def take_back(self) -> range:
         """Cut: the numbers that are asked for and will not be started any more."""
         with self.locked():
-            first, last = max(self._get(_STARTED), self._get(_CUT)) + 1, self._get(_ASKED)
+            first, last = max(self._words[_STARTED], self._words[_CUT]) + 1, self._words[_ASKED]
             if last >= first:
-                self._set(_CUT, last)
+                self._words[_CUT] = last
         return range(first, last + 1)
 
     def want(self, slot: int, wish: int, number: int = 0) -> None:
@@ -315,16 +316,16 @@ class Ledger:
         self._memory[at + _WISH] = wish
 
     def mailed(self) -> None:
-        self._set(_MAIL, self._get(_MAIL) + 1)
+        self._words[_MAIL] += 1
 
     def watch(self, watched: bool) -> None:
-        self._set(_WATCHED, int(watched))
+        self._words[_WATCHED] = int(watched)
 
     def hold(self, hold: bool) -> None:
-        self._set(_HOLD, int(hold))
+        self._words[_HOLD] = int(hold)
 
     def drain(self) -> None:
-        self._set(_DRAIN, 1)
+        self._words[_DRAIN] = 1
 
     def _lock(self) -> None:
         fcntl.lockf(self.file, fcntl.LOCK_EX)

@@ -249,7 +249,8 @@ class Pump:
         if isinstance(value, Exception):
             self._unstorable(outcome, value)
             return
-        self._uncounted.heard(outcome.task.number, claims=False)
+        if self._uncounted.telling:
+            self._uncounted.heard(outcome.task.number, claims=False)
         settled, more = value if outcome.asked else (value, None)
         self._note(outcome, settled)
         if more is not None:
@@ -261,9 +262,10 @@ class Pump:
             why = "was no longer ours when it ended" if word == "not_yours" else "was deleted while it ran"
             self._identity.log.warning("Worker %s: job %s %s: its outcome is dropped", worker, job_id, why)
             self._uncounted.drop(outcome)
-        else:
+        elif not outcome.uncounted:
             self._uncounted.add(outcome)
-        self._free(settled)
+        if settled.more:
+            self._free(settled)
         self.ledger.settled(lost=word == "not_yours")
         self._identity.job_log.settled(outcome.task.claimed, outcome.end, settled, outcome.took)
 
