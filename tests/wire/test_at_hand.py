@@ -9,9 +9,12 @@ from typing import Any
 
 import pytest
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 from tests.helpers import throwaway_server, wait_until
 
 from atomiq import Queue
+from atomiq._wire import at_hand
 from atomiq._wire.at_hand import ROOM
 from atomiq._wire.sync import Store
 
@@ -60,16 +63,18 @@ def test_a_pool_of_another_kind(redis_url: str, redis_connection: redis.Redis) -
     pool.disconnect()
 
 
-def test_one_that_the_server_has_closed(client: redis.Redis, redis_connection: redis.Redis) -> None:
-    """Without a retry: it has to be seen before anything is sent."""
-    client.connection_pool.connection_kwargs["retry"] = None
+@pytest.mark.parametrize("retries", [0, 1])
+def test_one_that_the_server_has_closed(redis_connection: redis.Redis, client: redis.Redis, retries: int) -> None:
+    """Without a retry it has to be seen before anything is sent."""
+    client.set_retry(Retry(NoBackoff(), retries))
     enqueue(client)
     redis_connection.client_kill_filter(_type="normal", skipme=True)
     enqueue(client)
     assert len(waiting(redis_connection)) == 2
 
 
-def test_one_with_a_reply_that_nobody_has_read(client: redis.Redis) -> None:
+def test_one_with_a_reply_that_nobody_has_read(client: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(at_hand, "TRUST", 0.0)
     enqueue(client)
     kept(client)[0].send_command("ECHO", "of somebody else")
     wait_until(kept(client)[0].can_read)

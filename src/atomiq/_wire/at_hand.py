@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import time
 from typing import Any, Final
 
 import redis
@@ -17,6 +18,8 @@ import redis.exceptions as redis_errors
 
 ROOM: Final = 50
 """A pool that may have fewer connections than this keeps all of them for those who ask it."""
+TRUST: Final = 1.0
+"""Seconds. One used so lately isn't asked whether it still works, if its client tries again when it doesn't."""
 
 _ASKS_FOR_A_NAME: Final = (
     inspect.signature(redis.ConnectionPool.get_connection).parameters["command_name"].default is inspect.Parameter.empty
@@ -30,6 +33,7 @@ class AtHand:
     def __init__(self, pool: Any) -> None:
         """`pool`: whose connections will be borrowed; it isn't kept."""
         self._kept: list[Any] = []
+        self._trusted_until = 0.0
         self._keeps = (
             type(pool) is redis.ConnectionPool  # others do more when a connection is lent or comes back
             and pool.max_connections >= ROOM
@@ -37,13 +41,15 @@ class AtHand:
         )
 
     def take(self, pool: Any) -> Any:
-        """A connection that has nothing to say. Raises redis-py's errors."""
+        """A connection, one that works as far as is known. Raises redis-py's errors."""
         try:
             connection = self._kept.pop()
         except IndexError:
             return pool.get_connection("EVALSHA") if _ASKS_FOR_A_NAME else pool.get_connection()
         if connection.pid != os.getpid():  # a parent's
             return self.take(pool)
+        if time.monotonic() < self._trusted_until:
+            return connection
         try:
             spoilt = connection.can_read()
         except (redis_errors.RedisError, OSError):
@@ -55,6 +61,7 @@ class AtHand:
     def put_back(self, pool: Any, connection: Any) -> None:
         """Where `take` has got it from, or to hand."""
         if self._keeps and not self._kept and not _to_be_renewed(connection):
+            self._trusted_until = time.monotonic() + TRUST if _tries_again(connection) else 0.0
             self._kept.append(connection)
         else:
             pool.release(connection)
@@ -64,3 +71,7 @@ def _to_be_renewed(connection: Any) -> bool:
     """Whether its server has said that it moves (redis-py 6.4 and later): the pool sees to it."""
     asked = getattr(connection, "should_reconnect", None)
     return asked is not None and bool(asked())
+
+
+def _tries_again(connection: Any) -> bool:
+    return getattr(connection.retry, "_retries", 0) != 0
