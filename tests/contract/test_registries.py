@@ -188,6 +188,17 @@ async def test_a_deferred_job_whose_hash_expired_disappears_as_it_is_read(api: A
 
 
 @both
+async def test_ids_of_very_many_whose_time_is_over_are_not_shown(api: Api) -> None:
+    """Only the first thousand were left out: the others were listed, though not counted, and their jobs were gone."""
+    place = api.queue().finished_job_registry
+    api.redis.zadd(place.key, {f"old{number}": time.time() - 10 for number in range(2500)})
+    api.redis.zadd(place.key, {"new": time.time() + 500})
+    api.redis.hset("rq:job:new", mapping={"status": "finished", "data": "d", "origin": "default"})
+    assert await ask(place.get_job_ids) == ["new"]
+    assert await ask(place.count) == 1
+
+
+@both
 async def test_cleanup_forgets_what_was_over_at_a_time(api: Api) -> None:
     queue = api.queue()
     await ask(queue.enqueue, operator.add, 1, 2, job_id="done")

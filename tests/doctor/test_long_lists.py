@@ -80,6 +80,20 @@ def test_many_ids_without_a_job(world: World) -> None:
     assert world.redis.info("commandstats")["cmdstat_lpos"]["calls"] <= 4 * len(ids)
 
 
+def test_many_ids_without_a_job_leave_together(long: World) -> None:
+    """Each was looked for in the whole list three times, and taken out by going through it: 16,000 ids took 6 s."""
+    ids = [f"none{number}" for number in range(CROWD + 500)]
+    long.redis.rpush("rq:queue:q", *ids)
+    long.put("kid", depends_on=["none7"])
+    waiting = long.queued()[:LENGTH]
+    report = long.examine()
+    long.redis.config_resetstat()
+    assert {done.outcome for done in long.repair(report)} == {"mended"}
+    assert long.redis.info("commandstats")["cmdstat_lrem"]["calls"] <= 10
+    assert long.queued()[:LENGTH] == waiting
+    assert long.examine().findings == []
+
+
 def test_ten_thousand_jobs_in_slices(long: World) -> None:
     """Many small commands, none that looks at everything."""
     report = long.examine()

@@ -22,18 +22,18 @@ BELL = Entry("zset", {"1": 0.0}, None)
 def test_empty(scene: Scene) -> None:
     scene.enqueue(new_job("a", group_id="g"), new_job("b", group_id="g"), group="g")
     reply, changed = scene.changes(empty_queue(scene.keys, queue="q"))
-    assert reply == (2, False)
+    assert reply == (2, 0)
     assert changed.pop("rq:atomiq:ended:g").value == {"a": "gone", "b": "gone", "#gone": "2"}
     gone = ("rq:job:a", "rq:job:b", "rq:queue:q", "rq:atomiq:bell:q", "rq:group:g", "rq:atomiq:open:g")
     assert changed == dict.fromkeys(gone)
-    assert scene.unchanged(empty_queue(scene.keys, queue="q")) == (0, False)
+    assert scene.unchanged(empty_queue(scene.keys, queue="q")) == (0, 0)
 
 
 def test_empty_in_bounded_steps(scene: Scene) -> None:
     scene.enqueue(*(new_job(f"j{number}") for number in range(5)))
-    assert scene.run(empty_queue(scene.keys, queue="q", limit=3)) == (3, True)
+    assert scene.run(empty_queue(scene.keys, queue="q", limit=3)) == (3, 2)
     assert scene.queued() == ["j3", "j4"]
-    assert scene.run(empty_queue(scene.keys, queue="q", limit=3)) == (2, False)
+    assert scene.run(empty_queue(scene.keys, queue="q", limit=3)) == (2, 0)
 
 
 def test_a_dependant_that_goes_on_meanwhile_stays(scene: Scene) -> None:
@@ -42,7 +42,7 @@ def test_a_dependant_that_goes_on_meanwhile_stays(scene: Scene) -> None:
     scene.enqueue(
         new_job("a"), new_job("b"), new_job("brave", depends_on=["a"], allow_failure=True, enqueue_at_front="1")
     )
-    assert scene.run(empty_queue(scene.keys, queue="q")) == (2, False)
+    assert scene.run(empty_queue(scene.keys, queue="q")) == (2, 0)
     assert scene.queued() == ["brave"]
 
 

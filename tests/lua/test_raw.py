@@ -102,10 +102,10 @@ def test_compact_in_pages(scene: Scene) -> None:
     scene.enqueue(*(new_job(f"j{number}", ttl=9) for number in range(6)), new_job("kid", depends_on=["j1"]))
     for job_id in ("j1", "j2", "j5"):
         scene.vanish(job_id)
-    assert scene.run(compact_queue(scene.keys, queue="q", limit=3)) == 1
+    assert scene.run(compact_queue(scene.keys, queue="q", limit=3)) == (1, ["j1", "j2"])
     assert scene.queued() == ["j0", "j3", "j4", "j5"]
-    assert scene.run(compact_queue(scene.keys, queue="q", offset=1, limit=3)) == 3
-    assert scene.unchanged(compact_queue(scene.keys, queue="q", offset=3, limit=3)) is None
+    assert scene.run(compact_queue(scene.keys, queue="q", offset=1, limit=3)) == (3, ["j5"])
+    assert scene.unchanged(compact_queue(scene.keys, queue="q", offset=3, limit=3)) == (None, [])
     assert (scene.queued(), scene.status("kid")) == (["j0", "j3", "j4"], "canceled")
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from atomiq._commands.base import Command, call, word
 from atomiq._core.keys import Keys
+
+EMPTIED_AT_ONCE: Final = 500
+EXPIRED_AT_ONCE: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,16 +19,16 @@ class Expired:
     next_offset: int
 
 
-def _decode_emptied(reply: Any) -> tuple[int, bool]:
+def _decode_emptied(reply: Any) -> tuple[int, int]:
     word(reply[0], "empty_queue", "ok")
-    return int(reply[1]), bool(reply[2])
+    return int(reply[1]), int(reply[2])
 
 
 def empty_queue(
-    keys: Keys, *, queue: str, limit: int = 500, detach: bool = False, now_ms: int = 0
-) -> Command[tuple[int, bool]]:
-    """Delete up to `limit` waiting jobs (with `detach`: only take them off the queue). Says how many, and whether
-    more wait."""
+    keys: Keys, *, queue: str, limit: int = EMPTIED_AT_ONCE, detach: bool = False, now_ms: int = 0
+) -> Command[tuple[int, int]]:
+    """Delete up to `limit` waiting jobs (with `detach`: only take them off the queue). Says how many, and how many
+    still wait."""
     args = (queue, int(detach), limit)
     return call("empty_queue", keys, (keys.queue(queue),), args, _decode_emptied, now_ms=now_ms, safe_to_repeat=False)
 
@@ -87,7 +90,9 @@ def _decode_expired(reply: Any) -> Expired:
     return Expired(int(reply[1]), bool(reply[2]), int(reply[3]))
 
 
-def expire(keys: Keys, *, queue: str, limit: int = 1000, offset: int = 0, now_ms: int = 0) -> Command[Expired]:
+def expire(
+    keys: Keys, *, queue: str, limit: int = EXPIRED_AT_ONCE, offset: int = 0, now_ms: int = 0
+) -> Command[Expired]:
     """Drop what has outlived its time from the registries of a queue, one page a call; go on with `next_offset` while
     `more`."""
     declared = (keys.finished(queue), keys.failed(queue), keys.deferred(queue), keys.canceled(queue))

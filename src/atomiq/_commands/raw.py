@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
-from atomiq._commands.base import Command, call, fields, text, word
+from atomiq._commands.base import Command, call, fields, text, texts, word
 from atomiq._core.keys import Keys
+
+WORTH_COMPACTING: Final = 100
+"""Ids without a job; more of them leave a queue page by page, as each by itself would be searched for in all of it."""
 
 
 class Dequeued(NamedTuple):
@@ -101,14 +104,19 @@ def enqueue_dependents(keys: Keys, *, job_id: str, status: str = "", now_ms: int
     return call("enqueue_dependents", keys, (keys.job(job_id),), args, _decode_freed_dependents, now_ms=now_ms)
 
 
-def _decode_compacted(reply: Any) -> int | None:
+class Compacted(NamedTuple):
+    """`next_offset`: where the next page begins, None after the last. `gone`: the ids that were dropped."""
+
+    next_offset: int | None
+    gone: list[str]
+
+
+def _decode_compacted(reply: Any) -> Compacted:
     word(reply[0], "compact_queue", "ok")
-    offset = int(reply[2])
-    return None if offset < 0 else offset
+    offset = int(reply[1])
+    return Compacted(None if offset < 0 else offset, texts(reply[2:]))
 
 
-def compact_queue(
-    keys: Keys, *, queue: str, offset: int = 0, limit: int = 1000, now_ms: int = 0
-) -> Command[int | None]:
-    """Ids without a job off one page of a queue. Says where the next page begins, None after the last."""
+def compact_queue(keys: Keys, *, queue: str, offset: int = 0, limit: int = 1000, now_ms: int = 0) -> Command[Compacted]:
+    """Ids without a job off one page of a queue."""
     return call("compact_queue", keys, (keys.queue(queue),), (offset, limit), _decode_compacted, now_ms=now_ms)

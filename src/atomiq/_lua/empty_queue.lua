@@ -25,4 +25,4 @@ for _, id in ipairs(ids) do
   end
 end
 if redis.call('LLEN', k_queue) == 0 then redis.call('DEL', key_bell(a_queue)) end
-return { 'ok', #ids, left > 0 and 1 or 0 }
+return { 'ok', #ids, left }

@@ -8,8 +8,8 @@ from functools import cached_property
 from typing import Any, Self
 
 from atomiq._commands.enqueue import MAX_BATCH, enqueue
-from atomiq._commands.queues import delete_queue, empty_queue, pause_queue, remove_from_queue
-from atomiq._commands.raw import compact_queue
+from atomiq._commands.queues import EMPTIED_AT_ONCE, delete_queue, empty_queue, pause_queue, remove_from_queue
+from atomiq._commands.raw import WORTH_COMPACTING, compact_queue
 from atomiq._commands.views import (
     QueueCounts,
     view_length,
@@ -34,6 +34,7 @@ from atomiq.queue.batch import Batch
 from atomiq.queue.hooks import Hooks
 
 _ROUNDS = 1000
+"""Steps for what comes anew meanwhile, as in Queue."""
 
 
 class Queue(BaseQueue):
@@ -256,14 +257,17 @@ class Queue(BaseQueue):
         """`length` waiting jobs from a position. Ids whose job is gone are taken off the queue on the way."""
         ids = await self.get_job_ids(offset, length)
         found: list[Job] = []
+        gone: list[str] = []
         for start in range(0, len(ids), MAX_BATCH):
             part = ids[start : start + MAX_BATCH]
             jobs = await self.job_class.fetch_many(part, connection=self.connection, serializer=self.serializer)
-            for job_id, job in zip(part, jobs, strict=True):
-                if job is None:
-                    await self.remove(job_id)
-                elif job.origin == self.name:
-                    found.append(job)
+            gone += [job_id for job_id, job in zip(part, jobs, strict=True) if job is None]
+            found += [job for job in jobs if job is not None and job.origin == self.name]
+        if len(gone) > WORTH_COMPACTING:
+            await self.compact()
+        else:
+            for job_id in gone:
+                await self.remove(job_id)
         return found
 
     async def fetch_job(self, job_id: str) -> Job | None:
@@ -288,12 +292,13 @@ class Queue(BaseQueue):
         return await self._empty(detach=False)
 
     async def _empty(self, detach: bool) -> int:
-        total = 0
-        for _ in range(_ROUNDS):
-            removed, more = await self._store.run(empty_queue(self._store.keys, queue=self.name, detach=detach))
-            total += removed
-            if not more:
+        emptying = empty_queue(self._store.keys, queue=self.name, detach=detach)
+        total, left = await self._store.run(emptying)
+        for _ in range(_ROUNDS + left // EMPTIED_AT_ONCE):
+            if not left:
                 break
+            removed, left = await self._store.run(emptying)
+            total += removed
         return total
 
     async def delete(self, delete_jobs: bool = True) -> None:
@@ -314,7 +319,8 @@ class Queue(BaseQueue):
         """Take the ids off the queue whose job is gone. They would leave it when a worker meets them."""
         offset: int | None = 0
         while offset is not None:
-            offset = await self._store.run(compact_queue(self._store.keys, queue=self.name, offset=offset))
+            page = await self._store.run(compact_queue(self._store.keys, queue=self.name, offset=offset))
+            offset = page.next_offset
 
     async def pause(self) -> None:
         """Let no worker take jobs of this queue. RQ's own workers don't know of it."""

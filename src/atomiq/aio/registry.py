@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from atomiq._commands.change import requeue
-from atomiq._commands.queues import expire
+from atomiq._commands.queues import EXPIRED_AT_ONCE, expire
 from atomiq._commands.views import view_registry, view_registry_size, view_score
 from atomiq._core.errors import NoSuchJobError
 from atomiq._core.ids import validate_job_id
@@ -50,8 +50,8 @@ class BaseRegistry(RegistryRecord):
 
     async def get_job_ids(self, start: int = 0, end: int = -1, desc: bool = False, cleanup: bool = True) -> list[str]:
         """Job ids by rank in the order of their scores, `end` included."""
-        if cleanup:
-            await self._heal()
+        while cleanup and await self._heal() >= EXPIRED_AT_ONCE:
+            pass  # a full page: there are more whose time is over
         members = await self._store.run(view_registry(key=self.key, start=start, end=end, desc=desc))
         return [self.parse_job_id(member) for member in members]
 
@@ -81,9 +81,10 @@ class BaseRegistry(RegistryRecord):
         """The aio.Queue it belongs to."""
         return classes["Queue"](self.name, connection=self.connection, serializer=self.serializer)
 
-    async def _heal(self) -> None:
-        if self.outlives and self._status:
-            await self._store.run(expire(self._keys(), queue=self.name))
+    async def _heal(self) -> int:
+        if not self.outlives or not self._status:
+            return 0
+        return (await self._store.run(expire(self._keys(), queue=self.name))).removed
 
     async def cleanup(self, timestamp: float | None = None, exception_handlers: Any = None) -> None:
         """Drop what has outlived its time at `timestamp` (unix seconds; default: the server's now)."""

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Any, Final, Literal
 
 from atomiq._commands.doctor import Patience, examine_job, repair_job, repair_thing
+from atomiq._commands.raw import compact_queue
 from atomiq._commands.settle import pack_exception, reap
 from atomiq._core.settings import DEFAULT_ABANDONED, DEFAULT_MAX_ABANDONED
 from atomiq._wire.sync import Store
 from atomiq.doctor.examination import OVERDUE, OVERDUE_RQ
 from atomiq.doctor.findings import Finding, Repair, Report
 from atomiq.doctor.pace import Asker
+from atomiq.doctor.suspicion import CROWD
 
 Outcome = Literal["mended", "healed", "changed"]
 
@@ -53,7 +56,10 @@ def repair(
         return [Repair(finding, "planned" if finding.remedy else "left") for finding in findings]
     patience = Patience(REACH, round(overdue * 1000), round(overdue_rq * 1000))
     surgeon = _Surgeon(Asker(Store.of(connection), tell), patience, max_abandoned, abandoned)
-    return [done for part in _by_subject(findings) for done in surgeon.mend(part)]
+    swept = surgeon.sweep(findings)
+    done = [Repair(finding, "mended") for finding in swept]
+    rest = [finding for finding in findings if finding not in swept]
+    return [*done, *(each for part in _by_subject(rest) for each in surgeon.mend(part))]
 
 
 def _by_subject(findings: list[Finding]) -> Iterator[list[Finding]]:
@@ -75,6 +81,23 @@ class _Surgeon:
         self.patience = patience
         self.max_abandoned = max_abandoned
         self.abandoned = abandoned
+
+    def sweep(self, findings: list[Finding]) -> set[Finding]:
+        """Ids without a job leave a list together where it has very many of them: to take out one takes as long as to
+        go through the whole list. Says those that have left."""
+        crowds: dict[str, dict[str, Finding]] = defaultdict(dict)
+        for finding in findings:
+            if finding.word == "no_job" and finding.place.startswith("queue:"):
+                crowds[finding.place][finding.subject] = finding
+        swept: set[Finding] = set()
+        for place, crowd in crowds.items():
+            offset: int | None = 0 if len(crowd) > CROWD else None
+            while offset is not None:
+                queue = place.partition(":")[2]
+                page = self.asker.ask(compact_queue(self.asker.keys, queue=queue, offset=offset))
+                swept.update(crowd[job_id] for job_id in page.gone if job_id in crowd)
+                offset = page.next_offset
+        return swept
 
     def mend(self, findings: list[Finding]) -> list[Repair]:
         """All findings about one subject."""

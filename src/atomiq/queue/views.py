@@ -7,8 +7,8 @@ from functools import cached_property
 from typing import Any, Self
 
 from atomiq._commands.enqueue import MAX_BATCH
-from atomiq._commands.queues import delete_queue, empty_queue, pause_queue, remove_from_queue
-from atomiq._commands.raw import compact_queue
+from atomiq._commands.queues import EMPTIED_AT_ONCE, delete_queue, empty_queue, pause_queue, remove_from_queue
+from atomiq._commands.raw import WORTH_COMPACTING, compact_queue
 from atomiq._commands.views import QueueCounts, view_length, view_list, view_position, view_queues
 from atomiq._core.classes import lookup
 from atomiq._core.ids import parse_job_id
@@ -18,6 +18,7 @@ from atomiq.job import Job
 from atomiq.queue.base import BaseQueue
 
 _ROUNDS = 1000
+"""Steps for what comes anew meanwhile: a queue that others fill all the time has no end."""
 
 
 class ViewedQueue(BaseQueue):
@@ -85,14 +86,17 @@ class ViewedQueue(BaseQueue):
         return [job for job in self._jobs_of(self.get_job_ids(offset, length)) if job.origin == self.name]
 
     def _jobs_of(self, ids: list[str]) -> Iterator[Job]:
+        gone: list[str] = []
         for start in range(0, len(ids), MAX_BATCH):
             part = ids[start : start + MAX_BATCH]
             jobs = self.job_class.fetch_many(part, connection=self.connection, serializer=self.serializer)
-            for job_id, job in zip(part, jobs, strict=True):
-                if job is None:
-                    self.remove(job_id)
-                else:
-                    yield job
+            gone += [job_id for job_id, job in zip(part, jobs, strict=True) if job is None]
+            yield from (job for job in jobs if job is not None)
+        if len(gone) > WORTH_COMPACTING:
+            self.compact()
+        else:
+            for job_id in gone:
+                self.remove(job_id)
 
     def fetch_job(self, job_id: str) -> Job | None:
         """A job of this queue by its id, whatever its status; None if it is gone or of another queue (RQ)."""
@@ -115,12 +119,13 @@ class ViewedQueue(BaseQueue):
         return self._empty(detach=False)
 
     def _empty(self, detach: bool) -> int:
-        total = 0
-        for _ in range(_ROUNDS):
-            removed, more = self._store.run(empty_queue(self._store.keys, queue=self.name, detach=detach))
-            total += removed
-            if not more:
+        emptying = empty_queue(self._store.keys, queue=self.name, detach=detach)
+        total, left = self._store.run(emptying)
+        for _ in range(_ROUNDS + left // EMPTIED_AT_ONCE):
+            if not left:
                 break
+            removed, left = self._store.run(emptying)
+            total += removed
         return total
 
     def delete(self, delete_jobs: bool = True) -> None:
@@ -143,7 +148,8 @@ class ViewedQueue(BaseQueue):
         """Take the ids off the queue whose job is gone (RQ). They would leave it when a worker meets them."""
         offset: int | None = 0
         while offset is not None:
-            offset = self._store.run(compact_queue(self._store.keys, queue=self.name, offset=offset))
+            page = self._store.run(compact_queue(self._store.keys, queue=self.name, offset=offset))
+            offset = page.next_offset
 
     def pause(self) -> None:
         """Let no worker take jobs of this queue. RQ's own workers don't know of it."""

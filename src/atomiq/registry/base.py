@@ -7,7 +7,7 @@ from typing import Any
 
 from atomiq._commands.base import Command
 from atomiq._commands.change import requeue
-from atomiq._commands.queues import expire
+from atomiq._commands.queues import EXPIRED_AT_ONCE, expire
 from atomiq._commands.registry import KEEP_AS_IT_IS, Entered
 from atomiq._commands.views import view_registry, view_registry_size, view_score
 from atomiq._core.classes import lookup
@@ -81,8 +81,8 @@ class BaseRegistry(RegistryRecord):
 
         `cleanup=False` also shows those whose time is over.
         """
-        if cleanup:
-            self._heal()
+        while cleanup and self._heal() >= EXPIRED_AT_ONCE:
+            pass  # a full page: there are more whose time is over
         members = self._store.run(view_registry(key=self.key, start=start, end=end, desc=desc))
         return [self.parse_job_id(member) for member in members]
 
@@ -113,10 +113,11 @@ class BaseRegistry(RegistryRecord):
 
     # -- changing -----------------------------------------------------------------------------------------------------
 
-    def _heal(self) -> None:
-        """Drop members that have outlived their jobs, one bounded step."""
-        if self.outlives and self._status:
-            self._store.run(expire(self._keys(), queue=self.name))
+    def _heal(self) -> int:
+        """Drop members that have outlived their jobs, one bounded step. Says how many."""
+        if not self.outlives or not self._status:
+            return 0
+        return self._store.run(expire(self._keys(), queue=self.name)).removed
 
     def cleanup(self, timestamp: float | None = None, exception_handlers: Any = None) -> None:
         """Drop what has outlived its time at `timestamp` (unix seconds; default: the server's now)."""
