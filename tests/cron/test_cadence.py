@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from atomiq._core.cadence import LATE_MS, MOST_CAUGHT_UP, Interval, Rule, spread
 
 T = 1_795_225_028_574
-HOUR = 3_600_000
+MINUTE = 60_000
+HOUR = 60 * MINUTE
 
 
 def rule(every: int = HOUR, **settings: object) -> Rule:
@@ -83,6 +84,21 @@ def test_jitter_is_not_lateness() -> None:
     late = rule(jitter=10 * LATE_MS, missed="skip")
     tick = next(t for t in range(T + HOUR, T + HOUR + 1000) if late.due(t) - t > 5 * LATE_MS)
     assert late.choose(tick - HOUR, T, late.due(tick) + 1000) == tick
+
+
+@pytest.mark.parametrize("missed", ["skip", "once"])
+def test_a_long_jitter_makes_no_tick_a_missed_one(missed: str) -> None:
+    """Each tick of a minute is put off by up to ten: while one waited, those after it had been due for long, were taken
+    for missed ones, and most were dropped, though somebody was there all the time."""
+    one = rule(MINUTE, jitter=10 * MINUTE, missed=missed)
+    now, fired = T, [T]
+    while len(fired) < 60:
+        tick = one.choose(fired[-1], T, now)
+        if one.due(tick) <= now:
+            fired.append(tick)
+        else:
+            now = one.due(tick)
+    assert fired == [T + number * MINUTE for number in range(60)]
 
 
 @given(st.integers(1000, 50_000), st.lists(st.integers(0, 100_000), max_size=20), st.integers(0, 5_000))

@@ -77,6 +77,17 @@ def test_a_bad_entry_is_left_out_and_named(
     assert "Must specify either interval or cron parameter" in message
 
 
+def test_what_is_no_function_costs_no_other_entry(
+    folder: Path, scheduler: CronScheduler, caplog: pytest.LogCaptureFixture
+) -> None:
+    """`register(report(), ...)`, called instead of named: an AttributeError about `__module__` ended the process."""
+    (folder / "confcalled.py").write_text(GOOD + "register({'sent': 3}, 'q', interval=5, name='called')\n")
+    scheduler.load_config_from_file("confcalled")
+    assert names(scheduler) == ["tests.tasks.add", "five"]
+    (message,) = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
+    assert "confcalled.py:6 is left out: expected a function" in message
+
+
 def test_the_log_is_rqs(folder: Path, scheduler: CronScheduler, caplog: pytest.LogCaptureFixture) -> None:
     (folder / "conflog.py").write_text(GOOD)
     scheduler.load_config_from_file("conflog.py")

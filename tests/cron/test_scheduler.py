@@ -95,6 +95,26 @@ def test_who_was_started_before_the_change_keeps_off(
     assert jobs_in(redis_connection) == 1
 
 
+def test_two_processes_that_mean_two_entries_by_one_name_are_told(
+    redis_connection: redis.Redis, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Two applications on one server, each with an entry of the same function and so of the same name: a tick was
+    enqueued for one of them, whichever came first, and nothing said that the other one's was not."""
+    one, other = CronScheduler(redis_connection, "WARNING", "one"), CronScheduler(redis_connection, "WARNING", "other")
+    same = CronScheduler(redis_connection, "WARNING", "same")
+    one.register(tasks.add, "q", args=(1, 2), interval=3600)
+    for each in (other, same):
+        each.register(tasks.add, "low", args=(3, 4), interval=3600)
+    for each in (one, other, same):
+        each.register_birth()
+        each.enqueue_jobs()
+    (message,) = caplog.messages
+    assert message.startswith(
+        "Cron entry 'tests.tasks.add' is looked after by another process too, but as tests.tasks.add([1, 2]) on q, and "
+        "here as tests.tasks.add([3, 4]) on low. "
+    )
+
+
 def test_paused_and_resumed(redis_connection: redis.Redis) -> None:
     scheduler = scheduler_of(redis_connection, interval=0.2)
     scheduler.enqueue_jobs()
@@ -140,6 +160,21 @@ def test_overlap_queue_one(redis_connection: redis.Redis) -> None:
     SimpleWorker(["q"], connection=redis_connection).work(burst=True, logging_level="CRITICAL")
     wait_until(scheduler.enqueue_jobs, what="it goes when the job before it has ended")
     assert jobs_in(redis_connection) == 1
+
+
+def test_a_tick_that_waits_is_told_once(redis_connection: redis.Redis, caplog: pytest.LogCaptureFixture) -> None:
+    """Whether it may go is asked each second: a job of two hours filled the log with 7,200 lines that say the same."""
+    scheduler = scheduler_of(redis_connection, interval=3600, overlap="queue_one")
+    scheduler.enqueue_jobs()
+    back_by(redis_connection, HOUR_MS)
+    again = scheduler_of(redis_connection, interval=3600, overlap="queue_one")
+    with caplog.at_level(logging.INFO, logger=again.log.name):
+        again.enqueue_jobs()
+        (tracked,) = again._ticker._entries.values()
+        for _ in range(3):
+            tracked.ask_at = 0
+            again.enqueue_jobs()
+    assert caplog.messages == ["Cron entry 'sums': the job before it has not ended, the tick waits for it"]
 
 
 def waits(connection: redis.Redis) -> bool:

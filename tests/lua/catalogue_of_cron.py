@@ -19,9 +19,11 @@ def entry(scene: Scene) -> None:
     scene.run(sync(scene))
 
 
-def sync(scene: Scene, schedule: str = SCHEDULE, scheduler: str = "S", takes: bool = True) -> Command[cron.Told]:
+def sync(
+    scene: Scene, schedule: str = SCHEDULE, scheduler: str = "S", takes: bool = True, definition: bytes = b"{}"
+) -> Command[cron.Told]:
     return cron.cron_sync(
-        scene.keys, name="nightly", schedule=schedule, definition=b"{}", scheduler=scheduler, takes=takes
+        scene.keys, name="nightly", schedule=schedule, definition=definition, scheduler=scheduler, takes=takes
     )
 
 

@@ -213,6 +213,17 @@ def test_while_who_changed_it_is_alive_the_others_keep_off(entry: Scene) -> None
     assert entry.run(fire(entry, tick=entry.now)).word == "ok"
 
 
+def test_another_definition_of_a_living_scheduler_is_told(entry: Scene) -> None:
+    entry.run(beat(entry))
+    assert entry.run(sync(entry, scheduler="T")).other == b""
+    entry.run(beat(entry, "T"))
+    assert entry.run(sync(entry, definition=b"[]")).other == b"{}"
+    assert entry.run(sync(entry, definition=b"{}")).other == b""  # its own
+    entry.run(sync(entry, scheduler="T"))
+    entry.now += 2 * MINUTE
+    assert entry.run(sync(entry, definition=b"[]")).other == b""
+
+
 def test_a_scheduler_is_listed_by_its_beat(scene: Scene) -> None:
     _, changed = scene.changes(beat(scene))
     hash_ = Entry("hash", {"name": "S"}, 120)

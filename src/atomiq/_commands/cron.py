@@ -30,11 +30,13 @@ class EntryState:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """A reply about one entry: the word, the server's time, and the state after it."""
+    """A reply about one entry: the word, the server's time, and the state after it. `other`: another definition of it,
+    which another living scheduler goes by; empty if there is none, or it was not asked for."""
 
     word: str
     now_ms: int
     state: EntryState
+    other: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,8 @@ def _told(name: str, *known: str) -> Any:
     def decode(reply: Any) -> Told:
         last, since, paused, waiting = reply[2]
         state = EntryState(_number(last), _number(since) or 0, bool(int(paused)), _number(waiting))
-        return Told(word(reply[0], name, *known), int(reply[1]), state)
+        other = reply[3] if len(reply) > 3 else b""  # only cron_sync says it
+        return Told(word(reply[0], name, *known), int(reply[1]), state, other)
 
     return decode
 

@@ -78,6 +78,11 @@ class Rule:
         """When a tick's job is enqueued, at the earliest."""
         return tick + spread(self.name, tick, self.jitter)
 
+    def is_missed(self, tick: int, now: int) -> bool:
+        """Whether a tick that is not decided yet was missed. All of the jitter is granted: where it is longer than the
+        time between two ticks, one that is put off for long holds up those after it."""
+        return tick + self.jitter <= now - LATE_MS
+
     def first(self, last: int | None, since: int, floor: int = 0) -> int:
         """The tick that follows `last`, or the first one from `since` on; in any case later than `floor`. The first one
         of an interval is `since` itself."""
@@ -89,13 +94,13 @@ class Rule:
     def choose(self, last: int | None, since: int, now: int, floor: int = 0) -> int:
         """The tick to be decided next, in the past or to come, by the rule for missed ones."""
         tick = self.first(last, since, floor)
-        if self.due(tick) > now - LATE_MS:
+        if not self.is_missed(tick, now):
             return tick
         anchor = since if last is None else last
         newest = self.cadence.latest(now, anchor)
         if self.missed == "all":
             return self._earliest_caught_up(tick, newest, anchor)
-        if self.missed == "skip" and self.due(newest) <= now - LATE_MS:
+        if self.missed == "skip" and self.is_missed(newest, now):
             return self.cadence.after(newest, anchor)
         return newest
 

@@ -81,6 +81,8 @@ class CronJob:
     ) -> None:
         if not func and not func_name:
             raise ValueError("Either func or func_name must be provided")
+        if func:
+            reference(func)
         self.func = func
         self.func_name = dotted(func) if func else str(func_name)
         self.name = name or self.func_name
@@ -88,7 +90,6 @@ class CronJob:
         self.args: Any = tuple(args or ())
         self.kwargs: Any = kwargs or {}
         if func:
-            reference(func)
             check_call(func, self.args, self.kwargs)
         self.queue_name = queue_name
         self.interval = interval or None

@@ -7,6 +7,7 @@ first one's word; the others are told what has been decided since, and go on fro
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from collections.abc import Callable, Iterator
@@ -14,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from atomiq._commands.cron import EntryState, Told, cron_fire, cron_sync
-from atomiq._core.cadence import LATE_MS, Rule
+from atomiq._core.cadence import Rule
 from atomiq._wire.sync import Store
 from atomiq.cron.job import CronJob
 
@@ -46,13 +47,14 @@ class ServerClock:
 @dataclass(slots=True)
 class Tracked:
     """An entry, and what the server has said about it. `floor`: ticks up to here have passed while it was paused;
-    `foreign`: another process has another schedule for it."""
+    `foreign`: another process has another schedule for it; `shared`: another call or queue."""
 
     job: CronJob
     rule: Rule
     state: EntryState = field(default_factory=EntryState)
     known: bool = False
     foreign: bool = False
+    shared: bool = False
     floor: int = 0
     ask_at: int = 0
     look_at: int = 0
@@ -63,7 +65,7 @@ class Tracked:
     def next_tick(self, now: int) -> int:
         """The tick to be decided next. Chosen anew only when something has changed, or it has become a missed one."""
         base, in_turn = (self.state.last, self.state.since, self.floor), self.rule.missed == "all"
-        if base != self._base or (self._due <= now - LATE_MS and not in_turn):
+        if base != self._base or (self.rule.is_missed(self._tick, now) and not in_turn):
             # How far back to begin takes a walk over all that was missed. Once that is known, they come in turn.
             if in_turn and self._base is not None and self._tick == self.state.last:
                 self._tick = self.rule.first(*base)
@@ -134,12 +136,13 @@ class Ticker:
         return max(0, min(times) - now) / 1000 if times else float("inf")
 
     def _look(self, entry: Tracked, connection: Any) -> None:
+        definition = entry.job.definition(connection)
         told = self._store.run(
             cron_sync(
                 self._store.keys,
                 name=entry.job.name,
                 schedule=entry.job.schedule,
-                definition=entry.job.definition(connection),
+                definition=definition,
                 scheduler=self._scheduler,
                 takes=not entry.known,
             )
@@ -151,8 +154,23 @@ class Ticker:
                 "that one. Restart this process to have it use its config",
                 entry.job.name,
             )
+        elif told.word == "ok":
+            self._warn_of_another(entry, definition, told.other)
         entry.known, entry.foreign = True, told.word == "changed"
         entry.look_at = told.now_ms + LOOK_AGAIN_MS
+
+    def _warn_of_another(self, entry: Tracked, definition: bytes, other: bytes) -> None:
+        """Say, once, that a living process enqueues something else under the name of an entry."""
+        if entry.shared or not other or call_in(other) == call_in(definition):
+            return
+        entry.shared = True
+        self._log.warning(
+            "Cron entry '%s' is looked after by another process too, but as %s, and here as %s. A tick is enqueued "
+            "once, by either of them; if these are two entries, give one of them another name=",
+            entry.job.name,
+            call_in(other),
+            call_in(definition),
+        )
 
     def _learn(self, entry: Tracked, told: Told) -> None:
         self.clock.hear(told.now_ms)
@@ -198,10 +216,18 @@ class Ticker:
                 job=new,
             )
         )
+        waits_already = entry.state.waiting == tick
         self._learn(entry, told)
         if told.word == "ok":
             self._log.info("Enqueued job %s to queue %s", entry.job.func_name.rpartition(".")[2], job.origin)
-        elif told.word in ("skipped", "held"):
+        elif told.word in ("skipped", "held") and not waits_already:
             text = "Cron entry '%s': the job before it has not ended, the tick %s"
             self._log.info(text, entry.job.name, "is left out" if told.word == "skipped" else "waits for it")
         return told
+
+
+def call_in(definition: bytes) -> str:
+    """What an entry's definition says is called, and on which queue, for messages."""
+    said = json.loads(definition)
+    arguments = ", ".join(said[name] for name in ("args", "kwargs") if said.get(name))
+    return f"{said['func_name']}({arguments}) on {said['queue_name']}"
