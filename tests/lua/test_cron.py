@@ -10,6 +10,7 @@ from tests.lua.keyspace import Entry
 from tests.lua.scene import ISO, NOW, YEAR, Scene, new_job
 
 from atomiq._commands.cron import EntryState, cron_pause, cron_run, view_cron
+from atomiq.cron_scheduler_registry import forget
 
 MINUTE = 60_000
 SECONDS = NOW / 1000
@@ -211,6 +212,18 @@ def test_while_who_changed_it_is_alive_the_others_keep_off(entry: Scene) -> None
     entry.now += 2 * MINUTE
     assert entry.run(sync(entry, takes=False)).word == "ok"
     assert entry.run(fire(entry, tick=entry.now)).word == "ok"
+
+
+def test_the_others_keep_off_while_anybody_has_the_new_schedule(entry: Scene) -> None:
+    """Two new processes beside an old one: when the one that had looked last ended, the old one took the entry back,
+    and the new one that was still there left it to that."""
+    for name in ("T", "U"):
+        entry.run(beat(entry, name))
+        entry.run(sync(entry, '{"interval": 5}', name))
+    entry.run(forget(entry.keys, "U"))
+    entry.now += MINUTE
+    assert entry.unchanged(sync(entry, takes=False)).word == "changed"
+    assert entry.run(sync(entry, '{"interval": 5}', "T", takes=False)).word == "ok"
 
 
 def test_another_definition_of_a_living_scheduler_is_told(entry: Scene) -> None:

@@ -6,15 +6,16 @@
 -- says: ok changed
 -- cost: O(log entries)
 -- A schedule that differs from the known one takes its place when the scheduler has just started (`takes`), or when nobody who
--- has the other one is alive. Ticks of the new one count from now; the last tick of the old one stays known. Last in the reply:
--- the definition that a living scheduler has given before, if it is another one; both enqueue by their own.
+-- has the other one has said so for two minutes. Ticks of the new one count from now; the last tick of the old one stays known.
+-- Last in the reply: the definition that a living scheduler has given before, if it is another one; both enqueue by their own.
 local entry = fields_of(k_cron_entry, 'schedule', 'last', 'since', 'paused', 'waiting', 'by', 'definition')
 local differs = entry.schedule and entry.schedule ~= a_schedule
 local since = entry.since or ''
-local seen = entry.by and entry.by ~= a_scheduler and redis.call('ZSCORE', key_cron_schedulers(), entry.by)
-local other_lives = seen and tonumber(seen) * 1000 > NOW - 120000
+local beat = entry.by and entry.by ~= a_scheduler and redis.call('ZSCORE', key_cron_schedulers(), entry.by)
+local other_lives = beat and tonumber(beat) * 1000 > NOW - 120000
 local other = other_lives and entry.definition ~= a_definition and entry.definition or ''
-if differs and not a_takes and other_lives then
+local seen = tonumber(redis.call('ZSCORE', k_cron_entries, a_name) or 0)
+if differs and not a_takes and seen * 1000 > NOW - 120000 then
   return { 'changed', NOW, { entry.last or '', since, is_set(entry.paused) and 1 or 0, entry.waiting or '' }, other }
 end
 -- writes below
