@@ -14,9 +14,8 @@ from redis.retry import Retry
 from tests.helpers import throwaway_server, wait_until
 
 from atomiq import Queue
-from atomiq._wire import at_hand
-from atomiq._wire.at_hand import ROOM
-from atomiq._wire.sync import Store
+from atomiq._core.errors import ServerUnavailable
+from atomiq._wire.at_hand import ROOM, AtHand
 
 
 @pytest.fixture
@@ -34,7 +33,7 @@ def waiting(client: redis.Redis) -> list[str]:
 
 
 def kept(client: redis.Redis) -> list[Any]:
-    return Store.of(client)._at_hand._kept
+    return AtHand.of(client.connection_pool)._kept
 
 
 def test_it_is_used_again(client: redis.Redis) -> None:
@@ -42,7 +41,6 @@ def test_it_is_used_again(client: redis.Redis) -> None:
     (first,) = kept(client)
     enqueue(client)
     assert kept(client) == [first]
-    assert Store.of(client)._at_hand is Store.of(client)._at_hand
 
 
 @pytest.mark.parametrize(
@@ -73,8 +71,7 @@ def test_one_that_the_server_has_closed(redis_connection: redis.Redis, client: r
     assert len(waiting(redis_connection)) == 2
 
 
-def test_one_with_a_reply_that_nobody_has_read(client: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(at_hand, "TRUST", 0.0)
+def test_one_with_a_reply_that_nobody_has_read(client: redis.Redis) -> None:
     enqueue(client)
     kept(client)[0].send_command("ECHO", "of somebody else")
     wait_until(kept(client)[0].can_read)
@@ -128,3 +125,69 @@ def test_a_client_that_nobody_holds_leaves_no_connection() -> None:
         before = other.info("clients")["connected_clients"]
         enqueue(redis.Redis(unix_socket_path=path))
         wait_until(lambda: other.info("clients")["connected_clients"] == before)
+
+
+def test_clients_for_one_call_each_over_one_pool(redis_url: str, redis_connection: redis.Redis) -> None:
+    """As web applications make them, one for each request. Each left a connection lent when it was gone: soon the pool
+    had too many, or the server."""
+    pool = redis.ConnectionPool.from_url(redis_url, max_connections=ROOM)
+    before = redis_connection.info("clients")["connected_clients"]
+    for _ in range(ROOM + 1):
+        enqueue(redis.Redis(connection_pool=pool))
+    assert redis_connection.info("clients")["connected_clients"] == before + 1
+    pool.disconnect()
+
+
+def test_a_client_that_is_given_another_pool(redis_url: str, redis_connection: redis.Redis) -> None:
+    """The connection at hand went to the server of before."""
+    with throwaway_server() as (path, _), redis.Redis(unix_socket_path=path) as other:
+        client = redis.Redis.from_url(redis_url)
+        enqueue(client)
+        before, client.connection_pool = client.connection_pool, other.connection_pool
+        enqueue(client)
+        assert (len(waiting(redis_connection)), len(waiting(other))) == (1, 1)
+        before.disconnect()
+
+
+class Counted(redis.UnixDomainSocketConnection):
+    """It counts how often a server was looked for."""
+
+    tries = 0
+
+    def _connect(self) -> Any:
+        type(self).tries += 1
+        return super()._connect()
+
+
+def test_a_server_that_is_away_is_looked_for_as_often_as_the_retry_says() -> None:
+    """It was looked for that often each of that many times, by a client that had asked it before: with the pauses of
+    redis-py's own Retry between these, enqueue took 40 s to say that the server is away, and not 4."""
+    retry = Retry(NoBackoff(), 3)
+    with throwaway_server() as (path, _):
+        pool = redis.ConnectionPool(connection_class=Counted, path=path, retry=retry)
+        client = redis.Redis(connection_pool=pool)
+        enqueue(client)
+    Counted.tries = 0
+    with pytest.raises(ServerUnavailable):
+        enqueue(client)
+    assert Counted.tries == 4
+
+
+class Interrupted(Exception):
+    pass
+
+
+def test_interrupted_while_it_is_looked_at(client: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A signal's handler raises there: Ctrl+C, the time limit of a job that enqueues. The connection stayed lent."""
+    enqueue(client)
+    (first,) = kept(client)
+
+    def interrupt(*_: Any) -> bool:
+        raise Interrupted
+
+    with monkeypatch.context() as patch:
+        patch.setattr(first, "can_read", interrupt)
+        with pytest.raises(Interrupted):
+            enqueue(client)
+    assert client.connection_pool.get_connection() is first
+    client.connection_pool.release(first)

@@ -22,6 +22,7 @@ from atomiq._commands.enqueue import enqueue
 from atomiq._core.errors import JobIsRunning, ServerUnavailable
 from atomiq._core.keys import Keys
 from atomiq._core.record import NewJob
+from atomiq._wire.at_hand import AtHand
 from atomiq._wire.packed import is_ordinary, packed
 from atomiq._wire.sync import Store
 
@@ -278,8 +279,8 @@ def test_interrupted_between_sending_and_reading(
     with redis.Redis.from_url(redis_url) as other, redis.Redis.from_url(redis_url) as client:
         store = Store.of(client)
         store.run(put(new_job("script-is-known")))
-        connection = store._at_hand.take(client.connection_pool)
-        store._at_hand.put_back(client.connection_pool, connection)
+        connection = AtHand.of(client.connection_pool).take(client.connection_pool)
+        AtHand.of(client.connection_pool).put_back(client.connection_pool, connection)
         send = connection.send_packed_command
 
         def interrupted(*given: Any, **options: Any) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import inspect
 import os
-import time
 from typing import Any, Final
 
 import redis
@@ -18,27 +17,35 @@ import redis.exceptions as redis_errors
 
 ROOM: Final = 50
 """A pool that may have fewer connections than this keeps all of them for those who ask it."""
-TRUST: Final = 1.0
-"""Seconds. One used so lately isn't asked whether it still works, if its client tries again when it doesn't."""
 
 _ASKS_FOR_A_NAME: Final = (
     inspect.signature(redis.ConnectionPool.get_connection).parameters["command_name"].default is inspect.Parameter.empty
 )
 """get_connection of redis-py before 5.3."""
 
+_WHERE: Final = "_atomiq_at_hand"
+"""Among the attributes of a pool."""
+
 
 class AtHand:
-    """For one client. Threads may share it: each connection is taken by one of them."""
+    """For one pool. Threads may share it: each connection is taken by one of them."""
 
     def __init__(self, pool: Any) -> None:
         """`pool`: whose connections will be borrowed; it isn't kept."""
         self._kept: list[Any] = []
-        self._trusted_until = 0.0
         self._keeps = (
             type(pool) is redis.ConnectionPool  # others do more when a connection is lent or comes back
             and pool.max_connections >= ROOM
             and pool.connection_kwargs.get("credential_provider") is None  # may want to renew one that comes back
         )
+
+    @classmethod
+    def of(cls, pool: Any) -> AtHand:
+        """The pool's own. Not a client's: an application may make one for each request, over one pool, and each that
+        is gone would leave a connection lent."""
+        held: dict[str, Any] = vars(pool)  # where nothing of it outlives the pool, which its connections may refer to
+        found: AtHand = held.get(_WHERE) or held.setdefault(_WHERE, cls(pool))  # another thread may be first
+        return found
 
     def take(self, pool: Any) -> Any:
         """A connection, one that works as far as is known. Raises redis-py's errors."""
@@ -48,30 +55,35 @@ class AtHand:
             return pool.get_connection("EVALSHA") if _ASKS_FOR_A_NAME else pool.get_connection()
         if connection.pid != os.getpid():  # a parent's
             return self.take(pool)
-        if time.monotonic() < self._trusted_until:
-            return connection
         try:
-            spoilt = connection.can_read()
-        except (redis_errors.RedisError, OSError):
-            spoilt = True
-        if spoilt:  # closed by the server, or a reply that nobody has read: it is opened again when something is sent
-            connection.disconnect()
+            _make_fit(connection)
+        except BaseException:  # a signal's handler may raise, too
+            pool.release(connection)
+            raise
         return connection
 
     def put_back(self, pool: Any, connection: Any) -> None:
         """Where `take` has got it from, or to hand."""
         if self._keeps and not self._kept and not _to_be_renewed(connection):
-            self._trusted_until = time.monotonic() + TRUST if _tries_again(connection) else 0.0
             self._kept.append(connection)
         else:
             pool.release(connection)
+
+
+def _make_fit(connection: Any) -> None:
+    """Open it, if it is closed or can't be used. Here, as its Retry is asked for each time that a command is sent, and
+    again for opening: a server that is away would be tried as often as both say together."""
+    connection.connect()
+    try:
+        spoilt = connection.can_read()
+    except (redis_errors.RedisError, OSError):
+        spoilt = True
+    if spoilt:  # closed by the server, or a reply that nobody has read
+        connection.disconnect()
+        connection.connect()
 
 
 def _to_be_renewed(connection: Any) -> bool:
     """Whether its server has said that it moves (redis-py 6.4 and later): the pool sees to it."""
     asked = getattr(connection, "should_reconnect", None)
     return asked is not None and bool(asked())
-
-
-def _tries_again(connection: Any) -> bool:
-    return getattr(connection.retry, "_retries", 0) != 0

@@ -76,8 +76,9 @@ def is_ordinary(client: Any) -> bool:
     )
 
 
-def ask(pool: Any, at_hand: AtHand, command: Command[Any]) -> Any:
+def ask(pool: Any, command: Command[Any]) -> Any:
     """The reply to a script call. Raises redis-py's errors."""
+    at_hand = AtHand.of(pool)
     connection = at_hand.take(pool)
     try:
         return _answer(connection, command, sent=False)
@@ -85,12 +86,13 @@ def ask(pool: Any, at_hand: AtHand, command: Command[Any]) -> Any:
         at_hand.put_back(pool, connection)
 
 
-def ask_in_turn(pool: Any, at_hand: AtHand, commands: Iterable[Command[R]]) -> Iterator[R]:
+def ask_in_turn(pool: Any, commands: Iterable[Command[R]]) -> Iterator[R]:
     """The decoded replies to script calls, each sent when the one before it has succeeded.
 
     While the server works on one, the next is taken from `commands` and packed, and the reply to the one before is with
     whoever iterates. Raises redis-py's errors and those of the decoders; the first one is the end.
     """
+    at_hand = AtHand.of(pool)
     connection = at_hand.take(pool)
     under_way: Command[R] | None = None
     try:

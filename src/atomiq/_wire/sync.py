@@ -11,7 +11,6 @@ import redis.exceptions as redis_errors
 
 from atomiq._commands.base import Command, verbatim
 from atomiq._core.keys import Keys
-from atomiq._wire.at_hand import AtHand
 from atomiq._wire.packed import ask, ask_in_turn, is_ordinary
 from atomiq._wire.pipe import queue_command
 from atomiq._wire.prefixes import prefix_of
@@ -27,7 +26,6 @@ class _Known(NamedTuple):
     keys: Keys
     sibling: redis.Redis | None
     ordinary: bool
-    at_hand: AtHand
 
 
 # Nothing in here refers to its connection: one that nobody else holds would never be collected, nor its sockets closed.
@@ -37,14 +35,13 @@ _known: WeakKeyDictionary[Any, _Known] = WeakKeyDictionary()
 class Store:
     """A server as atomiq sees it: a connection and the names of its keys."""
 
-    __slots__ = ("__weakref__", "_at_hand", "_binary", "_ordinary", "connection", "keys")
+    __slots__ = ("__weakref__", "_binary", "_ordinary", "connection", "keys")
 
     def __init__(self, connection: redis.Redis, known: _Known) -> None:
         self.connection = connection
         self.keys = known.keys
         self._binary = known.sibling or connection
         self._ordinary = known.ordinary
-        self._at_hand = known.at_hand
 
     @classmethod
     def of(cls, connection: redis.Redis) -> Store:
@@ -61,8 +58,7 @@ class Store:
             check_client(connection, asyncio=False)
             binary = binary_sibling(connection)
             sibling = None if binary is connection else binary
-            keys, at_hand = Keys(prefix_of(connection)), AtHand(binary.connection_pool)
-            known = _known[connection] = _Known(keys, sibling, is_ordinary(binary), at_hand)
+            known = _known[connection] = _Known(Keys(prefix_of(connection)), sibling, is_ordinary(binary))
         return cls(connection, known)
 
     def run(self, command: Command[R]) -> R:
@@ -73,7 +69,7 @@ class Store:
         """
         try:
             if command.script is not None and self._ordinary:
-                reply = ask(self._binary.connection_pool, self._at_hand, command)
+                reply = ask(self._binary.connection_pool, command)
             else:
                 reply = self._execute(command)
         except redis_errors.RedisError as error:
@@ -90,7 +86,7 @@ class Store:
             yield from map(self.run, commands)
             return
         try:
-            yield from ask_in_turn(self._binary.connection_pool, self._at_hand, commands)
+            yield from ask_in_turn(self._binary.connection_pool, commands)
         except redis_errors.RedisError as error:
             raise translated(error, "EVALSHA", address_of(self.connection)) from error
 
