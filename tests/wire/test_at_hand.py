@@ -168,9 +168,12 @@ def test_a_server_that_is_away_is_looked_for_as_often_as_the_retry_says() -> Non
         client = redis.Redis(connection_pool=pool)
         enqueue(client)
     Counted.tries = 0
+    with pytest.raises(redis.ConnectionError):
+        client.ping()
+    theirs, Counted.tries = Counted.tries, 0
     with pytest.raises(ServerUnavailable):
         enqueue(client)
-    assert Counted.tries == 4
+    assert Counted.tries == theirs
 
 
 class Interrupted(Exception):
@@ -189,5 +192,4 @@ def test_interrupted_while_it_is_looked_at(client: redis.Redis, monkeypatch: pyt
         patch.setattr(first, "can_read", interrupt)
         with pytest.raises(Interrupted):
             enqueue(client)
-    assert client.connection_pool.get_connection() is first
-    client.connection_pool.release(first)
+    assert first in client.connection_pool._available_connections
