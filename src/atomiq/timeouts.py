@@ -17,6 +17,8 @@ from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any, Final, NamedTuple, Protocol
 
+from atomiq._core.errors import BaseTimeoutException
+
 NEVER: Final = math.inf
 _LONGEST_TIMER: Final = 1e9
 """Seconds. Timers can't count much further; one that is over before its limit is set anew."""
@@ -43,10 +45,6 @@ TAKE_BACK: Final = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_ulong, ctypes.c_void
     ("PyThreadState_SetAsyncExc", ctypes.pythonapi)
 )
 """(thread, None): what waits to be raised there isn't."""
-
-
-class BaseTimeoutException(Exception):
-    """A time limit was exceeded (RQ)."""
 
 
 class JobTimeoutException(BaseTimeoutException):

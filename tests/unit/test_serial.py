@@ -6,6 +6,7 @@ import json
 import pickle
 import threading
 import zlib
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -23,6 +24,7 @@ from atomiq._core.serial import (
     resolve_serializer,
     unpack,
 )
+from atomiq.timeouts import JobTimeoutException
 
 
 class Custom:
@@ -157,3 +159,28 @@ def test_what_rq_compressed_is_read() -> None:
     assert unpack(zlib.compress(b"anything")) == b"anything"
     assert unpack(b"x not compressed") == b"x not compressed"
     assert unpack(b"") == b""
+
+
+class Slow:
+    """The time limit of the job that is running here is over while its arguments are made into bytes, or back."""
+
+    def dumps(self, obj: Any) -> bytes:
+        raise JobTimeoutException
+
+    def loads(self, data: bytes) -> Any:
+        raise JobTimeoutException
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: dump_call(Slow(), "f", None, (1,), {}),
+        lambda: dump_meta(Slow(), {}),
+        lambda: load_call(Slow(), b""),
+    ],
+)
+def test_a_time_limit_meanwhile(call: Callable[[], object]) -> None:
+    """In a job that enqueues others: it was told that their arguments can't be serialised, a ValueError, which may have
+    been caught as such, and the job went on beyond its limit."""
+    with pytest.raises(JobTimeoutException):
+        call()

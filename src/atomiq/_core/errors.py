@@ -56,7 +56,8 @@
     ShuttingDown (BaseException)                   raised in a job whose worker has to end
     JobStopped (BaseException)                     raised in a job that a user wants stopped
 
-Outside the tree, because a job may want to catch them as plain exceptions: the time-limit errors in `atomiq.timeouts`.
+Outside the tree, because a job may want to catch them as plain exceptions: the time-limit errors in `atomiq.timeouts`
+(BaseTimeoutException is here for the floors below).
 """
 
 from __future__ import annotations
@@ -306,6 +307,10 @@ class RealRQImported(AtomiqError, ImportError):
 
 class ScriptError(AtomiqError):
     """A bug: a script failed, or answered with a word that its header doesn't list."""
+
+
+class BaseTimeoutException(Exception):
+    """A time limit was exceeded (RQ)."""
 
 
 class ShutDownImminentException(BaseException):

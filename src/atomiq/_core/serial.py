@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import Any, Final, Protocol, runtime_checkable
 
 from atomiq._core.callref import import_attribute
-from atomiq._core.errors import DeserializationError, UnserializableArguments
+from atomiq._core.errors import BaseTimeoutException, DeserializationError, UnserializableArguments
 from atomiq._core.settings import COMPRESS_ABOVE
 
 _ZLIB_FIRST_BYTE = 0x78
@@ -97,6 +97,8 @@ def dump_call(
         if instance is None and (serializer is DefaultSerializer or serializer is PickleSerializer):
             return _pickled_call(name, args, kwargs)
         return serializer.dumps((name, instance, args, kwargs))
+    except BaseTimeoutException:  # of the job that is running here, and no fault of what is serialised
+        raise
     except Exception as error:
         culprit = _culprit(serializer, instance, args, kwargs)
         problem = f"{type(error).__name__}: {error}"
@@ -134,6 +136,8 @@ def dump_meta(serializer: Serializer, meta: Mapping[str, Any]) -> bytes:
     """
     try:
         return serializer.dumps(meta)
+    except BaseTimeoutException:
+        raise
     except Exception as error:
         raise UnserializableArguments(f"meta can't be serialised: {type(error).__name__}: {error}") from error
 
@@ -145,6 +149,8 @@ def _culprit(serializer: Serializer, instance: Any, args: Sequence[Any], kwargs:
     for label, value in candidates:
         try:
             serializer.dumps(value)
+        except BaseTimeoutException:
+            raise
         except Exception:  # noqa: BLE001 - a serializer may raise anything
             return f"{label} ({type(value).__qualname__})"
     return "the call"
@@ -158,6 +164,8 @@ def load_call(serializer: Serializer, data: bytes) -> tuple[str, Any, tuple[Any,
     """
     try:
         name, instance, args, kwargs = serializer.loads(data)
+    except BaseTimeoutException:
+        raise
     except Exception as error:
         raise DeserializationError(f"the call of the job can't be loaded: {type(error).__name__}: {error}") from error
     return name, instance, args, kwargs
