@@ -56,8 +56,7 @@
     ShuttingDown (BaseException)                   raised in a job whose worker has to end
     JobStopped (BaseException)                     raised in a job that a user wants stopped
 
-Outside the tree, because a job may want to catch them as plain exceptions: the time-limit errors in `atomiq.timeouts`
-(BaseTimeoutException is here for the floors below).
+Outside the tree, because a job may want to catch them as plain exceptions: the time-limit errors in `atomiq.timeouts`.
 """
 
 from __future__ import annotations
@@ -310,7 +309,8 @@ class ScriptError(AtomiqError):
 
 
 class BaseTimeoutException(Exception):
-    """A time limit was exceeded (RQ)."""
+    """A time limit was exceeded (RQ). Of `atomiq.timeouts`, as its heirs; here since the floors below that let it
+    pass."""
 
 
 class ShutDownImminentException(BaseException):
