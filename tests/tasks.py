@@ -11,6 +11,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from atomiq import Retry, get_current_job
 
 
@@ -25,6 +27,11 @@ def add(x: int, y: int = 0) -> int:
 
 def nothing() -> None:
     return None
+
+
+def children() -> list[int]:
+    """Process ids of the children of the process that runs this."""
+    return [child.pid for child in psutil.Process().children()]
 
 
 def echo(value: Any) -> Any:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 from tests import tasks
 from tests.helpers import wait_until
 from tests.worker.conftest import StartWorker
 
 from atomiq import JobStatus, Queue
 from atomiq._commands.queues import pause_queue
+from atomiq._core.errors import WorkerFailed
 from atomiq._wire.sync import Store
 from atomiq.suspension import resume, suspend
 from atomiq.worker import BaseWorker, SimpleWorker, Worker, WorkerStatus
@@ -284,3 +287,41 @@ def test_work_says_whether_it_did_any(queue: Queue, worker_class: type[BaseWorke
     job = queue.enqueue(tasks.nothing)
     assert worker_class([queue]).work(burst=True) is True
     assert job.get_status() is JobStatus.FINISHED
+
+
+class TestFakeredis:
+    """A server in the process's own memory, as in the tests of many an application. What a connection to it calls its
+    socket has a number that is some other file's, so nobody may wait for it, and a fork has a server of its own.
+    """
+
+    @pytest.fixture
+    def fake(self, redis_connection: Any) -> Iterator[Queue]:
+        """A connection that looks like fakeredis's, with a real server behind it."""
+        pool = redis_connection.connection_pool
+        kind = type("FakeConnection", (pool.connection_class,), {"__module__": "fakeredis._clients._sync"})
+        connection = redis.Redis(connection_pool=redis.ConnectionPool(connection_class=kind, **pool.connection_kwargs))
+        yield Queue("default", connection=connection)
+        connection.connection_pool.disconnect()
+
+    class InSteps(SimpleWorker):
+        """One that RQ's loop runs."""
+
+        def execute_job(self, job: Any, queue: Any) -> None:
+            super().execute_job(job, queue)
+
+    @pytest.mark.parametrize("worker_class", [SimpleWorker, InSteps])
+    def test_a_simple_worker_starts_no_process(self, fake: Queue, worker_class: type[BaseWorker]) -> None:
+        """The keeper of its lease was forked for each job and died of EBADF with a traceback, or span at full speed
+        where that number was a file that always has something to say."""
+        job = fake.enqueue(tasks.children)
+        assert worker_class([fake]).work(burst=True)
+        assert job.return_value() == tasks.children()
+
+    def test_what_would_wait_or_fork_is_refused(self, fake: Queue) -> None:
+        """Warm children failed five times, for want of `setblocking`; waiting registered the wrong file."""
+        job = fake.enqueue(tasks.nothing)
+        with pytest.raises(WorkerFailed, match="SimpleWorker"):
+            Worker([fake]).work(burst=True)
+        with pytest.raises(WorkerFailed, match="burst=True"):
+            SimpleWorker([fake]).work(max_jobs=1)
+        assert job.get_status() is JobStatus.QUEUED

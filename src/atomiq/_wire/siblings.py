@@ -75,6 +75,13 @@ def check_client(connection: object, *, asyncio: bool) -> None:
         raise TypeError(f"the connection must be {wanted}; this one is for {other}")
 
 
+def lives_here(connection: Any) -> bool:
+    """Whether its server is in the memory of this process (fakeredis). It has no socket to wait on, the number that it
+    says instead is a file of somebody else's, and a fork gets a copy of the data."""
+    kinds = connection.connection_pool.connection_class.__mro__
+    return any(kind.__module__.partition(".")[0] == "fakeredis" for kind in kinds)
+
+
 def address_of(connection: Any) -> str:
     """Where a connection goes, for messages."""
     pool = connection.connection_pool

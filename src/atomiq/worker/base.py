@@ -17,7 +17,7 @@ from setproctitle import setproctitle as setprocname
 
 from atomiq._core.callref import import_attribute
 from atomiq._core.choices import CHOICES
-from atomiq._core.errors import StopRequested
+from atomiq._core.errors import StopRequested, WorkerFailed
 from atomiq._core.log import get_logger
 from atomiq._core.serial import resolve_serializer
 from atomiq._core.settings import (
@@ -32,6 +32,7 @@ from atomiq._core.settings import (
     HARD_LIMIT_MARGIN,
 )
 from atomiq._core.version import __version__
+from atomiq._wire.siblings import lives_here
 from atomiq._wire.sync import Store
 from atomiq.command import PUBSUB_CHANNEL_TEMPLATE, handle_command, parse_payload
 from atomiq.executors.death import signal_name
@@ -250,8 +251,14 @@ class BaseWorker(Living):
             ValueError: an unknown strategy; nothing was claimed yet.
             WorkerExists: a ValueError; a living worker has this name.
             ServerError: the server can't be reached at the start (later the worker waits for it), or is too old.
+            WorkerFailed: the server is in this process's memory (fakeredis), and this is no SimpleWorker in a burst.
         """
         self._dequeue_strategy = DequeueStrategy(dequeue_strategy or DequeueStrategy.DEFAULT)
+        if lives_here(self.connection) and not (burst and self.engine.inline):
+            raise WorkerFailed(
+                f"worker {self.name} can't work on fakeredis, which keeps its data in this process and has nothing to "
+                "wait on: use SimpleWorker(...).work(burst=True), or the embedded server: connect(embedded=True)"
+            )
         if rehearsing():
             return False
         self._ordered_queues = list(self.queues)

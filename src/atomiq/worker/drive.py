@@ -9,6 +9,7 @@ from typing import Any
 
 from atomiq._core.errors import WorkerFailed
 from atomiq._core.settings import DEFAULT_LOGGING_DATE_FORMAT, DEFAULT_LOGGING_FORMAT
+from atomiq._wire.siblings import lives_here
 from atomiq._wire.sync import Store
 from atomiq.executors import hooks
 from atomiq.executors.job_log import JobLog
@@ -187,7 +188,8 @@ class Driving(Horse):
         def connect() -> Store:
             return own_store(self.connection, self.name, self.lease)
 
-        keeper = Keeper(KeeperLoop(connect, page, self.name, self.lease, ttl, self.log), page)
+        loop = KeeperLoop(connect, page, self.name, self.lease, ttl, self.log)
+        keeper = Keeper(loop, page, reaches=not lives_here(self.connection))
         keeper.start()
         return keeper
 

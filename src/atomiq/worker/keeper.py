@@ -176,14 +176,18 @@ class KeeperLoop:
 class Keeper:
     """The worker's side: starts the keeper, tells it what runs, and starts another if it should be gone."""
 
-    def __init__(self, loop: KeeperLoop, page: Page) -> None:
+    def __init__(self, loop: KeeperLoop, page: Page, reaches: bool = True) -> None:
+        """`reaches`: a fork reaches the server; there is no keeper otherwise."""
         self._loop = loop
         self._page = page
+        self._reaches = reaches
         self._executor = ForkExecutor()
         self._child: Child | None = None
 
     def start(self) -> None:
         """Have a keeper: fork one, unless there is one that lives."""
+        if not self._reaches:
+            return
         if self._child is not None:
             if self._child.look() is None:
                 return

@@ -20,6 +20,7 @@ from atomiq._commands.claim import Claim, claim, release
 from atomiq._core.errors import StopRequested
 from atomiq._core.ids import new_execution_id
 from atomiq._core.settings import CALLBACK_TIMEOUT, QUICK_SAFETY_CHECK, SAFETY_CHECK
+from atomiq._wire.siblings import lives_here
 from atomiq._wire.sync import Store
 from atomiq._wire.wait import Bell
 from atomiq.command import handle_command, parse_payload
@@ -77,7 +78,8 @@ class Stepping(Driving):
         keeper = self._lease_keeper()
         up_for = uptime(self._store)
         self._reap_at = time.monotonic() + (0.0 if up_for is None else max(0.0, self.lease - up_for))
-        self.subscribe()
+        if not lives_here(self.connection):
+            self.subscribe()
         try:
             while max_jobs is None or done < max_jobs:
                 try:
@@ -344,7 +346,7 @@ class Stepping(Driving):
             return own_store(self.connection, self.name, self.lease)
 
         loop = KeeperLoop(connect, page, self.name, self.lease, self.worker_ttl + 60, self.log, hears=False)
-        return Keeper(loop, page)
+        return Keeper(loop, page, reaches=not lives_here(self.connection))
 
     @contextlib.contextmanager
     def _kept(self, keeper: Keeper, opened: Opened | None) -> Iterator[None]:
