@@ -13,8 +13,8 @@ from tests import tasks
 from tests.cli.conftest import Atomiq, run_atomiq
 
 from atomiq import Queue
-from atomiq.cli.cron import START, columns
-from atomiq.cli.cron import cron as cron_group
+from atomiq.cli.cli_cron import START, columns
+from atomiq.cli.cli_cron import cron as cron_group
 from atomiq.cron import CronScheduler, get_cron_job_ids
 
 

@@ -45,6 +45,29 @@ def test_the_version_is_that_of_the_rq_it_stands_for(programs: Programs) -> None
     assert said.split() == ["2.12.0"] * 4
 
 
+def test_its_commands_are_found_by_name(programs: Programs) -> None:
+    """`rq.cli:worker`, as the installed scripts say and as Flask-RQ takes the options of its own from it; it was a module
+    of ours, or nothing. Also after the command line has imported its parts.
+    """
+    said = programs.python("""
+        import importlib.metadata
+        from rq import cli
+        from atomiq.cli.main import COMMANDS
+
+        def check():
+            entries = importlib.metadata.distribution("rq").entry_points
+            print(*(f"{entry.name}:{type(entry.load()).__name__}" for entry in entries))
+            assert {"burst", "queues", "max_jobs"} <= {option.name for option in cli.worker.params}
+            assert cli.cron.name == "cron" and cli.info.name == "info"
+
+        check()
+        for name in COMMANDS:
+            cli.main.get_command(None, name)
+        check()
+    """)
+    assert said.split() == ["rq:Commands", "rqinfo:Command", "rqworker:WorkerCommand"] * 2
+
+
 def test_a_module_that_is_not_there_is_not_looked_for_elsewhere(programs: Programs) -> None:
     """The installed rq has files of its own; half of each would be worse than an error."""
     said = programs.python(f"""

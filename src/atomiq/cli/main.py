@@ -14,13 +14,13 @@ from atomiq.cli.options import wants_traceback
 
 COMMANDS: Final[Mapping[str, str]] = {
     # what runs
-    "worker": "worker.worker",
+    "worker": "workers.worker",
     "worker-pool": "pool.pool",
-    "cron": "cron.cron",
+    "cron": "cli_cron.cron",
     "relay": "relay.relay",
     "demo": "demo.demo",
     # what looks
-    "info": "info.info",
+    "info": "overview.info",
     "health": "health.health",
     "doctor": "doctor.doctor",
     # what changes

@@ -7,7 +7,7 @@ from typing import Final
 
 import click
 
-from atomiq.cli.worker import WorkerCommand, worker
+from atomiq.cli.workers import WorkerCommand, worker
 
 SPELT: Final = {
     "name": ["--name"],

@@ -364,5 +364,5 @@ def _cron_beside(settings: Settings, config_path: str | None, level: str | None)
     """Most workers have no cron entries, and don't import what these need."""
     if config_path is None:
         return nullcontext()
-    beside: Callable[..., AbstractContextManager[None]] = import_attribute("atomiq.cli.cron.cron_beside")
+    beside: Callable[..., AbstractContextManager[None]] = import_attribute("atomiq.cli.cli_cron.cron_beside")
     return beside(settings, config_path, level)
