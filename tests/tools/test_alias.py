@@ -46,8 +46,8 @@ def test_the_version_is_that_of_the_rq_it_stands_for(programs: Programs) -> None
 
 
 def test_its_commands_are_found_by_name(programs: Programs) -> None:
-    """`rq.cli:worker`, as the installed scripts say and as Flask-RQ takes the options of its own from it; it was a module
-    of ours, or nothing. Also after the command line has imported its parts.
+    """`rq.cli:worker`, as the installed scripts say and as Flask-RQ takes the options of its own from it; it was a
+    module of ours, or nothing. Also after the command line has imported its parts.
     """
     said = programs.python("""
         import importlib.metadata
