@@ -25,6 +25,14 @@ def die_once(path: str) -> int:
     return 1
 
 
+def leave_once(path: str, code: int) -> None:
+    """End the own process with this exit code at the first run."""
+    first = not Path(path).exists()
+    note(path)
+    if first:
+        os._exit(code)
+
+
 def kill_worker_once(path: str) -> int:
     """Kill the own supervisor at the first run."""
     first = not Path(path).exists()

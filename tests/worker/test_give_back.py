@@ -49,7 +49,8 @@ def test_a_burst_worker_does_not_end_before_what_it_gave_back_is_done(
     told: list[m.Event] = []
     ours, theirs = mailboxes()
     member: Any = SimpleNamespace(kind="process", ledger=ledger, mailbox=ours, guests=set(), token=TOKEN)
-    give_back = GiveBack(store, "w", LOG, replace(Rules(("default",)), burst=True))
+    rules = replace(Rules(("default",)), burst=True)
+    give_back = GiveBack(store, "w", LOG, rules, {}, lambda _queue, _count: [], told.append)
     with DefaultSelector() as selector:
         crew = Crew(selector, [], give_back, Tallies(store, "w", LOG), {}, told.append, lambda: iter(()), "w", LOG)
         crew._adopted.append(Post(None, member))

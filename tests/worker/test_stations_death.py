@@ -10,15 +10,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 from tests import tasks
 from tests.faults.proxy import cutting_proxy
 from tests.helpers import alive, wait_until
 from tests.invariants import check_invariants
 from tests.worker import station_jobs
 from tests.worker.conftest import StartWorker
-from tests.worker.processes import WorkerProcess
+from tests.worker.processes import WorkerProcess, own_server
 
 from atomiq import Job, Queue
+from atomiq._commands.claim import claim
+from atomiq._core.ids import new_execution_id
+from atomiq._wire.sync import Store
 
 WARM = pytest.mark.parametrize("executor", ["process", "spawn", "thread", "async"])
 READ_AHEAD = 20
@@ -128,6 +132,67 @@ def test_what_a_killed_child_had_sent_and_nobody_read_runs_again_at_once(
         os.kill(child, signal.SIGKILL)
         wait_until(lambda: job.is_finished, within=9)  # later the child's connection would be taken for dead
     assert attempts(job) == 2
+    assert check_invariants(queue.connection) == []
+
+
+def test_a_full_server_does_not_end_the_worker_of_a_killed_child(start_worker: StartWorker) -> None:
+    """Ending the lease of what nobody has read needs memory. The server that had none ended the worker with a
+    traceback, and all its other jobs with it."""
+    with own_server() as server, cutting_proxy(server.path) as proxy:
+        queue = Queue("default", connection=redis.Redis.from_url(server.url))
+        worker = start_worker(url=f"unix://{proxy.path}", options={"lease": 60})
+        warm_up(queue)
+        proxy.swallow(b"unread")
+        job = queue.enqueue(tasks.nothing, job_id="unread")
+        wait_until(lambda: proxy.swallowed)
+        (child,) = children(worker, 1)
+        queue.connection.config_set("maxmemory", 1)
+        os.kill(child, signal.SIGKILL)
+        worker.says("it can't be seen now what a dead child has left")
+        queue.connection.config_set("maxmemory", 0)
+        wait_until(lambda: job.is_finished)
+        assert attempts(job) == 2
+        assert worker.process.poll() is None
+        queue.connection.close()
+
+
+def test_a_killed_child_takes_no_other_workers_jobs_along(queue: Queue, start_worker: StartWorker) -> None:
+    """A server that comes back has leases that ran out meanwhile, and their owners get a whole lease to extend them.
+    The supervisor of a dead child took them all back at once: a job that ran elsewhere was run twice."""
+    connection = queue.connection.connection_pool.connection_kwargs
+    with cutting_proxy(connection["path"]) as proxy:
+        url = f"unix://{proxy.path}?db={connection.get('db', 0)}"
+        worker = start_worker(url=url, options={"lease": 60})
+        warm_up(queue)
+        (child,) = children(worker, 1)
+        os.kill(child, signal.SIGSTOP)
+        elsewhere = queue.enqueue(tasks.nothing)
+        store = Store.of(queue.connection)
+        names = [new_execution_id()]
+        store.run(claim(store.keys, queues=[queue.name], worker="other", executions=names, lease_ms=1))
+        proxy.swallow(b"unread")
+        job = queue.enqueue(tasks.nothing, job_id="unread")
+        os.kill(child, signal.SIGCONT)
+        wait_until(lambda: proxy.swallowed)
+        os.kill(child, signal.SIGKILL)
+        wait_until(lambda: job.is_finished, within=9)
+    assert elsewhere.is_started
+    assert attempts(elsewhere) == 1
+
+
+@pytest.mark.parametrize("executor", ["process", "spawn", "thread"])
+@pytest.mark.parametrize("code", [0, 1])
+def test_what_waited_behind_a_job_that_left_runs_at_once(
+    queue: Queue, start_worker: StartWorker, tmp_path: Path, executor: str, code: int
+) -> None:
+    """A child that left with exit code 0 in the middle of a job was taken for one that had served its time and had
+    given back what it held itself: that waited for its lease, like what it had ended and nobody had read."""
+    start_worker(executor=executor, options={"concurrency": 1, "lease": 60})
+    warm_up(queue)
+    many = [Queue.prepare_data(tasks.nothing) for _ in range(READ_AHEAD)]
+    leaves = Queue.prepare_data(station_jobs.leave_once, (str(tmp_path / "notes"), code))
+    jobs = queue.enqueue_many([*many, leaves, *many])
+    wait_until(lambda: all(job.get_status() in ("finished", "failed") for job in jobs), within=12)
     assert check_invariants(queue.connection) == []
 
 

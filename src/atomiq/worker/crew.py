@@ -337,7 +337,7 @@ class Crew:
         self._hear(member)
         running = runs_of(member)
         served = death.exit_code == 0 and member.ledger.state != STARTING
-        if not served:  # or it has done so itself
+        if not served or running or member.ledger.asked > member.ledger.started:  # or it has done so itself
             self._give_back.bury(member, now)
         for _, entry in running:
             self._hold(member, entry)

@@ -175,6 +175,13 @@ class Reaped:
 
 
 @dataclass(frozen=True, slots=True)
+class Failed:
+    """Jobs that a dead child had ended unheard, and that were abandoned for the last time."""
+
+    jobs: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Freed:
     """Dependants of large parents went on; `more`: others still wait."""
 
@@ -232,6 +239,7 @@ Event = (
     | Settled
     | Extended
     | Reaped
+    | Failed
     | Freed
     | Signalled
     | Told

@@ -7,7 +7,7 @@ server has given a job back, or the station has heard that there was none.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,6 +17,7 @@ from atomiq._core.errors import ServerOutOfMemory, ServerReadOnly, ServerUnavail
 from atomiq._wire.sync import Store
 from atomiq.stations.ledger import Ledger, execution_id
 from atomiq.stations.rules import Rules
+from atomiq.worker import moves as m
 from atomiq.worker.posts import Member
 from atomiq.worker.unheard import Unheard
 
@@ -53,15 +54,16 @@ class GiveBack:
         log: logging.Logger,
         rules: Rules,
         ours: Container[str],
-        reap: Callable[[], None],
+        reap: Callable[[str, int], Sequence[str]],
+        tell: Callable[[m.Event], None],
     ) -> None:
-        """`ours`, `reap`: as for `Unheard`."""
+        """`ours`, `reap`, `tell`: as for `Unheard`."""
         self._store = store
         self._rules = rules
         self._name = name
         self._log = log
         self._open: list[_Batch] = []
-        self._unheard = Unheard(store, name, log, ours, reap)
+        self._unheard = Unheard(store, name, log, ours, reap, tell)
 
     def watch(self, member: Member, now: float) -> float:
         """Give back what waits behind a job that takes its time. Says in how many seconds to look again."""

@@ -8,13 +8,14 @@ and the job goes the way of any other whose worker went away.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Iterator, Sequence
 from typing import Final
 
-from atomiq._commands.base import plain, text
-from atomiq._core.errors import ServerUnavailable
+from atomiq._commands.base import plain, single, text
+from atomiq._core.errors import ServerOutOfMemory, ServerReadOnly, ServerUnavailable
 from atomiq._wire.sync import Store
 from atomiq.stations.ledger import number_of
+from atomiq.worker import moves as m
 from atomiq.worker.posts import Member
 
 PAUSE: Final = 0.1
@@ -26,16 +27,24 @@ _LONG_AGO: Final = 1
 
 
 class Unheard:
-    """For one worker. `ours`: executions that it will settle itself; `reap`: takes expired leases back."""
+    """For one worker. `ours`: executions that it will settle itself; `reap`: takes so many of a queue's leases back,
+    those first that have been over for longest, and says which jobs have failed of it."""
 
     def __init__(
-        self, store: Store, name: str, log: logging.Logger, ours: Container[str], reap: Callable[[], None]
+        self,
+        store: Store,
+        name: str,
+        log: logging.Logger,
+        ours: Container[str],
+        reap: Callable[[str, int], Sequence[str]],
+        tell: Callable[[m.Event], None],
     ) -> None:
         self._store = store
         self._name = name
         self._log = log
         self._ours = ours
         self._reap = reap
+        self._tell = tell
         self._dead: dict[str, tuple[int, float]] = {}
         """Token of a station -> the last number that it has started, when to look."""
 
@@ -53,28 +62,37 @@ class Unheard:
         if not due:
             return
         try:
-            if self._end_leases(due):
-                self._reap()
-        except ServerUnavailable as error:
+            for queue in set(self._end_leases(due)):
+                self._take_back(queue)
+        except (ServerUnavailable, ServerReadOnly, ServerOutOfMemory) as error:
             self._log.warning("Worker %s: it can't be seen now what a dead child has left (%s)", self._name, error)
             self._dead.update({token: (started, now + LATER) for token, started in due.items()})
             return
         for token in due:
             del self._dead[token]
 
-    def _end_leases(self, due: dict[str, int]) -> int:
-        """Says how many were still open."""
-        keys, open_still = self._store.keys, 0
+    def _end_leases(self, due: dict[str, int]) -> Iterator[str]:
+        """Says the queues in which there may be some."""
+        keys = self._store.keys
         held = self._store.run(plain("HGETALL", (keys.worker_executions(self._name),), _pairs))
         for execution, job_id in held.items():
             token = execution[:16]
             if token not in due or execution in self._ours or number_of(execution) > due[token]:
                 continue
-            queue = self._store.run(plain("HGET", (keys.job(job_id), "origin"), text))
-            member = f"{job_id}:{execution}"
+            origin = self._store.run(plain("HGET", (keys.job(job_id), "origin"), single))
+            if origin is None:  # deleted meanwhile
+                continue
+            queue, member = text(origin), f"{job_id}:{execution}"
             # Only if it is there: what has been settled meanwhile is not.
-            open_still += self._store.run(plain("ZADD", (keys.wip(queue), "XX", "CH", _LONG_AGO, member), int))
-        return open_still
+            self._store.run(plain("ZADD", (keys.wip(queue), "XX", _LONG_AGO, member), int))
+            yield queue
+
+    def _take_back(self, queue: str) -> None:
+        """No other lease of the queue: after an absence of the server their owners get the time to extend them."""
+        ended = self._store.run(plain("ZCOUNT", (self._store.keys.wip(queue), "-inf", _LONG_AGO), int))
+        failed = self._reap(queue, ended) if ended else ()
+        if failed:
+            self._tell(m.Failed(tuple(failed)))
 
 
 def _pairs(reply: object) -> dict[str, str]:

@@ -8,13 +8,14 @@ from collections.abc import Callable, Sequence
 
 from atomiq._commands.group import groups_read
 from atomiq._commands.queues import expire
-from atomiq._commands.settle import GROUP_PAUSE_MS, Freed, free, reap
+from atomiq._commands.settle import GROUP_PAUSE_MS, Freed, Reaped, free, reap
 from atomiq._commands.stuck import recover_stuck
 from atomiq._commands.worker import clean_workers, take_turn
 from atomiq._core.errors import ScriptError
 from atomiq._wire.sync import Store
 from atomiq.worker.own_store import any_lease, any_stuck, anything_open, clock, first_end
 
+LEASES_AT_A_TIME = 100
 STEPS_AT_A_TIME = 20
 """A worker with a long way to clean goes on at its next turn."""
 
@@ -90,20 +91,31 @@ class Upkeep:
         """Says whether there is more of it."""
         return all(self.free().more for _ in range(STEPS_AT_A_TIME))
 
+    def reap_first(self, queue: str, count: int) -> list[str]:
+        """Take so many leases back, those first that have been over for longest. Says the jobs that failed of it."""
+        try:
+            return self._reap_step(queue, count).failed
+        except ScriptError:
+            self._log.exception("Worker %s: the leases of queue %s can't be judged", self._name, queue)
+            return []
+
     def _reap_queue(self, queue: str) -> list[str]:
         failed: list[str] = []
         for _ in range(STEPS_AT_A_TIME):
-            done = self._store.run(
-                reap(self._store.keys, queue=queue, max_abandoned=self._max_abandoned, policy=self._policy)
-            )
-            for job_id in (*done.requeued, *done.retried):
-                self._log.warning("Worker %s: job %s lost its worker and is run again", self._name, job_id)
-            for job_id in done.failed:
-                self._log.error("Worker %s: job %s lost its worker and is failed", self._name, job_id)
+            done = self._reap_step(queue, LEASES_AT_A_TIME)
             failed += done.failed
             if not done.more:
                 break
         return failed
+
+    def _reap_step(self, queue: str, count: int) -> Reaped:
+        most, policy = self._max_abandoned, self._policy
+        done = self._store.run(reap(self._store.keys, queue=queue, max_abandoned=most, policy=policy, limit=count))
+        for job_id in (*done.requeued, *done.retried):
+            self._log.warning("Worker %s: job %s lost its worker and is run again", self._name, job_id)
+        for job_id in done.failed:
+            self._log.error("Worker %s: job %s lost its worker and is failed", self._name, job_id)
+        return done
 
     def clean(self, interval: float) -> bool:
         """Registries, dead workers and groups, where it is anybody's turn. Says whether dependants may be waiting to
