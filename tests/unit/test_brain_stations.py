@@ -57,6 +57,15 @@ class TestWork:
         scene.until(m.Extend)
         assert scene.now - begun <= 10.5
 
+    def test_what_an_earlier_program_has_left_is_extended_before_anything_else(self) -> None:
+        """While a new program started nobody extended the leases of the children it was left, and then it waited for
+        another third of a lease: with slow imports it took its own job for abandoned, and ran it a second time."""
+        scene = Scene(slots=0, stations=2, lease=30)
+        assert scene.tell(m.Seen((sighted("a", scene.now),), ())) == [m.Extend(("a",))]
+        scene.tell(m.Extended())
+        assert none(scene.tell(m.Begin(cut_off_for=20.0)), m.Reap, m.Extend)
+        assert scene.until(m.Extend) == m.Extend(("a",))
+
 
 class TestLimits:
     def test_an_overrun_is_killed(self) -> None:
@@ -137,6 +146,14 @@ class TestStop:
 
 
 class TestShutdown:
+    def test_the_first_signal_to_one_that_ends_by_itself_is_no_second_one(self) -> None:
+        """A burst worker whose children were about to leave took the first SIGTERM for a second: it killed them in
+        the middle of their last words, and of what they had found after all."""
+        scene = Stations(burst=True)
+        assert scene.tell(m.CrewState(idle_since=scene.now, members=2)) == [m.Drain()]
+        assert none(scene.signal(after=2.0), m.Quit)
+        assert only(scene.signal(after=2.0), m.Quit).cold
+
     def test_warm(self) -> None:
         scene = Stations()
         scene.see(sighted("a", scene.now))

@@ -104,6 +104,29 @@ def test_changed_code_is_used_and_a_running_job_is_finished(
     assert not any(psutil.pid_exists(pid) for pid in before)
 
 
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM, signal.SIGINT])
+def test_a_signal_while_the_new_program_starts(
+    queue: Queue, start: Callable[..., CommandLine], tmp_path: Path, number: int
+) -> None:
+    """Until it had its handlers, half a second, any signal ended it and its children: a second SIGHUP, or the SIGTERM
+    of a deploy, and the running job waited for its lease. Heard later, but before the new program had looked at the
+    children it was left, SIGTERM had it end as if it had none: the running job was broken off."""
+    worker = start("--lease", "30")
+    running = queue.enqueue(note_and_wait, str(tmp_path / "gate.in"), str(tmp_path / "gate"), "done")
+    wait_until((tmp_path / "gate.in").exists, what="the job runs")
+    environ = Path(f"/proc/{worker.process.pid}/environ")
+    os.kill(worker.process.pid, signal.SIGHUP)
+    wait_until(lambda: VARIABLE.encode() in environ.read_bytes(), what="the new program")
+    os.kill(worker.process.pid, number)
+    worker.says("reload requested" if number == signal.SIGHUP else "warm shut down", 1 + (number == signal.SIGHUP))
+    (tmp_path / "gate").touch()
+    assert ended(running) == "done"
+    running.refresh()
+    assert running.attempts == 1
+    if number != signal.SIGHUP:
+        assert worker.process.wait(15) == 0
+
+
 def test_a_job_of_an_adopted_child_that_is_killed_runs_again(
     queue: Queue, start: Callable[..., CommandLine], tmp_path: Path
 ) -> None:

@@ -29,7 +29,7 @@ class Books:
         self._chores = Chores(rules)
         self._jitter = jitter
         self._abandoned: list[str] = []
-        self._stop_asked_at = 0.0
+        self._stop_asked_at: float | None = None
         self._failures = 0
         self._retry_at: float | None = None
         self._grace_at: float | None = None

@@ -151,6 +151,11 @@ class Brain(Stationed, Endings):
         self._abandoned.extend(event.failed)
 
     @_hear.register
+    def _failed(self, event: m.Failed, now: float) -> None:
+        self._chores.free(now, more=True)
+        self._abandoned.extend(event.jobs)
+
+    @_hear.register
     def _freed(self, event: m.Freed, now: float) -> None:
         self._chores.free(now, event.more)
 
@@ -295,7 +300,7 @@ class Brain(Stationed, Endings):
             self._kill(now, execution_id, "stop")
 
     def _stop(self, now: float, cause: str, asked_at: float) -> None:
-        if self.phase == "stopping":
+        if self._stop_asked_at is not None:  # one that ends by itself is stopping too, and nobody has asked
             if asked_at - self._stop_asked_at >= DOUBLE_SIGNAL:
                 self._log(logging.INFO, "cold shut down")
                 self._quit(cold=True)

@@ -23,8 +23,7 @@ class Chores:
     def __init__(self, rules: Rules) -> None:
         self._rules = rules
         self._beat_at = 0.0
-        self._reap_at = 0.0
-        self._upkeep_at = 0.0
+        self._reap_at = self._upkeep_at = float("inf")
         self._free_at: float | None = None
         self.freeing = False
         """There may be dependants that one step could not free, and it has not been said yet that there are no more."""

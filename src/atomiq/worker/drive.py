@@ -128,6 +128,7 @@ class Driving(Horse):
                 lines = tuple(line for maker in makers for line in maker.lines())
                 done = brain.executed if budget is None or max_jobs is None else max_jobs - _unused(budget, driver.left)
                 done += 0 if self._handed_on is None else self._handed_on.done
+                self._signals.leave_to_next()
                 execute(HandedOn(self.name, self._incarnation, done, tuple(map(left, driver.left)), lines))
         finally:
             if keeper is not None:

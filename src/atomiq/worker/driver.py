@@ -90,7 +90,7 @@ class Driver:
         self._crew = Crew(
             self._selector,
             makers,
-            GiveBack(store, host.name, log, brain.rules, desk.holdings, lambda: self._reap(m.Reap())),
+            GiveBack(store, host.name, log, brain.rules, desk.holdings, upkeep.reap_first, self._tell),
             desk.tallies,
             desk.holdings,
             self._tell,
@@ -121,6 +121,7 @@ class Driver:
     def adopt(self, members: Sequence[Member]) -> None:
         """Look after children that an earlier program of this process has left."""
         self._crew.adopt(members)
+        self._crew.look()  # at once: their leases are to be extended, and a wish to stop may be waiting
 
     # --- the loop
 
@@ -132,8 +133,7 @@ class Driver:
             self._ears.subscribe()
             if self._keeper is None:
                 self._watchdog.start()
-            lease = self.brain.rules.lease
-            self._feed(m.Begin(0.0 if up_for is None else max(0.0, lease - up_for)))
+            self._feed(m.Begin(0.0 if up_for is None else max(0.0, self.brain.rules.lease - up_for)))
             while not self._over:
                 self._turn()
         finally:

@@ -16,6 +16,8 @@ from atomiq.executors.perform import ColdStop
 from atomiq.worker.runs import DOUBLE_SIGNAL
 
 SHUTDOWN_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+RELOADING: Final = (*SHUTDOWN_SIGNALS, *((signal.SIGHUP,) if hasattr(signal, "SIGHUP") else ()))
+"""What a worker hears that reloads."""
 
 
 class Signals:
@@ -50,9 +52,11 @@ class Signals:
         if threading.current_thread() is not threading.main_thread():
             return
         self._previous_wakeup = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
-        wanted = (*SHUTDOWN_SIGNALS, signal.SIGHUP) if reloads else SHUTDOWN_SIGNALS
+        wanted = RELOADING if reloads else SHUTDOWN_SIGNALS
         self._previous = {number: signal.signal(number, handler) for number in wanted}
         self._handler = handler
+        if reloads:  # what has come since an earlier program of this process called `leave_to_next`
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, wanted)
         if signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN:  # inherited; the kernel would not say how children died
             self._previous[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 
@@ -94,6 +98,13 @@ class Signals:
         while self._wishes:
             wishes.append(self._wishes.popleft())
         return wishes
+
+    def leave_to_next(self) -> None:
+        """This process is about to execute another program: that hears, once it has its handlers, what comes from now
+        on, and what nobody has taken yet. Until then a signal would end the process, and its children with it."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, RELOADING)
+        for name, _ in self.take():
+            os.kill(os.getpid(), getattr(signal, name, signal.SIGTERM))
 
     def close(self) -> None:
         os.close(self._reader)
