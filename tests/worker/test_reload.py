@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from tests.helpers import wait_until
 from tests.tasks import note_and_wait
 
 from atomiq import Job, Queue
+from atomiq.suspension import resume, suspend
 from atomiq.worker.file_watch import FileWatch
 from atomiq.worker.orphans import Orphans
 from atomiq.worker.reload import VARIABLE, found
@@ -104,29 +106,6 @@ def test_changed_code_is_used_and_a_running_job_is_finished(
     assert not any(psutil.pid_exists(pid) for pid in before)
 
 
-@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM, signal.SIGINT])
-def test_a_signal_while_the_new_program_starts(
-    queue: Queue, start: Callable[..., CommandLine], tmp_path: Path, number: int
-) -> None:
-    """Until it had its handlers, half a second, any signal ended it and its children: a second SIGHUP, or the SIGTERM
-    of a deploy, and the running job waited for its lease. Heard later, but before the new program had looked at the
-    children it was left, SIGTERM had it end as if it had none: the running job was broken off."""
-    worker = start("--lease", "30")
-    running = queue.enqueue(note_and_wait, str(tmp_path / "gate.in"), str(tmp_path / "gate"), "done")
-    wait_until((tmp_path / "gate.in").exists, what="the job runs")
-    environ = Path(f"/proc/{worker.process.pid}/environ")
-    os.kill(worker.process.pid, signal.SIGHUP)
-    wait_until(lambda: VARIABLE.encode() in environ.read_bytes(), what="the new program")
-    os.kill(worker.process.pid, number)
-    worker.says("reload requested" if number == signal.SIGHUP else "warm shut down", 1 + (number == signal.SIGHUP))
-    (tmp_path / "gate").touch()
-    assert ended(running) == "done"
-    running.refresh()
-    assert running.attempts == 1
-    if number != signal.SIGHUP:
-        assert worker.process.wait(15) == 0
-
-
 def test_a_job_of_an_adopted_child_that_is_killed_runs_again(
     queue: Queue, start: Callable[..., CommandLine], tmp_path: Path
 ) -> None:
@@ -182,6 +161,104 @@ def test_code_that_cannot_be_imported_changes_nothing(
     os.kill(worker.process.pid, signal.SIGHUP)
     worker.says("Listening on default", times=2)
     assert ended(queue.enqueue("own_jobs.answer")) == "new code"
+
+
+SLOW_TO_IMPORT = """
+import os, pathlib, time
+if "ATOMIQ_HANDED_ON" in os.environ:
+    pathlib.Path("importing").touch()
+    while not pathlib.Path("imported").exists():
+        time.sleep(0.01)
+"""
+
+
+@pytest.fixture
+def between(queue: Queue, start: Callable[..., CommandLine], tmp_path: Path) -> tuple[CommandLine, Job]:
+    """A worker between its two programs, and the job that it runs meanwhile: until the file `imported` is there the
+    new one imports."""
+    (tmp_path / "own_jobs.py").write_text(SLOW_TO_IMPORT + OLD)
+    worker = start("--import", "own_jobs", "--lease", "30")
+    running = queue.enqueue(note_and_wait, str(tmp_path / "gate.in"), str(tmp_path / "gate"), "done")
+    wait_until((tmp_path / "gate.in").exists, what="the job runs")
+    os.kill(worker.process.pid, signal.SIGHUP)
+    wait_until((tmp_path / "importing").exists, what="the new program starts")
+    return worker, running
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM, signal.SIGINT])
+def test_a_signal_between_two_programs_is_heard_by_the_second(
+    between: tuple[CommandLine, Job], tmp_path: Path, number: signal.Signals
+) -> None:
+    """A second SIGHUP, or a SIGTERM, that came before the new program had its handlers killed it (exit code -1, -15),
+    and with it the children: what they ran began again when its lease was over. Heard later, but before it had looked
+    at the children that it was left, SIGTERM had it end as if it had none."""
+    worker, running = between
+    os.kill(worker.process.pid, number)
+    (tmp_path / "imported").touch()
+    if number == signal.SIGHUP:
+        worker.says("Listening on default", times=3)
+    else:
+        worker.says("warm shut down requested")
+    (tmp_path / "gate").touch()
+    assert ended(running) == "done"
+    running.refresh()
+    assert running.attempts == 1
+    if number == signal.SIGHUP:
+        os.kill(worker.process.pid, signal.SIGTERM)
+    assert worker.process.wait(15) == 0
+
+
+def test_a_server_that_is_away_between_two_programs_is_waited_for(
+    between: tuple[CommandLine, Job], tmp_path: Path, redis_url: str
+) -> None:
+    """The new program ended with exit code 1, as any worker does that starts without a server, and took the jobs of the
+    old children along."""
+    worker, running = between
+    socket = Path(redis_url.removeprefix("unix://").partition("?")[0])
+    with away(socket):
+        (tmp_path / "imported").touch()
+        worker.says("next try in 1 s")
+    worker.says("Listening on default", times=2)
+    (tmp_path / "gate").touch()
+    assert ended(running) == "done"
+    running.refresh()
+    assert running.attempts == 1
+
+
+def test_a_worker_that_waits_for_a_server_between_two_programs_can_be_stopped(
+    between: tuple[CommandLine, Job], tmp_path: Path, redis_url: str
+) -> None:
+    worker, _ = between
+    with away(Path(redis_url.removeprefix("unix://").partition("?")[0])):
+        (tmp_path / "imported").touch()
+        worker.says("next try in 1 s")
+        os.kill(worker.process.pid, signal.SIGTERM)
+        assert worker.process.wait(15) == 1
+
+
+@contextmanager
+def away(socket: Path) -> Iterator[None]:
+    """Nobody finds the server of this socket; who is connected stays so."""
+    elsewhere = socket.with_name("elsewhere")
+    socket.rename(elsewhere)
+    yield
+    elsewhere.rename(socket)
+
+
+def test_a_reload_while_work_is_suspended(
+    queue: Queue, start: Callable[..., CommandLine], tmp_path: Path, redis_connection: Any
+) -> None:
+    """A new worker is refused then, and so was the rehearsal: after `atomiq suspend`, a deploy, SIGHUP and `atomiq
+    resume` the worker went on with the old code."""
+    worker = start("--import", "own_jobs")
+    assert ended(queue.enqueue("own_jobs.answer")) == "old"
+    suspend(redis_connection)
+    (tmp_path / "own_jobs.py").write_text(NEW)
+    os.kill(worker.process.pid, signal.SIGHUP)
+    worker.says("Listening on default", times=2)
+    job = queue.enqueue("own_jobs.answer")
+    resume(redis_connection)
+    assert ended(job) == "new code"
 
 
 class TestFileWatch:

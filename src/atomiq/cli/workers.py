@@ -7,6 +7,7 @@ import inspect
 import logging
 import os
 import signal
+import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 import click
 
 from atomiq._core.callref import import_attribute
+from atomiq._core.errors import ServerUnavailable
 from atomiq.cli.options import Command, Settings, chosen, shared_options
 from atomiq.defaults import (
     DEFAULT_JOB_MONITORING_INTERVAL,
@@ -28,6 +30,12 @@ from atomiq.defaults import (
 )
 from atomiq.suspension import is_suspended
 from atomiq.worker import DequeueStrategy, RandomWorker, RoundRobinWorker
+from atomiq.worker.rehearsal import VARIABLE as REHEARSAL
+from atomiq.worker.reload import awaited
+from atomiq.worker.signals import SHUTDOWN_SIGNALS
+
+AGAIN = 1.0
+"""Seconds until a worker that is executed anew looks for the server once more."""
 
 OWN_OPTIONS = (
     "lease",
@@ -240,10 +248,11 @@ def worker(
         except OSError as error:
             raise click.FileError(pid, error.strerror) from error
     names = queues or settings.queues_of_config or ("default",)
-    connection = settings.connection
+    connection = reached(settings)
     for warning in settings.server.warnings:
         click.secho(f"WARNING: {warning}", fg="yellow", err=True)
-    refuse_while_suspended(connection)
+    if REHEARSAL not in os.environ and not awaited():  # a worker that was there before waits
+        refuse_while_suspended(connection)
     own = {name: given[name] for name in OWN_OPTIONS if given[name] is not None}
     if imports:
         own["imports"] = imports
@@ -297,6 +306,23 @@ def make_worker(worker_class: Any, queues: list[Any], **options: Any) -> Any:
         return worker_class(queues, **options)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
+
+
+def reached(settings: Settings) -> Any:
+    """The connection. A worker that is executed anew (SIGHUP) waits for the server, as it would have without that: its
+    children have jobs in hand.
+
+    Raises:
+        ServerUnavailable: nobody is there, and the worker is new or is to end.
+    """
+    while True:
+        try:
+            return settings.connection
+        except ServerUnavailable as error:
+            if not awaited() or signal.sigpending() & set(SHUTDOWN_SIGNALS):
+                raise
+            click.secho(f"WARNING: {error}; next try in {AGAIN:g} s", fg="yellow", err=True)
+        time.sleep(AGAIN)
 
 
 def refuse_while_suspended(connection: Any) -> None:

@@ -88,11 +88,16 @@ def _descriptors(handed_on: HandedOn) -> Iterable[int]:
         yield from (reader, file, mailbox, spec[0], spec[1])
 
 
+def awaited() -> bool:
+    """Whether an earlier program of this very process has left something."""
+    return os.environ.get(VARIABLE, "").partition(":")[0] == str(os.getpid())
+
+
 def found() -> HandedOn | None:
     """What an earlier program of this very process has left; None if there was none."""
-    said = os.environ.pop(VARIABLE, "")
-    pid, _, descriptor = said.partition(":")
-    if not said or int(pid) != os.getpid():  # inherited from somebody else's environment
+    ours = awaited()  # or it is inherited from somebody else's environment
+    descriptor = os.environ.pop(VARIABLE, "").rpartition(":")[2]
+    if not ours:
         return None
     with os.fdopen(int(descriptor), "rb") as stream:
         handed_on: HandedOn = pickle.loads(stream.read())
