@@ -164,11 +164,11 @@ def test_code_that_cannot_be_imported_changes_nothing(
 
 
 SLOW_TO_IMPORT = """
-import os, pathlib, time
+import os, pathlib
+from tests.helpers import wait_until
 if "ATOMIQ_HANDED_ON" in os.environ:
     pathlib.Path("importing").touch()
-    while not pathlib.Path("imported").exists():
-        time.sleep(0.01)
+    wait_until(pathlib.Path("imported").exists)
 """
 
 
