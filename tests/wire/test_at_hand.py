@@ -15,6 +15,7 @@ from tests.helpers import throwaway_server, wait_until
 
 from atomiq import Queue
 from atomiq._core.errors import ServerUnavailable
+from atomiq._wire import at_hand
 from atomiq._wire.at_hand import ROOM, AtHand
 
 
@@ -61,10 +62,13 @@ def test_a_pool_of_another_kind(redis_url: str, redis_connection: redis.Redis) -
     pool.disconnect()
 
 
-@pytest.mark.parametrize("retries", [0, 1])
-def test_one_that_the_server_has_closed(redis_connection: redis.Redis, client: redis.Redis, retries: int) -> None:
+@pytest.mark.parametrize("poll", [at_hand._POLL, None], ids=["glance", "look"])
+def test_one_that_the_server_has_closed(
+    redis_connection: redis.Redis, client: redis.Redis, poll: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Without a retry it has to be seen before anything is sent."""
-    client.set_retry(Retry(NoBackoff(), retries))
+    monkeypatch.setattr(at_hand, "_POLL", poll)
+    client.set_retry(Retry(NoBackoff(), 0))
     enqueue(client)
     redis_connection.client_kill_filter(_type="normal", skipme=True)
     enqueue(client)
@@ -189,7 +193,7 @@ def test_interrupted_while_it_is_looked_at(client: redis.Redis, monkeypatch: pyt
         raise Interrupted
 
     with monkeypatch.context() as patch:
-        patch.setattr(first, "can_read", interrupt)
+        patch.setattr(at_hand, "_is_at_rest", interrupt)
         with pytest.raises(Interrupted):
             enqueue(client)
     assert first in client.connection_pool._available_connections

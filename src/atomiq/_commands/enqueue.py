@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, groupby
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from atomiq._commands.base import Argument, Command, call, text, texts, word
 from atomiq._core.errors import DuplicateJobError, InvalidJobDependency, JobIsRunning, PermissionDenied
@@ -14,6 +14,9 @@ from atomiq._core.record import NewJob
 
 MAX_BATCH = 1000
 """Jobs in one enqueue command at most; the bound of what the server does in one step."""
+
+
+_QUEUED: Final = [b"queued"]
 
 
 class Enqueued(NamedTuple):
@@ -48,6 +51,8 @@ def enqueue(
     ids = [job.id for job in jobs]
 
     def decode(reply: Any) -> list[Enqueued]:
+        if reply[0] == b"ok" and reply[2:] == _QUEUED:
+            return [Enqueued(job_id, "queued", reply[1]) for job_id in ids]
         said = word(reply[0], "enqueue", "ok", "exists", "busy", "forbidden", "circle", "late")
         if said == "exists":
             raise DuplicateJobError(
@@ -85,12 +90,12 @@ def forbidden(verb: Any) -> PermissionDenied:
 
 def pack_jobs(args: list[Argument], jobs: Sequence[NewJob], group: str | None) -> None:
     """Append jobs as the script takes them: in blocks of alike ones. ValueError: none, or more than MAX_BATCH."""
+    if len(jobs) == 1:
+        _pack_one(args, jobs[0], _row(jobs[0], group))
+        return
     if not 0 < len(jobs) <= MAX_BATCH:
         raise ValueError(f"an enqueue command takes 1 to {MAX_BATCH} jobs, not {len(jobs)}")
     rows = [_row(job, group) for job in jobs]
-    if len(jobs) == 1:
-        _pack_one(args, jobs[0], rows[0])
-        return
     for _, block in groupby(zip(jobs, rows, strict=True), _shared):
         alike = list(block)
         job, fields = alike[0]
