@@ -49,7 +49,7 @@ def counted(queue: Queue) -> tuple[int, int]:
     """Jobs that ended well and badly, as the only worker's hash says."""
     (name,) = queue.connection.smembers("rq:workers")
     well, badly = queue.connection.hmget(name, "successful_job_count", "failed_job_count")
-    return int(well), int(badly)
+    return int(well or 0), int(badly or 0)  # absent until the first is told
 
 
 def runs(path: Path) -> list[float]:
