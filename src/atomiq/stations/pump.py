@@ -249,8 +249,7 @@ class Pump:
         if isinstance(value, Exception):
             self._unstorable(outcome, value)
             return
-        if self._uncounted.telling:
-            self._uncounted.heard(outcome.task.number, claims=False)
+        self._uncounted.heard(outcome.task.number, claims=False)
         settled, more = value if outcome.asked else (value, None)
         self._note(outcome, settled)
         if more is not None:
@@ -262,10 +261,9 @@ class Pump:
             why = "was no longer ours when it ended" if word == "not_yours" else "was deleted while it ran"
             self._identity.log.warning("Worker %s: job %s %s: its outcome is dropped", worker, job_id, why)
             self._uncounted.drop(outcome)
-        elif not outcome.uncounted:
+        else:
             self._uncounted.add(outcome)
-        if settled.more:
-            self._free(settled)
+        self._free(settled)
         self.ledger.settled(lost=word == "not_yours")
         self._identity.job_log.settled(outcome.task.claimed, outcome.end, settled, outcome.took)
 

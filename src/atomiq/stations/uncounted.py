@@ -75,11 +75,6 @@ class Uncounted:
             words[_CALL] = call  # last: a death before it has told nothing
         return Tally(*rest)
 
-    @property
-    def telling(self) -> bool:
-        """A call is under way that tells something."""
-        return bool(self._words[_CALL])
-
     def heard(self, number: int, *, claims: bool) -> None:
         """The call has been answered."""
         words = self._words

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable, Container, Iterator, Sequence
 from typing import Final
 
-from atomiq._commands.base import plain, single, text
+from atomiq._commands.base import fields, plain, single, text
 from atomiq._core.errors import ServerOutOfMemory, ServerReadOnly, ServerUnavailable
 from atomiq._wire.sync import Store
 from atomiq.stations.ledger import number_of
@@ -74,8 +74,8 @@ class Unheard:
     def _end_leases(self, due: dict[str, int]) -> Iterator[str]:
         """Says the queues in which there may be some."""
         keys = self._store.keys
-        held = self._store.run(plain("HGETALL", (keys.worker_executions(self._name),), _pairs))
-        for execution, job_id in held.items():
+        held = self._store.run(plain("HGETALL", (keys.worker_executions(self._name),), fields))
+        for execution, job_id in ((text(name), text(value)) for name, value in held.items()):
             token = execution[:16]
             if token not in due or execution in self._ours or number_of(execution) > due[token]:
                 continue
@@ -93,11 +93,3 @@ class Unheard:
         failed = self._reap(queue, ended) if ended else ()
         if failed:
             self._tell(m.Failed(tuple(failed)))
-
-
-def _pairs(reply: object) -> dict[str, str]:
-    """Of HGETALL, by either protocol."""
-    if isinstance(reply, dict):
-        return {text(name): text(value) for name, value in reply.items()}
-    assert isinstance(reply, list)
-    return {text(name): text(value) for name, value in zip(reply[::2], reply[1::2], strict=True)}
