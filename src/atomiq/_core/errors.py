@@ -62,7 +62,7 @@ Outside the tree, because a job may want to catch them as plain exceptions: the 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Final
 
 
 class AtomiqError(Exception):
@@ -250,6 +250,10 @@ class ServerReadOnly(ServerError):
 
 class ServerOutOfMemory(ServerError):
     """maxmemory is reached and the server evicts nothing."""
+
+
+SERVER_AWAY: Final = (ServerUnavailable, ServerReadOnly, ServerOutOfMemory)
+"""Likely to pass: whoever meets it waits. (A primary that became a replica, a full server.)"""
 
 
 class PermissionDenied(ServerError):

@@ -17,7 +17,7 @@ import hiredis
 import redis.exceptions as redis_errors
 
 from atomiq._commands.base import Command
-from atomiq._core.errors import ServerOutOfMemory, ServerReadOnly, ServerUnavailable
+from atomiq._core.errors import SERVER_AWAY
 from atomiq._wire.packed import packed
 from atomiq._wire.siblings import address_of, single_connection
 from atomiq._wire.sync import Store
@@ -170,7 +170,7 @@ class Line:
 
     def _refused(self, command: Command[Any], context: Any, reply: _ErrorReply) -> list[Answer]:
         refusal = translated(redis_errors.ResponseError(str(reply)), command.name, self._where)
-        if isinstance(refusal, ServerUnavailable | ServerReadOnly | ServerOutOfMemory):
+        if isinstance(refusal, SERVER_AWAY):
             self.close()
             raise refusal
         self._under_way.popleft()

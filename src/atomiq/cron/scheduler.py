@@ -20,13 +20,7 @@ from functools import cached_property
 from typing import Any, Final, Self
 
 from atomiq._commands.cron import cron_beat, view_cron_beat, view_cron_scheduler
-from atomiq._core.errors import (
-    InvalidName,
-    SchedulerNotFound,
-    ServerOutOfMemory,
-    ServerReadOnly,
-    ServerUnavailable,
-)
+from atomiq._core.errors import SERVER_AWAY, InvalidName, SchedulerNotFound
 from atomiq._core.log import get_logger
 from atomiq._core.settings import DEFAULT_CRON_SCHEDULER_TTL, DEFAULT_RESULT_TTL
 from atomiq._core.timestamp import from_unix, utcformat, utcparse
@@ -39,8 +33,6 @@ from atomiq.cron_scheduler_registry import forget, get_keys
 from atomiq.logutils import setup_loghandlers
 from atomiq.utils import decode_redis_hash
 
-AWAY: Final = (ServerUnavailable, ServerReadOnly, ServerOutOfMemory)
-"""Likely to pass: the scheduler waits. Ticks that it misses meanwhile are late, or missed ones."""
 BEAT: Final = 20.0
 """Seconds between two signs of life; also the longest sleep, after which the server's clock is asked again."""
 LONGEST_PAUSE: Final = 5.0
@@ -242,7 +234,7 @@ class CronScheduler:
                     self.heartbeat()
                     beat_at = time.monotonic() + BEAT
                 wait, pause = min(self.calculate_sleep_interval(), BEAT), 0.1
-            except AWAY as error:
+            except SERVER_AWAY as error:
                 self.log.warning("CronScheduler %s: the server is away, waiting for it: %s", self.name, error)
                 wait = pause = min(pause * 2, LONGEST_PAUSE)
             self._stop.wait(wait)
@@ -250,7 +242,7 @@ class CronScheduler:
     def _take_leave(self) -> None:
         try:
             self.register_death()
-        except AWAY as error:
+        except SERVER_AWAY as error:
             self.log.warning("CronScheduler %s: could not take leave: %s", self.name, error)
 
     @contextmanager

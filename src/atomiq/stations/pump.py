@@ -15,7 +15,7 @@ from atomiq._commands.base import Command
 from atomiq._commands.claim import NO_TALLY, Held, claim, release
 from atomiq._commands.mould import Mould
 from atomiq._commands.settle import GROUP_PAUSE_MS, Freed, Settled, free, settle
-from atomiq._core.errors import ServerOutOfMemory, ServerReadOnly, ServerUnavailable
+from atomiq._core.errors import SERVER_AWAY, ServerUnavailable
 from atomiq._wire.line import Line
 from atomiq._wire.sync import Store
 from atomiq.executors.outcome import reported, time_limit, unstorable
@@ -27,7 +27,6 @@ from atomiq.stations.lookout import Lookout
 from atomiq.stations.task import Asking, Identity, Outcome, Task
 from atomiq.stations.uncounted import Uncounted
 
-SERVER_AWAY: Final = (ServerUnavailable, ServerReadOnly, ServerOutOfMemory)
 LONGEST_BACK_OFF: Final = 5.0
 ON_HOLD: Final = 0.05
 """Seconds until a station that is on hold looks whether it still is."""

@@ -15,7 +15,7 @@ from selectors import EVENT_READ, DefaultSelector
 from typing import Any, Final
 
 from atomiq._commands.claim import Claimed
-from atomiq._core.errors import ServerOutOfMemory, ServerReadOnly, ServerUnavailable
+from atomiq._core.errors import SERVER_AWAY
 from atomiq._wire.sync import Store
 from atomiq.command import BadCommand, parse_command
 from atomiq.executors.death import Death
@@ -48,8 +48,6 @@ from atomiq.worker.upkeep import Upkeep
 from atomiq.worker.watchdog import DEFAULT_LIMIT as WATCHDOG_LIMIT
 from atomiq.worker.watchdog import Watchdog
 
-AWAY: Final = (ServerUnavailable, ServerReadOnly, ServerOutOfMemory)
-"""Not the worker's fault and likely to pass: it waits. (A primary that became a replica, a full server.)"""
 LONGEST_SELECT: Final = 10.0
 
 
@@ -150,7 +148,7 @@ class Driver:
                 return
             try:
                 key.data()
-            except AWAY as error:
+            except SERVER_AWAY as error:
                 self._cut_off(error)
             self._work_off()
         for part in self._parts:
@@ -184,7 +182,7 @@ class Driver:
                     continue
                 try:
                     _DO[type(move)](self, move)
-                except AWAY as error:
+                except SERVER_AWAY as error:
                     self._cut_off(error)
 
     def _cut_off(self, error: Exception) -> None:

@@ -22,14 +22,7 @@ from atomiq._commands.base import Command, text
 from atomiq._commands.claim import Claimed, extend, release
 from atomiq._commands.settle import Settled, Settlement, free, settle
 from atomiq._commands.views import view_job
-from atomiq._core.errors import (
-    JobIsRunning,
-    NoSuchJobError,
-    ScriptError,
-    ServerOutOfMemory,
-    ServerReadOnly,
-    ServerUnavailable,
-)
+from atomiq._core.errors import SERVER_AWAY, JobIsRunning, NoSuchJobError, ScriptError
 from atomiq._core.ids import new_execution_id
 from atomiq._core.settings import DEFAULT_TIMEOUT, UNSERIALIZABLE_RETURN_VALUE_PAYLOAD
 from atomiq._core.states import JobStatus
@@ -50,7 +43,6 @@ from atomiq.worker.status import WorkerStatus
 
 Waited = tuple[int | None, int | None, resource.struct_rusage | None]
 NOBODY: Waited = (None, None, None)
-AWAY = (ServerUnavailable, ServerReadOnly, ServerOutOfMemory)
 FREE_STEPS = 100
 LONGEST_PAUSE = 5.0
 
@@ -213,7 +205,7 @@ class Ends(WorkerFields):
         """The call is over: note when (RQ)."""
         job.ended_at = now()
         if not self._perseveres:  # or the settlement follows at once
-            with contextlib.suppress(NoSuchJobError, *AWAY):
+            with contextlib.suppress(NoSuchJobError, *SERVER_AWAY):
                 job.heartbeat(now(), heartbeat_ttl or 0)
 
     def handle_job_success(self, job: Job, queue: Any, started_job_registry: Any) -> None:
@@ -326,7 +318,7 @@ class Ends(WorkerFields):
             self.log.exception("Worker %s: job %s: its outcome can't be stored", self.name, end.job_id)
             end = unstorable(end, error)
             settled = self._ask(lambda: settle(keys, settlement=end))
-        except AWAY as error:
+        except SERVER_AWAY as error:
             if not opened.supervised:
                 raise
             self.log.warning("Worker %s: job %s is settled later (%s)", self.name, end.job_id, error)
@@ -359,7 +351,7 @@ class Ends(WorkerFields):
         """A server that is away is no reason to break off what runs."""
         try:
             yield
-        except AWAY as error:
+        except SERVER_AWAY as error:
             if not self._perseveres:
                 raise
             self.log.warning("Worker %s: the server can't be reached (%s)", self.name, error)
@@ -370,7 +362,7 @@ class Ends(WorkerFields):
         while True:
             try:
                 return self._store.run(make())
-            except AWAY as error:
+            except SERVER_AWAY as error:
                 if not self._perseveres:
                     raise
                 self.log.error("Worker %s: the server can't be reached (%s); next try in %s s", self.name, error, pause)

@@ -13,7 +13,7 @@ from typing import Final
 
 from atomiq._commands.base import plain
 from atomiq._commands.claim import give_back
-from atomiq._core.errors import ServerOutOfMemory, ServerReadOnly, ServerUnavailable
+from atomiq._core.errors import SERVER_AWAY
 from atomiq._wire.sync import Store
 from atomiq.stations.ledger import Ledger, execution_id
 from atomiq.stations.rules import Rules
@@ -107,7 +107,7 @@ class GiveBack:
             paused = self._store.run(plain("SMISMEMBER", (keys.paused(), *queues), list))
             waiting = [keys.queue(queue) for queue, is_paused in zip(queues, paused, strict=True) if not is_paused]
             return bool(waiting) and bool(self._store.run(plain("EXISTS", waiting, int)))
-        except (ServerUnavailable, ServerReadOnly, ServerOutOfMemory):
+        except SERVER_AWAY:
             return True
 
     def done_with(self, ledger: Ledger) -> None:
@@ -140,7 +140,7 @@ class GiveBack:
         names = [execution_id(batch.token, number) for number in batch.numbers]
         try:
             words = self._store.run(give_back(self._store.keys, worker=self._name, executions=names))
-        except (ServerUnavailable, ServerReadOnly, ServerOutOfMemory) as error:
+        except SERVER_AWAY as error:
             self._log.warning("Worker %s: jobs can't be given back now (%s)", self._name, error)
             batch.tries -= 1
             batch.due = now + 1.0

@@ -17,7 +17,7 @@ from functools import cached_property
 from typing import Any, ClassVar
 
 from atomiq._commands.claim import Claim, claim, release
-from atomiq._core.errors import StopRequested
+from atomiq._core.errors import SERVER_AWAY, StopRequested
 from atomiq._core.ids import new_execution_id
 from atomiq._core.settings import CALLBACK_TIMEOUT, QUICK_SAFETY_CHECK, SAFETY_CHECK
 from atomiq._wire.siblings import lives_here
@@ -32,7 +32,6 @@ from atomiq.job import Job
 from atomiq.stations.rules import QUICK_PERIOD
 from atomiq.suspension import is_suspended
 from atomiq.worker.drive import Driving
-from atomiq.worker.ends import AWAY
 from atomiq.worker.keeper import Keeper, KeeperLoop, Note, Page
 from atomiq.worker.listener import Listener
 from atomiq.worker.opened import Opened
@@ -91,7 +90,7 @@ class Stepping(Driving):
                         self.log.info("Worker %s: stopping on request", self.name)
                         break
                     found = self.dequeue_job_and_maintain_ttl(None if burst else self.dequeue_timeout, max_idle_time)
-                except AWAY as error:
+                except SERVER_AWAY as error:
                     self.log.error(
                         "Worker %s: the server can't be reached (%s); next try in %s s", self.name, error, pause
                     )
@@ -105,7 +104,7 @@ class Stepping(Driving):
                     break
                 self._execute(signals, keeper, *found)
                 done += 1
-                with contextlib.suppress(*AWAY):
+                with contextlib.suppress(*SERVER_AWAY):
                     self.heartbeat()
             else:
                 self.log.info("Worker %s: finished executing %s jobs, quitting", self.name, done)
@@ -142,10 +141,10 @@ class Stepping(Driving):
             self.log.info("Worker %s: cold shut down", self.name)
             self.kill_horse()
             self._perseveres = False  # nor is the server waited for
-            with contextlib.suppress(*AWAY):
+            with contextlib.suppress(*SERVER_AWAY):
                 self._give_back(opened)
             raise
-        except AWAY as error:
+        except SERVER_AWAY as error:
             self.log.error("Worker %s: the server can't be reached (%s)", self.name, error)
             self._give_back(opened)
             return

@@ -7,7 +7,7 @@ import secrets
 
 from atomiq._commands.claim import NO_TALLY, Tally
 from atomiq._commands.worker import worker_tally
-from atomiq._core.errors import ServerError, ServerOutOfMemory, ServerReadOnly, ServerUnavailable
+from atomiq._core.errors import SERVER_AWAY, ServerError
 from atomiq._wire.sync import Store
 from atomiq.stations.uncounted import Uncounted
 from atomiq.worker.posts import Member
@@ -53,7 +53,7 @@ class Tallies:
             return
         try:
             self._store.run(worker_tally(self._store.keys, worker=self._name, tallies=self._untold))
-        except (ServerUnavailable, ServerReadOnly, ServerOutOfMemory) as error:
+        except SERVER_AWAY as error:
             self._log.warning("Worker %s: jobs can't be counted now (%s)", self._name, error)
             return
         except ServerError as error:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Container, Iterator, Sequence
 from typing import Final
 
 from atomiq._commands.base import fields, plain, single, text
-from atomiq._core.errors import ServerOutOfMemory, ServerReadOnly, ServerUnavailable
+from atomiq._core.errors import SERVER_AWAY
 from atomiq._wire.sync import Store
 from atomiq.stations.ledger import number_of
 from atomiq.worker import moves as m
@@ -64,7 +64,7 @@ class Unheard:
         try:
             for queue in set(self._end_leases(due)):
                 self._take_back(queue)
-        except (ServerUnavailable, ServerReadOnly, ServerOutOfMemory) as error:
+        except SERVER_AWAY as error:
             self._log.warning("Worker %s: it can't be seen now what a dead child has left (%s)", self._name, error)
             self._dead.update({token: (started, now + LATER) for token, started in due.items()})
             return
