@@ -17,6 +17,7 @@ or is lost, when one has failed that nobody killed, or when doctor still finds a
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import random
@@ -74,10 +75,11 @@ class Crew:
         self.kind = kind
         self._command = command
         self._log = log
+        self._sessions: list[int] = []
         self.workers = [self._start() for _ in range(count)]
 
     def _start(self) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
+        worker = subprocess.Popen(
             self._command,
             cwd=ROOT,
             env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'src'}"},
@@ -86,6 +88,8 @@ class Crew:
             stderr=self._log,
             start_new_session=True,
         )
+        self._sessions.append(worker.pid)
+        return worker
 
     def replace_the_dead(self) -> None:
         self.workers = [worker if worker.poll() is None else self._start() for worker in self.workers]
@@ -117,6 +121,9 @@ class Crew:
             except subprocess.TimeoutExpired:
                 worker.kill()
                 worker.wait()
+        for session in self._sessions:  # RQ's scheduler outlives its killed worker, for as long as there is a server
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(session, signal.SIGKILL)
 
 
 def enqueue(connection: redis.Redis, folder: str, jobs: int, luck: random.Random) -> list[str]:

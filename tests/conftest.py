@@ -84,12 +84,17 @@ def store(redis_connection: redis.Redis) -> Store:
 
 
 @pytest.fixture(autouse=True)
-def nothing_left_behind() -> Iterator[None]:
-    """A test that leaves a child process or a thread behind fails."""
+def nothing_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A test that leaves a child process, a thread or a client of the server behind fails. Orphans are known by their
+    connections: RQ's scheduler outlives a killed worker, and a later test met what it asks the server every second."""
     children, threads = living_children(), living_threads()
+    url = request.getfixturevalue("server_url") if "server_url" in request.fixturenames else None
     yield
     wait_until(lambda: living_children() <= children, within=5, what="every process the test started has ended")
     wait_until(lambda: living_threads() <= threads, within=5, what="every thread the test started has ended")
+    if url is not None and "ATOMIQ_TEST_URL" not in os.environ:  # a server of the user's may have other clients
+        with redis.Redis.from_url(url, single_connection_client=True) as connection:
+            wait_until(lambda: len(connection.client_list()) <= 1, within=5, what="every client of the server has gone")
 
 
 @pytest.fixture(autouse=True)

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import psutil
 import redis
@@ -124,11 +124,11 @@ def living_children() -> set[int]:
     return {child.pid for child in psutil.Process(os.getpid()).children(recursive=True)}
 
 
-def end_group(leader: subprocess.Popen[Any]) -> None:
-    """Kill what a process with a session of its own has left behind. RQ's worker forks a scheduler, which may outlive
-    it, and then asks the server for something every second for as long as that is there."""
+def end_group(leader: int) -> None:
+    """Kill what a process with a session of its own, and this id, has left behind. RQ's worker forks a scheduler, which
+    may outlive it, and then asks the server for something every second for as long as that is there."""
     with contextlib.suppress(ProcessLookupError):
-        os.killpg(leader.pid, signal.SIGKILL)
+        os.killpg(leader, signal.SIGKILL)
 
 
 def living_threads() -> set[threading.Thread]:

@@ -46,7 +46,7 @@ def fleet(url: str, *command: str, workers: int = 2) -> Iterator[None]:
             process.terminate()
         for process in processes:
             process.wait(60)
-            end_group(process)
+            end_group(process.pid)
 
 
 def work_for(connection: redis.Redis, dice: random.Random, rounds: int) -> None:

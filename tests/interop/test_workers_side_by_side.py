@@ -52,7 +52,7 @@ def their_worker(url: str, name: str = "theirs") -> Iterator[subprocess.Popen[by
         if process.poll() is None:
             process.terminate()
         process.wait(20)
-        end_group(process)
+        end_group(process.pid)
 
 
 def test_rq_sees_and_commands_our_worker(redis_connection: redis.Redis, redis_url: str, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import redis
 import rq
+from tests.helpers import end_group
 
 ROOT = Path(__file__).parents[2]
 RQ = str(Path(sys.executable).with_name("rq"))
@@ -18,15 +19,19 @@ RQ = str(Path(sys.executable).with_name("rq"))
 def run_simple(
     connection: redis.Redis, queue: str = "default", scheduler: bool = False, serializer: str = "pickle"
 ) -> None:
-    """RQ's SimpleWorker until the queue is empty; in a child, because its pub/sub thread may take a minute to end."""
+    """RQ's SimpleWorker until the queue is empty; in a child, because its pub/sub thread may take a minute to end, with
+    a session of its own, because its scheduler may outlive it."""
 
     def work() -> None:
+        os.setsid()
         worker = rq.SimpleWorker([queue], connection=connection, serializer=serializer)
         worker.work(burst=True, logging_level="CRITICAL", with_scheduler=scheduler)
 
     child = multiprocessing.get_context("fork").Process(target=work)
     child.start()
     child.join(60)
+    assert child.pid is not None
+    end_group(child.pid)
     assert child.exitcode == 0
 
 
