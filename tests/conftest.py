@@ -98,9 +98,9 @@ def nothing_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def no_open_connections() -> Iterator[None]:
+def no_open_connections(nothing_left_behind: None) -> Iterator[None]:
     """Clients that a test didn't close are closed: Python warns of an open socket when it collects one, in the midst of
-    whatever test runs then."""
+    whatever test runs then. Before it is looked what the test has left behind."""
     before = set(POOLS)
     yield
     for pool in set(POOLS) - before:

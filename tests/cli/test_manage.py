@@ -35,6 +35,16 @@ def test_requeue_all(atomiq: Atomiq, failed: Queue) -> None:
     assert failed.count == 3
 
 
+def test_requeue_all_is_one_command_a_job(atomiq: Atomiq, failed: Queue) -> None:
+    """It fetched each job as well, and did nothing while it waited for either answer: an hour for a million jobs."""
+    failed.connection.config_resetstat()
+    assert atomiq("requeue", "--queue", "default", "--all").exit_code == 0
+    sent = failed.connection.info("commandstats")
+    assert sent["cmdstat_evalsha"]["calls"] == 1 + 3, "what there is, and each job"
+    assert "cmdstat_hgetall" not in sent
+    assert failed.count == 3
+
+
 def test_requeue_goes_on_after_a_refusal(atomiq: Atomiq, failed: Queue) -> None:
     failed.enqueue(tasks.nothing, job_id="fine")
     done = atomiq("requeue", "--queue", "default", "missing", "fine", "f2")

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import click
 
 from atomiq import suspension
-from atomiq._core.errors import InvalidJobOperation, InvalidName, NoSuchJobError
+from atomiq._commands.change import requeue as requeue_step
+from atomiq._core.errors import AtomiqError, InvalidJobOperation, InvalidName, NoSuchJobError
+from atomiq._core.ids import validate_job_id
+from atomiq._wire.sync import Store
 from atomiq.cli.options import Command, Settings, shared_options
 from atomiq.registry import FailedJobRegistry
 
@@ -29,21 +33,38 @@ def requeue(settings: Settings, queue: str, everything: bool, job_ids: tuple[str
         click.echo("Nothing to do")
         return
     click.echo(f"Requeueing {len(ids)} jobs from failed queue")
-    refused: list[str] = []
-    with click.progressbar(ids) as bar:
-        for job_id in bar:
-            try:
-                registry.requeue(job_id)
-            except (InvalidJobOperation, NoSuchJobError) as error:
-                # With --all, a job that was requeued or deleted since the list was read is nobody's mistake.
-                if not everything:
-                    refused.append(str(error))
-            except InvalidName as error:  # RQ took any text for an id once
-                refused.append(str(error))
+    with click.progressbar(_requeued(registry, ids), length=len(ids)) as bar:
+        errors = list(filter(None, bar))
+    if everything:  # a job that was requeued or deleted since the list was read is nobody's mistake
+        errors = [error for error in errors if not isinstance(error, InvalidJobOperation | NoSuchJobError)]
+    refused = [str(error) for error in errors]
     for reason in refused:
         click.secho(reason, fg="red", err=True)
     if refused:
         raise click.ClickException(f"Unable to requeue {len(refused)} jobs from failed job registry")
+
+
+def _requeued(registry: FailedJobRegistry, job_ids: Sequence[str]) -> Iterator[AtomiqError | None]:
+    """Requeue one after the other; of each, what refuses it. The next is sent while the server works on one."""
+    fit: list[str] = []
+    for job_id in job_ids:
+        bad = _refusal(validate_job_id, job_id)  # RQ took any text for an id once
+        if bad is None:
+            fit.append(job_id)
+        else:
+            yield bad
+    store = Store.of(registry.connection)
+    steps = (requeue_step(store.keys, job_id=job_id, registry=registry.key) for job_id in fit)
+    for job_id, changed in zip(fit, store.run_in_turn(steps), strict=True):
+        yield _refusal(registry.check_requeued, job_id, changed)
+
+
+def _refusal(check: Callable[..., Any], *about: Any) -> AtomiqError | None:
+    try:
+        check(*about)
+    except (InvalidJobOperation, NoSuchJobError, InvalidName) as error:
+        return error
+    return None
 
 
 @click.command(cls=Command)
