@@ -148,7 +148,7 @@ def history(settings: Settings, name: str, limit: int) -> None:
     """Show the jobs that came of the entry NAME, newest first."""
     found = history_of(name, settings.connection, limit)
     if not found:
-        click.echo(f"No job has come of a cron entry called '{name}'.")
+        click.echo(f"No job has come of cron entry '{name}' yet.")
         return
     rows = [("ENQUEUED", "JOB", "STATUS")]
     rows += [(time_text(from_unix(at)), job_id, status or "gone") for job_id, at, status in found]

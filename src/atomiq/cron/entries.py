@@ -112,9 +112,15 @@ def resume_entry(name: str, connection: Any) -> bool:
 
 def history_of(name: str, connection: Any, limit: int = 20) -> list[tuple[str, float, str | None]]:
     """Jobs that came of an entry, newest first: id, when it was enqueued (seconds since 1970), status. None: its hash
-    is gone."""
+    is gone.
+
+    Raises:
+        NoSuchCronEntry: no cron scheduler has looked after an entry of this name, nor has RQ's enqueued a job of one.
+    """
     store = Store.of(connection)
     listed = store.run(view_cron_jobs(store.keys, name=name, limit=limit))
+    if not listed and not store.run(plain("EXISTS", (store.keys.cron_entry(name),), int)):
+        raise _unknown(name, store)
     found = store.run(view_jobs(store.keys, job_ids=[job_id for job_id, _ in listed])) if listed else []
     statuses = [None if raw is None else text(raw.get(b"status", b"")) for raw in found]
     return [(job_id, at, status) for (job_id, at), status in zip(listed, statuses, strict=True)]
