@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from atomiq._commands.base import plain, text
-from atomiq._core.errors import PermissionDenied, ScriptError
+from atomiq._core.errors import SERVER_AWAY, PermissionDenied, ScriptError
 from atomiq._wire.prefixes import set_prefix
 from atomiq._wire.siblings import fresh_like
 from atomiq._wire.sync import Store
@@ -22,12 +22,19 @@ def own_store(connection: Any, name: str, lease: float) -> Store:
     """A store with a pool of its own to the server of `connection`. A command may take a third of a lease (seconds), at
     most `LONGEST_PATIENCE`."""
     timeout = min(max(2.0, lease / 3), LONGEST_PATIENCE)
-    options = {
-        "retry": None,
-        "socket_timeout": timeout,
-        "socket_connect_timeout": timeout,
-        "client_name": client_name(name),
-    }
+    options = {"retry": None, "socket_timeout": timeout, "socket_connect_timeout": timeout}
+    store = _store_like(connection, client_name=client_name(name), **options)
+    try:
+        ping(store)
+    except PermissionDenied:  # nobody needs the name, and an ACL user may be without CLIENT
+        close_store(store)
+        return _store_like(connection, client_name=None, **options)
+    except SERVER_AWAY:
+        pass  # its first command will say so
+    return store
+
+
+def _store_like(connection: Any, **options: Any) -> Store:
     fresh = fresh_like(connection, **options)
     set_prefix(fresh, Store.of(connection).keys.prefix)
     return Store.of(fresh)
