@@ -121,6 +121,22 @@ def test_a_wait_that_the_server_breaks_off(queue: Queue, start_worker: StartWork
     consumes(queue)
 
 
+def test_a_replica_that_has_lost_its_primary(start_worker: StartWorker) -> None:
+    """With `replica-serve-stale-data no` it answers MASTERDOWN, as does a primary that is told to follow another one
+    and can't reach that yet: every worker took it for a fault of its script, killed what it ran and ended."""
+    with own_server() as server, redis.Redis.from_url(server.url) as connection:
+        connection.config_set("replica-serve-stale-data", "no")
+        queue = Queue("default", connection=connection)
+        worker = start_worker(url=server.url, options={"lease": 3})
+        consumes(queue)
+        connection.replicaof("127.0.0.1", "1")
+        worker.says("Link with MASTER is down")
+        connection.replicaof("no", "one")
+        consumes(queue)
+        worker.signal(signal.SIGTERM)
+        assert worker.exits() == 0
+
+
 def test_an_outcome_that_the_server_does_not_take(start_worker: StartWorker) -> None:
     """A result was larger than the server's proto-max-bulk-len, so the server broke the connection off, the worker took
     that for an outage, waited, sent it again, and so on for ever: one job had stopped the worker."""

@@ -47,6 +47,8 @@ _FORBIDDEN = ("NOPERM", "can't run this command", "ACL failure in script")
 _PASSING = ("BUSY ", "LOADING", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "UNBLOCKED")
 """Answers of a server that is there but not ready: to a caller the same as one that can't be reached. (UNBLOCKED is
 what waiting clients hear when their primary becomes a replica.)"""
+_PASSING_ERRORS = (redis_errors.ClusterDownError, redis_errors.TryAgainError)
+"""Those of them that redis-py knows: it takes the word off their text. (MasterDownError is a ClusterDownError.)"""
 
 _AWAY = "can't be reached"
 _ALL_IN_USE = "was not asked, all connections of this client's pool are in use (max_connections)"
@@ -69,7 +71,7 @@ def translated(error: Exception, command: str, target: str) -> Exception:
             f"{command}: the ACL user of this connection may not do that on {target}: {text}. "
             "docs/operations.md lists the commands that atomiq needs."
         )
-    if isinstance(error, redis_errors.ConnectionError) or text.startswith(_PASSING):
+    if isinstance(error, (redis_errors.ConnectionError, *_PASSING_ERRORS)) or text.startswith(_PASSING):
         return Unavailable(f"{command}: {target} {_OF_POOL.get(text, _AWAY)}: {text}")
     if isinstance(error, redis_errors.ReadOnlyError) or "READONLY" in text:
         return ReadOnly(
