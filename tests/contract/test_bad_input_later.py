@@ -131,6 +131,20 @@ def test_a_connection_of_the_wrong_kind(redis_connection: redis.Redis) -> None:
     assert snapshot(redis_connection) == {}
 
 
+def test_a_client_that_is_not_of_redis_py(redis_url: str, redis_connection: redis.Redis) -> None:
+    """valkey-py's clients look the same, but raise errors of their own: the first enqueue at a server ended with its
+    NoScriptError, and a worker with a TypeError about an argument of a connection. A cluster's said its address."""
+    theirs, theirs_aio = pytest.importorskip("valkey"), pytest.importorskip("valkey.asyncio")
+    speaks = r", .* speaks to Valkey too; this one is of valkey"
+    with pytest.raises(TypeError, match=r"must be a redis\.Redis" + speaks):
+        Queue(connection=theirs.Valkey.from_url(redis_url)).enqueue(add, 1)
+    with pytest.raises(TypeError, match=r"must be a redis\.asyncio\.Redis" + speaks):
+        asyncio.run(aio.Queue(connection=theirs_aio.Valkey.from_url(redis_url)).enqueue(add, 1))
+    with pytest.raises(TypeError, match=r"not RedisCluster: on a cluster .* prefix with a hash tag"):
+        asyncio.run(aio.Queue(connection=redis.asyncio.RedisCluster(host="localhost")).enqueue(add, 1))
+    assert snapshot(redis_connection) == {}
+
+
 def test_other_options_of_a_wrong_kind(redis_connection: redis.Redis) -> None:
     """Each of these said something about an attribute or a codec."""
     queue = Queue(connection=redis_connection)

@@ -6,12 +6,18 @@ connection of their own, whose socket timeout is theirs and not the caller's.
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import redis
 import redis.asyncio
 
 from atomiq._wire.prefixes import prefix_of
+
+ON_A_CLUSTER: Final = (
+    "on a cluster all keys of a deployment have to be in one slot, so give it a prefix with a hash tag "
+    "(ATOMIQ_PREFIX={app}:) and connect to the node that has the slot"
+)
+_CONNECTIONS: Final = (redis.connection.AbstractConnection, redis.asyncio.connection.AbstractConnection)
 
 Client = TypeVar("Client", redis.Redis, redis.asyncio.Redis)
 
@@ -68,8 +74,14 @@ def check_client(connection: object, *, asyncio: bool) -> None:
     wanted = (
         "a redis.asyncio.Redis, such as atomiq.aio.connect()" if asyncio else "a redis.Redis, such as atomiq.connect()"
     )
+    if isinstance(connection, redis.RedisCluster | redis.asyncio.RedisCluster):
+        raise TypeError(f"the connection must be {wanted}, not {type(connection).__name__}: {ON_A_CLUSTER}")
     if pool is None:
         raise TypeError(f"the connection must be {wanted}, not {type(connection).__name__}: {connection!r}")
+    kind = getattr(pool, "connection_class", None)
+    if isinstance(kind, type) and not issubclass(kind, _CONNECTIONS):
+        origin = type(connection).__module__.partition(".")[0]
+        raise TypeError(f"the connection must be {wanted}, which speaks to Valkey too; this one is of {origin}")
     if isinstance(connection, redis.asyncio.Redis) is not asyncio:
         other = "atomiq.Queue and its like" if asyncio else "atomiq.aio"
         raise TypeError(f"the connection must be {wanted}; this one is for {other}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import redis.exceptions as redis_errors
 
 from atomiq._core import errors
+from atomiq._wire.siblings import ON_A_CLUSTER
 
 
 class Unavailable(errors.ServerUnavailable, redis_errors.ConnectionError):
@@ -49,6 +50,7 @@ _PASSING = ("BUSY ", "LOADING", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "UNBLOC
 what waiting clients hear when their primary becomes a replica.)"""
 _PASSING_ERRORS = (redis_errors.ClusterDownError, redis_errors.TryAgainError)
 """Those of them that redis-py knows: it takes the word off their text. (MasterDownError is a ClusterDownError.)"""
+_OF_CLUSTERS = (redis_errors.ClusterCrossSlotError, redis_errors.MovedError)
 
 _AWAY = "can't be reached"
 _ALL_IN_USE = "was not asked, all connections of this client's pool are in use (max_connections)"
@@ -83,13 +85,21 @@ def translated(error: Exception, command: str, target: str) -> Exception:
         return OutOfMemory(
             f"{command}: {target} has reached its maxmemory and nothing was written; raise it or free memory: {text}"
         )
+    if isinstance(error, redis_errors.ResponseError):
+        return _of_one_command(error, command, target)
+    return error
+
+
+def _of_one_command(error: Exception, command: str, target: str) -> Exception:
+    """What this command will meet again."""
+    text = str(error)
+    if isinstance(error, _OF_CLUSTERS) or text.startswith(("CROSSSLOT", "MOVED ")):
+        return Refused(f"{command}: {target} says: {text}; {ON_A_CLUSTER}")
     if text.startswith("DB index"):
         return Refused(f"{command}: there is no such database: {target}: {text}")
     if "WRONGTYPE" in text:
         return Failed(f"{command} failed on {target}: {text}; `atomiq doctor` says which key that is")
-    if isinstance(error, redis_errors.ResponseError):
-        return Failed(f"{command} failed on {target}: {text}")
-    return error
+    return Failed(f"{command} failed on {target}: {text}")
 
 
 def is_redis_error(error: BaseException) -> bool:
