@@ -97,9 +97,13 @@ def test_redis_host_and_its_companions(environ: dict[str, str], url: str) -> Non
         ("redis+sentinel:///0", "names no sentinel"),
         ("redis+sentinel://a:b:c/0", "not host or host:port"),
         ("redis+sentinel://a/x", "not a number"),
+        ("redis+sentinel://a/0?colour=red", "colour"),
+        ("rediss+sentinel://a/0?ssl_cert_reqs=maybe", "Requirements Flag: maybe"),
+        ("rediss://localhost?ssl_cert_reqs=maybe", "Requirements Flag: maybe"),
     ],
 )
 def test_a_wrong_url_is_refused_at_once(url: str, says: str) -> None:
+    """Sentinels' options, and some for TLS, were a traceback of redis-py's with the first command."""
     with pytest.raises(InvalidURL, match=says):
         connect(url)
     with pytest.raises(ValueError, match=says):

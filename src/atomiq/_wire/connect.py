@@ -29,6 +29,8 @@ CONNECT_TIMEOUT_S = 5.0
 HANDSHAKE_S = 2.0
 MAX_CONNECTIONS = 2**31
 """redis-py before 8. Later ones refuse the 101st command at a time: of a hundred threads, or of tasks in a gather."""
+_REFUSALS = (ValueError, TypeError, redis.RedisError)
+"""What redis-py raises for an option that it doesn't take; nothing is sent yet."""
 
 
 def keepalive_options() -> dict[int, int]:
@@ -103,7 +105,7 @@ def connect(
         try:
             connection = redis.Redis.from_url(target.url, **with_defaults(target, kwargs))
             connection.connection_pool.connection_class(**connection.connection_pool.connection_kwargs)
-        except (ValueError, TypeError) as error:
+        except _REFUSALS as error:
             raise InvalidURL(f"{target}: {error}") from error
     if prefix is not None:
         set_prefix(connection, prefix)
@@ -136,7 +138,7 @@ def aconnect(
         try:
             connection = redis.asyncio.Redis.from_url(target.url, **with_defaults(target, kwargs))
             connection.connection_pool.connection_class(**connection.connection_pool.connection_kwargs)
-        except (ValueError, TypeError) as error:
+        except _REFUSALS as error:
             raise InvalidURL(f"{target}: {error}") from error
     if prefix is not None:
         set_prefix(connection, prefix)
@@ -188,7 +190,12 @@ def from_sentinel(target: Target, sentinel: Any, parse_url: Any, kwargs: dict[st
     asked: dict[str, Any] = {"socket_timeout": CONNECT_TIMEOUT_S, "retry": None}
     asked |= {name: value for name, value in sentinel_options.items() if value}
     asked |= options.pop("sentinel_kwargs", {})
-    return sentinel(list(said.sentinels), sentinel_kwargs=asked).master_for(said.master, **options)
+    try:
+        connection = sentinel(list(said.sentinels), sentinel_kwargs=asked).master_for(said.master, **options)
+        connection.connection_pool.connection_class(**connection.connection_pool.connection_kwargs)
+    except _REFUSALS as error:
+        raise InvalidURL(f"{target}: {error}") from error
+    return connection
 
 
 def check_connection(connection: redis.Redis, tried: str = "") -> None:
