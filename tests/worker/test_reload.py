@@ -136,6 +136,30 @@ def test_max_jobs_is_of_all_programs_together(
     assert [job.get_status() for job in jobs] == ["finished", "queued", "queued"]
 
 
+def test_reloads_leave_no_descriptor_open(queue: Queue, start: Callable[..., CommandLine], tmp_path: Path) -> None:
+    """Each program kept the life lines of all programs before it, so that a worker that was reloaded at each deploy, or
+    with `--reload` at each save of a file, came to the limit of open files."""
+    worker = start("--import", "own_jobs")
+    process, opened = psutil.Process(worker.process.pid), []
+    running = queue.enqueue(note_and_wait, str(tmp_path / "gate.in"), str(tmp_path / "gate"), "done")
+    wait_until((tmp_path / "gate.in").exists, what="the job runs")
+    (first,) = worker.children()
+    for times in (2, 3):
+        os.kill(process.pid, signal.SIGHUP)
+        worker.says("Listening on default", times)
+        assert first in worker.children(), "its life line is passed on as long as it lives"
+    (tmp_path / "gate").touch()
+    assert ended(running) == "done"
+    for times in (4, 5):
+        wait_until(lambda: len(worker.children()) == 1, 20, "what older programs left is gone")
+        os.kill(process.pid, signal.SIGHUP)
+        worker.says("Listening on default", times)
+        wait_until(lambda: len(worker.children()) == 1, 20, "the child of this program is there alone")
+        assert ended(queue.enqueue("own_jobs.answer")) == "old"
+        opened.append(process.num_fds())
+    assert opened[-1] <= opened[0], opened
+
+
 def test_reload_on_its_own_when_a_file_changes(queue: Queue, start: Callable[..., CommandLine], tmp_path: Path) -> None:
     worker = start("--reload", "--import", "own_jobs")
     assert ended(queue.enqueue("own_jobs.answer")) == "old"

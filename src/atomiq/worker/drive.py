@@ -127,7 +127,9 @@ class Driving(Horse):
             if driver.left is not None:
                 lines = tuple(line for maker in makers for line in maker.lines())
                 done = brain.executed if budget is None or max_jobs is None else max_jobs - _unused(budget, driver.left)
-                done += 0 if self._handed_on is None else self._handed_on.done
+                if self._handed_on is not None:
+                    done += self._handed_on.done
+                    lines += self._handed_on.still_needed(driver.left)
                 self._signals.leave_to_next()
                 execute(HandedOn(self.name, self._incarnation, done, tuple(map(left, driver.left)), lines))
         finally:

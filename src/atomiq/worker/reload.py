@@ -31,13 +31,18 @@ Left = tuple[str, int, int, int, int, int, Any, str, float]
 @dataclass(frozen=True, slots=True)
 class HandedOn:
     """What a worker's old program leaves to its new one. `done`: jobs that it has run, or that run still; `lines`:
-    descriptors that tell children that we live."""
+    descriptors that tell children that we live; they stay open as long as the new program does."""
 
     name: str
     incarnation: str
     done: int
     members: tuple[Left, ...]
     lines: tuple[int, ...] = ()
+
+    def still_needed(self, members: Iterable[Member]) -> tuple[int, ...]:
+        """Of `lines`, those that the program after the new one has to keep, too. `members`: what it will find."""
+        tokens = {one[7] for one in self.members}
+        return self.lines if any(member.token in tokens for member in members) else ()
 
 
 def left(member: Member) -> Left:
@@ -101,4 +106,6 @@ def found() -> HandedOn | None:
         return None
     with os.fdopen(int(descriptor), "rb") as stream:
         handed_on: HandedOn = pickle.loads(stream.read())
+    for line in handed_on.lines:
+        os.set_inheritable(line, False)
     return handed_on
