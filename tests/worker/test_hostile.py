@@ -320,11 +320,12 @@ def test_a_fork_of_a_job_ends_with_the_call(queue: Queue, start_worker: StartWor
     assert worker.process.poll() is None
 
 
-@pytest.mark.parametrize("executor", ["process", "spawn", "fork", "thread", "async"])
+@pytest.mark.parametrize("executor", ["process", "spawn", "fork", "thread", "async", "inline"])
 def test_what_a_job_has_forked_can_be_terminated(queue: Queue, start_worker: StartWorker, executor: str) -> None:
     """A warm child is deaf to SIGTERM, and what its jobs forked was deaf as well: `Process.terminate` of
     multiprocessing did nothing, and leaving a Pool that was still busy waited for ever. With a fork for
-    each job, a SIGTERM was lost that came as soon as the process had been started."""
+    each job, a SIGTERM was lost that came as soon as the process had been started. What a job of a SimpleWorker forked
+    took it for the worker's own wish to shut down: it said so in the log, and went on."""
     start_worker(executor=executor)
     job = queue.enqueue(hostile.end_a_child)
     wait_until(lambda: job.is_finished or job.is_failed)

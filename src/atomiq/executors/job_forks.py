@@ -20,15 +20,19 @@ class JobForks:
     """A child that runs jobs has a handler of SIGTERM, which is its supervisor's word to it. What a job forks has none,
     or multiprocessing, which ends its processes by SIGTERM, would wait for ever.
 
-    `handler`: that of the child; one that a job has set instead goes along.
+    `handler`: that of the child; one that a job has set instead goes along. With None nothing is changed.
     """
 
-    def __init__(self, handler: Any) -> None:
+    def __init__(self, handler: Any = None) -> None:
         self.handler = handler
         self._thread = threading.local()
+        self._watches = False
 
     def watch(self) -> None:
         """For the rest of this process's life."""
+        if self._watches:
+            return
+        self._watches = True
         os.register_at_fork(before=self._hold_back, after_in_parent=self._go_on, after_in_child=self._be_mortal)
 
     def _hold_back(self) -> None:
@@ -39,7 +43,7 @@ class JobForks:
         signal.pthread_sigmask(signal.SIG_SETMASK, self._thread.mask)
 
     def _be_mortal(self) -> None:
-        if _getsignal(signal.SIGTERM) is self.handler:
+        if self.handler is not None and _getsignal(signal.SIGTERM) is self.handler:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
         self._go_on()
 

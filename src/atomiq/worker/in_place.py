@@ -23,13 +23,11 @@ def run_in_place(
     until = None if limit is None else now + look_limit(claimed) + limit + kill_after
     keeper.start()
     keeper.hold(Note(claimed.queue, claimed.job_id, claimed.execution_id, now, until))
-    signals.in_job = True
     try:
-        holding.report = InlineExecutor().start(call)
+        with signals.job_here():
+            holding.report = InlineExecutor().start(call)
     except ColdStop:
         log.warning("Job %s is broken off and given back", claimed.job_id)
     finally:
-        signals.in_job = False
-        signals.reinstall()
         keeper.drop()
     return holding.report is not None

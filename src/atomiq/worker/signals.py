@@ -8,16 +8,19 @@ import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any, Final
 
+from atomiq.executors.job_forks import JobForks
 from atomiq.executors.perform import ColdStop
 from atomiq.worker.runs import DOUBLE_SIGNAL
 
 SHUTDOWN_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 RELOADING: Final = (*SHUTDOWN_SIGNALS, *((signal.SIGHUP,) if hasattr(signal, "SIGHUP") else ()))
 """What a worker hears that reloads."""
+
+_JOBS_HERE: Final = JobForks()  # one for all workers of this process, because a hook of forks can't be taken away
 
 
 class Signals:
@@ -60,7 +63,18 @@ class Signals:
         if signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN:  # inherited; the kernel would not say how children died
             self._previous[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 
-    def reinstall(self) -> None:
+    @contextlib.contextmanager
+    def job_here(self) -> Iterator[None]:
+        """Around a call in this very process. What it forks isn't asked by SIGTERM to shut down, but ended by it."""
+        self.in_job, _JOBS_HERE.handler = True, self._handler
+        _JOBS_HERE.watch()
+        try:
+            yield
+        finally:
+            self.in_job, _JOBS_HERE.handler = False, None
+            self._reinstall()
+
+    def _reinstall(self) -> None:
         """After a call in this process, which may have left handlers of its own (asyncio takes the wake-up away)."""
         if self._handler is None:
             return

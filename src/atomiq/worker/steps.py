@@ -131,29 +131,26 @@ class Stepping(Driving):
     def _execute(self, signals: Signals, keeper: Keeper, job: Job, queue: Any) -> None:
         """Have a job executed; whatever `execute_job` does or leaves out, it ends."""
         opened, me = self._call.opened, os.getpid()
-        signals.in_job = True
-        try:
-            with self._kept(keeper, opened):
-                self.execute_job(job, queue)
-            if os.getpid() != me:  # a fork that came back to us; it must not go on as a second worker
-                os._exit(0)
-        except ColdStop:
-            self.log.info("Worker %s: cold shut down", self.name)
-            self.kill_horse()
-            self._perseveres = False  # nor is the server waited for
-            with contextlib.suppress(*SERVER_AWAY):
+        with signals.job_here():
+            try:
+                with self._kept(keeper, opened):
+                    self.execute_job(job, queue)
+                if os.getpid() != me:  # a fork that came back to us; it must not go on as a second worker
+                    os._exit(0)
+            except ColdStop:
+                self.log.info("Worker %s: cold shut down", self.name)
+                self.kill_horse()
+                self._perseveres = False  # nor is the server waited for
+                with contextlib.suppress(*SERVER_AWAY):
+                    self._give_back(opened)
+                raise
+            except SERVER_AWAY as error:
+                self.log.error("Worker %s: the server can't be reached (%s)", self.name, error)
                 self._give_back(opened)
-            raise
-        except SERVER_AWAY as error:
-            self.log.error("Worker %s: the server can't be reached (%s)", self.name, error)
-            self._give_back(opened)
-            return
-        except Exception:
-            self._leave_failed(job, opened, describe_error())
-            raise
-        finally:
-            signals.in_job = False
-            signals.reinstall()
+                return
+            except Exception:
+                self._leave_failed(job, opened, describe_error())
+                raise
         self._leave_failed(job, opened, f"{type(self).__name__}.execute_job did not perform the job")
 
     def _leave_failed(self, job: Job, opened: Opened | None, why: str) -> None:
