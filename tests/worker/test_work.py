@@ -16,7 +16,7 @@ from tests.worker.conftest import StartWorker
 
 from atomiq import JobStatus, Queue
 from atomiq._commands.queues import pause_queue
-from atomiq._core.errors import WorkerFailed
+from atomiq._core.errors import InvalidOption, WorkerFailed
 from atomiq._wire.sync import Store
 from atomiq.suspension import resume, suspend
 from atomiq.worker import BaseWorker, SimpleWorker, Worker, WorkerStatus
@@ -287,6 +287,16 @@ def test_work_says_whether_it_did_any(queue: Queue, worker_class: type[BaseWorke
     job = queue.enqueue(tasks.nothing)
     assert worker_class([queue]).work(burst=True) is True
     assert job.get_status() is JobStatus.FINISHED
+
+
+@pytest.mark.parametrize("worker_class", [Worker, SimpleWorker])
+def test_a_worker_without_queues_is_refused(redis_connection: Any, worker_class: type[BaseWorker]) -> None:
+    """A list of queues that a program has computed may be empty: five children ended with a traceback each, and the
+    worker gave up seconds later."""
+    worker = worker_class([], connection=redis_connection)
+    with pytest.raises(InvalidOption, match="has no queue to work on"):
+        worker.work(burst=True)
+    assert worker_class.all(connection=redis_connection) == []
 
 
 class TestFakeredis:

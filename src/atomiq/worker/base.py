@@ -17,7 +17,7 @@ from setproctitle import setproctitle as setprocname
 
 from atomiq._core.callref import import_attribute
 from atomiq._core.choices import CHOICES
-from atomiq._core.errors import StopRequested, WorkerFailed
+from atomiq._core.errors import InvalidOption, StopRequested, WorkerFailed
 from atomiq._core.log import get_logger
 from atomiq._core.serial import resolve_serializer
 from atomiq._core.settings import (
@@ -248,12 +248,14 @@ class BaseWorker(Living):
             dequeue_strategy: 'default' (order of the queues), 'round_robin', 'random'.
 
         Raises:
-            ValueError: an unknown strategy; nothing was claimed yet.
+            ValueError: an unknown strategy, or no queue to work on; nothing was claimed yet.
             WorkerExists: a ValueError; a living worker has this name.
             ServerError: the server can't be reached at the start (later the worker waits for it), or is too old.
             WorkerFailed: the server is in this process's memory (fakeredis), and this is no SimpleWorker in a burst.
         """
         self._dequeue_strategy = DequeueStrategy(dequeue_strategy or DequeueStrategy.DEFAULT)
+        if not self.queues:
+            raise InvalidOption(f"worker {self.name} has no queue to work on: Worker(['default'], ...)")
         if lives_here(self.connection) and not (burst and self.engine.inline):
             raise WorkerFailed(
                 f"worker {self.name} can't work on fakeredis, which keeps its data in this process and has nothing to "
