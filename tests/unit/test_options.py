@@ -59,6 +59,14 @@ def test_misspelt_options(wrong: str, right: str) -> None:
         parse_enqueue(task, (), {wrong: 1})
 
 
+@pytest.mark.parametrize("name", ["executor", "abandoned"])
+def test_options_that_are_given_elsewhere(name: str) -> None:
+    """`enqueue(f, executor="thread")` was told that f has no such argument, and not who has."""
+    with pytest.raises(InvalidOption, match="give it to the Queue, to @job, or to create_job"):
+        parse_enqueue(task, (), {name: "x"})
+    assert parse_enqueue(open_task, (), {name: "x"}).kwargs == {name: "x"}
+
+
 def test_a_keyword_that_the_function_takes_is_never_a_misspelling() -> None:
     assert parse_enqueue(task, (), {"timeouts": 1}).kwargs == {"timeouts": 1}
     assert parse_enqueue(open_task, (), {"job_timout": 1}).kwargs == {"job_timout": 1}

@@ -258,6 +258,11 @@ class TestConstructor:
         with pytest.raises(AssertionError):
             Worker("a")
 
+    def test_a_connection_of_another_kind(self, redis_url: str) -> None:
+        """A URL was taken, and `work` ended with an AttributeError about connection_pool."""
+        with pytest.raises(TypeError, match="the connection must be a redis"):
+            Worker("a", connection=redis_url)
+
     def test_classes(self, redis_connection: Any) -> None:
         assert Worker("a", connection=redis_connection, job_class="atomiq.job.Job").job_class.__name__ == "Job"
         with pytest.raises(ValueError, match="Invalid job class"):

@@ -65,6 +65,8 @@ _OFTEN_MEANT: Final = {
     "require": REQUIRES,
     "precondition": REQUIRES,
 }
+_ELSEWHERE: Final = ("executor", "abandoned")
+"""Options of a job that enqueue leaves to the function."""
 _CLOSE: Final = 0.75
 
 
@@ -153,9 +155,13 @@ def refuse_misspelt(func: Callable[..., Any] | str, keywords: Iterable[str]) -> 
         return
     for name in keywords:
         if not accepts_keyword(func, name):
-            meant = meant_option(name)
+            meant, shown = meant_option(name), getattr(func, "__qualname__", repr(func))
+            if name in _ELSEWHERE:
+                raise InvalidOption(
+                    f"{shown} takes no keyword {name!r}, and enqueue has none, as RQ's has none: give it to the Queue, "
+                    f"to @job, or to create_job, and the job of that to enqueue_job"
+                )
             if meant is not None:
-                shown = getattr(func, "__qualname__", repr(func))
                 raise InvalidOption(f"{shown} takes no keyword {name!r}, and enqueue has none: did you mean {meant}?")
 
 

@@ -32,7 +32,7 @@ from atomiq._core.settings import (
     HARD_LIMIT_MARGIN,
 )
 from atomiq._core.version import __version__
-from atomiq._wire.siblings import lives_here
+from atomiq._wire.siblings import check_client, lives_here
 from atomiq._wire.sync import Store
 from atomiq.command import PUBSUB_CHANNEL_TEMPLATE, handle_command, parse_payload
 from atomiq.executors.death import signal_name
@@ -145,12 +145,13 @@ class BaseWorker(Living):
         otherwise leases are extended every third of a lease.
 
         Raises:
-            TypeError: something in `queues` is neither a name nor a queue.
+            TypeError: something in `queues` is neither a name nor a queue; or `connection` is no redis.Redis.
             AssertionError: no connection, and no queue that has one (RQ).
             ValueError: a class is of the wrong kind, or a number makes no sense.
         """
         given = list(queues) if is_nonstring_iterable(queues) else [queues]
         self.connection = connection if connection is not None else _connection_of(given)
+        check_client(self.connection, asyncio=False)
         self.job_class = _subclass(job_class, Job, "job") or self.job_class
         self.queue_class = _subclass(queue_class, object, "queue") or self.queue_class
         self.serializer = resolve_serializer(serializer)
