@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain, groupby
-from typing import Any, Final, NamedTuple
+from time import time
+from typing import Any, NamedTuple
 
 from atomiq._commands.base import Argument, Command, call, text, texts, word
 from atomiq._core.errors import DuplicateJobError, InvalidJobDependency, JobIsRunning, PermissionDenied
 from atomiq._core.keys import Keys
 from atomiq._core.record import NewJob
+from atomiq._core.timestamp import text_of_second
 
 MAX_BATCH = 1000
 """Jobs in one enqueue command at most; the bound of what the server does in one step."""
-
-
-_QUEUED: Final = [b"queued"]
 
 
 class Enqueued(NamedTuple):
@@ -46,38 +46,40 @@ def enqueue(
     Raises (when the reply is decoded): DuplicateJobError if `unique` and one of the ids exists; JobIsRunning if one
     runs now; InvalidJobDependency if one would wait for itself.
     """
-    args: list[Argument] = [int(unique), group or "", "", 0, 0]
+    args = known_second()
+    args += (2, int(unique), group or "") if unique or group else (0,)
     pack_jobs(args, jobs, group)
-    ids = [job.id for job in jobs]
-
-    def decode(reply: Any) -> list[Enqueued]:
-        if reply[0] == b"ok" and reply[2:] == _QUEUED:
-            return [Enqueued(job_id, "queued", reply[1]) for job_id in ids]
-        said = word(reply[0], "enqueue", "ok", "exists", "busy", "forbidden", "circle", "late")
-        if said == "exists":
-            raise DuplicateJobError(
-                f"Job with ID '{text(reply[1])}' already exists; unique=True doesn't replace it. "
-                "Delete it or use another id."
-            )
-        if said == "forbidden":
-            raise forbidden(reply[1])
-        if said == "busy":
-            raise JobIsRunning(
-                f"job {text(reply[1])} is running now and can't be enqueued a second time under the same id; "
-                "wait for it, cancel it, or use another id"
-            )
-        if said == "circle":
-            raise InvalidJobDependency(
-                f"job {text(reply[1])} would wait for itself: what it depends on waits for a job of this id "
-                "already, so that none of them could ever run. Use another id, or cancel those that wait for it."
-            )
-        at_ms = int(reply[1])
-        if len(reply) == 3:  # the same became of all
-            what = text(reply[2])
-            return [Enqueued(job_id, what, at_ms) for job_id in ids]
-        return [Enqueued(job_id, what, at_ms) for job_id, what in zip(ids, texts(reply[2:]), strict=True)]
-
+    decode = partial(decode_enqueued, [job.id for job in jobs])
     return call("enqueue", keys, (keys.queues(),), args, decode, now_ms=now_ms)
+
+
+def decode_enqueued(ids: Sequence[str], reply: Any) -> list[Enqueued]:
+    """What became of the jobs of these ids. Raises what `enqueue` says."""
+    if type(reply) is int:
+        return [Enqueued(job_id, "queued", reply) for job_id in ids]
+    said = word(reply[0], "enqueue", "ok", "exists", "busy", "forbidden", "circle", "late")
+    if said == "exists":
+        raise DuplicateJobError(
+            f"Job with ID '{text(reply[1])}' already exists; unique=True doesn't replace it. "
+            "Delete it or use another id."
+        )
+    if said == "forbidden":
+        raise forbidden(reply[1])
+    if said == "busy":
+        raise JobIsRunning(
+            f"job {text(reply[1])} is running now and can't be enqueued a second time under the same id; "
+            "wait for it, cancel it, or use another id"
+        )
+    if said == "circle":
+        raise InvalidJobDependency(
+            f"job {text(reply[1])} would wait for itself: what it depends on waits for a job of this id "
+            "already, so that none of them could ever run. Use another id, or cancel those that wait for it."
+        )
+    at_ms = int(reply[1])
+    if len(reply) == 3:  # the same became of all
+        what = text(reply[2])
+        return [Enqueued(job_id, what, at_ms) for job_id in ids]
+    return [Enqueued(job_id, what, at_ms) for job_id, what in zip(ids, texts(reply[2:]), strict=True)]
 
 
 def forbidden(verb: Any) -> PermissionDenied:
@@ -86,6 +88,12 @@ def forbidden(verb: Any) -> PermissionDenied:
         f"enqueue: the ACL user of this connection may not run {text(verb)}; nothing was written. "
         "docs/operations.md lists the commands that atomiq needs."
     )
+
+
+def known_second() -> list[Argument]:
+    """The second that it is now, and its text: formatting a time takes a script long, and clocks mostly agree."""
+    second = int(time())
+    return [second, text_of_second(second)]
 
 
 def pack_jobs(args: list[Argument], jobs: Sequence[NewJob], group: str | None) -> None:

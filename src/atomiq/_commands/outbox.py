@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from atomiq._commands.base import Argument, Command, call, plain, text, texts, word
-from atomiq._commands.enqueue import forbidden, pack_jobs
+from atomiq._commands.base import Command, call, plain, text, texts, word
+from atomiq._commands.enqueue import forbidden, known_second, pack_jobs
 from atomiq._core.errors import DuplicateJobError
 from atomiq._core.keys import Keys
 from atomiq._core.record import NewJob
@@ -39,7 +39,7 @@ def deliver(
     `rows` are the names of the rows, `jobs` theirs, at most MAX_BATCH and no id twice. The names are remembered until
     `forget_rows`. Nothing is done after `not_after_ms`. Raises PermissionDenied.
     """
-    args: list[Argument] = [int(unique), group or "", source, not_after_ms, len(rows), *rows]
+    args = [*known_second(), 4 + len(rows), int(unique), group or "", source, not_after_ms, *rows]
     pack_jobs(args, jobs, group)
 
     def decode(reply: Any) -> Delivered:

@@ -6,13 +6,12 @@ import zlib
 from binascii import b2a_base64
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from atomiq._commands.base import Argument, Command, call, texts, word
 from atomiq._commands.claim import NO_TALLY, Claim, Tally, check_claim, decode_claim, tally_argument
 from atomiq._core.keys import Keys
-from atomiq._core.timestamp import format_ms
+from atomiq._core.timestamp import text_of_second
 from atomiq._lua import script
 
 DEFAULT_FAILURE_TTL = 31_536_000
@@ -96,12 +95,6 @@ def pack_exception(text: str) -> bytes:
     return b2a_base64(zlib.compress(text.encode("utf-8", "replace")), newline=False) if text else b""
 
 
-@lru_cache(16)
-def _text_of_second(second: int) -> str:
-    """A second in RQ's form, up to the fraction."""
-    return format_ms(second * 1000)[:20]
-
-
 def texts_of(milliseconds: int) -> tuple[str, str]:
     """A time as the result stream has it and as the job's hash has it; nothing for none. Made here, as numbers are what
     scripts are slowest at."""
@@ -109,7 +102,7 @@ def texts_of(milliseconds: int) -> tuple[str, str]:
         return "", ""
     second, rest = divmod(milliseconds, 1000)
     fraction = f"{rest:03d}"
-    return f"{second}.{fraction}", f"{_text_of_second(second)}{fraction}000Z"
+    return f"{second}.{fraction}", f"{text_of_second(second)}{fraction}000Z"
 
 
 def _settlement_arguments(s: Settlement) -> tuple[Argument, ...]:

@@ -7,6 +7,7 @@ a job's fields is UTC, as RQ writes it.
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 from atomiq._core.errors import InvalidTime, InvalidTimeType
 
@@ -33,6 +34,12 @@ def utcparse(text: str | bytes) -> datetime:
 def format_ms(milliseconds: int) -> str:
     """RQ's text form of a server clock value."""
     return utcformat(from_ms(milliseconds))
+
+
+@lru_cache(16)
+def text_of_second(second: int) -> str:
+    """A second since 1970 in RQ's form, up to the fraction."""
+    return format_ms(second * 1000)[:20]
 
 
 def from_ms(milliseconds: int) -> datetime:

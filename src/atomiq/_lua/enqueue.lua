@@ -2,30 +2,36 @@
 -- from: gone created queued deferred scheduled finished failed stopped canceled
 -- to: queued deferred scheduled
 -- keys: queues
--- args: unique:int group outbox not_after:int rows:int sent:some jobs:rest
+-- args: known_second:int known_iso more:int options:some jobs:rest
 -- says: ok exists busy forbidden circle late
 -- cost: O(jobs + dependencies); LREM, O(queue), only for an id that waits in a queue already and is put to its front
--- The form of the jobs is told at `enqueue_jobs`.
+-- The options are, if any is given: unique, group, outbox, not_after and the rows that are sent. The form of the jobs is
+-- told at `enqueue_jobs`. What is known is the text of a second of the sender's clock. The usual answer, one job queued,
+-- is the time alone: a list takes the server much longer.
+hint_second(a_known_second, a_known_iso)
 local at = at_jobs
 -- What most calls are: one new job, into its queue at once.
-if a_rows == 0 and a_group == '' and ARGV[at] == '1' and ARGV[at + 3] == '0' and #ARGV == at + 5 + 2 * ARGV[at + 4] then
+if a_more == 0 and ARGV[at] == '1' and ARGV[at + 3] == '0' and #ARGV == at + 5 + 2 * ARGV[at + 4] then
   local queue, id = ARGV[at + 1], ARGV[at + 5]
-  local key = key_job(id)
+  local key, list = key_job(id), key_queue(queue)
   if redis.call('EXISTS', key, key_freeing()) == 0 then
     local check = redis.acl_check_cmd
-    for _, verb in ipairs(check and { 'HSET', 'RPUSH', 'SADD', 'ZADD' } or {}) do
-      if not check(verb, key) then return { 'forbidden', verb } end
-    end
+    local refused = check
+      and (not check('HSET', key) and 'HSET' or not check('RPUSH', key) and 'RPUSH'
+        or not check('SADD', key) and 'SADD' or not check('ZADD', key) and 'ZADD')
+    if refused then return { 'forbidden', refused } end
     -- writes below
     if ARGV[at + 2] == '' then
       redis.call('HSET', key, 'status', 'queued', 'enqueued_at', iso(NOW), unpack(ARGV, at + 6))
     else
       redis.call('HSET', key, 'status', 'queued', 'enqueued_at', iso(NOW), 'call', ARGV[at + 2], unpack(ARGV, at + 6))
     end
-    redis.call('RPUSH', key_queue(queue), id)
-    redis.call('SADD', k_queues, key_queue(queue))
+    redis.call('RPUSH', list, id)
+    redis.call('SADD', k_queues, list)
     ring(queue)
-    return { 'ok', NOW, 'queued' }
+    return NOW
   end
 end
-return rare('enqueue_jobs')(a_unique, a_group, a_outbox, a_not_after, a_sent, at, NOW)
+local given = a_options
+local unique, not_after, sent = (given[1] or 0) + 0, (given[4] or 0) + 0, { unpack(given, 5) }
+return rare('enqueue_jobs')(unique, given[2] or '', given[3] or '', not_after, sent, at, NOW)

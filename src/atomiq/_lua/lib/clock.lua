@@ -46,6 +46,11 @@ local function hint_iso(known_seconds, known_iso)
   if known_iso ~= '' then iso_second, iso_text = known_seconds - known_seconds % 1, known_iso:sub(1, 20) end
 end
 
+-- A second whose text the sender has made from its own clock, which is mostly the server's second too.
+local function hint_second(second, text)
+  iso_second, iso_text = second, text
+end
+
 -- When something that is kept for `ttl` seconds ends, as a score: whole seconds as RQ has it, as servers take long over fractions.
 local function end_of(ttl, now)
   return (now - now % 1000) / 1000 + ttl
