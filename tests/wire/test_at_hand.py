@@ -193,7 +193,7 @@ def test_interrupted_while_it_is_looked_at(client: redis.Redis, monkeypatch: pyt
         raise Interrupted
 
     with monkeypatch.context() as patch:
-        patch.setattr(at_hand, "_is_at_rest", interrupt)
+        patch.setattr(AtHand, "_is_at_rest", interrupt)
         with pytest.raises(Interrupted):
             enqueue(client)
     assert first in client.connection_pool._available_connections

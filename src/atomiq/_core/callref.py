@@ -249,7 +249,8 @@ def call_string(
         return None
     longest = max_length or _LONGEST_ARGUMENT
     shown = [_short(argument, longest) for argument in args]
-    shown += sorted(f"{key}={_short(value, longest)}" for key, value in kwargs.items())
+    if kwargs:
+        shown += sorted(f"{key}={_short(value, longest)}" for key, value in kwargs.items())
     return f"{name}({', '.join(shown)})"
 
 

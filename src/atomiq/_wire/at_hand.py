@@ -38,6 +38,8 @@ class AtHand:
     def __init__(self, pool: Any) -> None:
         """`pool`: whose connections will be borrowed; it isn't kept."""
         self._kept: list[Any] = []
+        self._glance: tuple[Any, Any] = (None, None)
+        """A socket, and what looks at it: the last connection's, which mostly is the next one's too."""
         self._keeps = (
             type(pool) is redis.ConnectionPool  # others do more when a connection is lent or comes back
             and pool.max_connections >= ROOM
@@ -59,9 +61,10 @@ class AtHand:
         except IndexError:
             return pool.get_connection("EVALSHA") if _ASKS_FOR_A_NAME else pool.get_connection()
         if connection.pid != os.getpid():  # a parent's
+            self._glance = (None, None)
             return self.take(pool)
         try:
-            if not _is_at_rest(connection):
+            if not self._is_at_rest(connection):
                 _make_fit(connection)
         except BaseException:  # a signal's handler may raise, too
             pool.release(connection)
@@ -75,15 +78,17 @@ class AtHand:
         else:
             pool.release(connection)
 
-
-def _is_at_rest(connection: Any) -> bool:
-    """Whether it is open and has nothing to say, where a glance is enough to tell."""
-    link = connection._sock  # noqa: SLF001  redis-py's own look takes three times as long
-    if type(link) is not socket.socket or _POLL is None:
-        return False
-    poll = _POLL()
-    poll.register(link, select.POLLIN)
-    return not poll.poll(0)
+    def _is_at_rest(self, connection: Any) -> bool:
+        """Whether it is open and has nothing to say, where a glance is enough to tell."""
+        link = connection._sock  # noqa: SLF001  redis-py's own look takes three times as long
+        if type(link) is not socket.socket or _POLL is None:
+            return False
+        known, poll = self._glance  # of this connection, or not used: nobody else looks at it now
+        if known is not link:
+            poll = _POLL()
+            poll.register(link, select.POLLIN)
+            self._glance = (link, poll)
+        return not poll.poll(0)
 
 
 def _make_fit(connection: Any) -> None:

@@ -128,31 +128,40 @@ def _send(connection: Any, data: bytes) -> None:
 
 def _answer(connection: Any, command: Command[Any], sent: bool) -> Any:
     """The reply to a command that was `sent` already, or not yet; sent again when the connection got lost."""
-
-    lost = False
-
-    def attempt() -> Any:
-        nonlocal sent
-        if lost:
-            connection.connect()  # sending would connect, too, but to the primary of before, without asking sentinels
-        if not sent:
-            connection.send_packed_command((packed(command),))
-        sent = False
-        try:
-            return connection.read_response()
-        except redis_errors.NoScriptError:
-            connection.send_packed_command((packed(command, whole=True),))
-            return connection.read_response()
-
-    def lose(_: Exception) -> None:
-        nonlocal lost
-        lost = True
-        connection.disconnect()
-
     try:
-        return connection.retry.call_with_retry(attempt, lose)
+        try:
+            return _tried(connection, command, sent)
+        except Exception as error:  # noqa: BLE001 - the client's own Retry says which ones it is for
+            failed = [error]
+        return _answer_after(connection, command, failed)
     except redis_errors.RedisError:
         raise
     except BaseException:  # of a signal: the reply may still come, and the next to use the connection would take it
         connection.disconnect()
         raise
+
+
+def _tried(connection: Any, command: Command[Any], sent: bool) -> Any:
+    if not sent:
+        connection.send_packed_command((packed(command),))
+    try:
+        return connection.read_response()
+    except redis_errors.NoScriptError:
+        connection.send_packed_command((packed(command, whole=True),))
+        return connection.read_response()
+
+
+def _answer_after(connection: Any, command: Command[Any], failed: list[Exception]) -> Any:
+    """What `_answer` says after a first try. `failed`: with what, taken from there; the client's Retry hears of it as
+    of any try of its own. To ask the Retry for each command would take as long as packing one."""
+
+    def attempt() -> Any:
+        if failed:
+            raise failed.pop()
+        connection.connect()  # sending would connect, too, but to the primary of before, without asking sentinels
+        return _tried(connection, command, sent=False)
+
+    def lose(_: Exception) -> None:
+        connection.disconnect()
+
+    return connection.retry.call_with_retry(attempt, lose)
