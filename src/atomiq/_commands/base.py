@@ -21,8 +21,8 @@ class Command(Generic[R]):
 
     `name` is a transition's name or a plain Redis command. `script` is None for the latter; then `keys` is empty and
     `args` is all that follows the name. `safe_to_repeat` says that sending it again after a lost reply changes
-    nothing more. `ready`: the bytes of a script call, for one that is sent over a `Line` only; then `keys` and `args`
-    are empty.
+    nothing more. `ready`: the bytes of a script call, for one that is sent over a `Line`, or by a store that
+    `takes_ready`; then `keys` and `args` are empty.
     """
 
     name: str

@@ -61,6 +61,11 @@ class Store:
             known = _known[connection] = _Known(Keys(prefix_of(connection)), sibling, is_ordinary(binary))
         return cls(connection, known)
 
+    @property
+    def takes_ready(self) -> bool:
+        """Whether it sends commands that are made as bytes."""
+        return self._ordinary
+
     def run(self, command: Command[R]) -> R:
         """Send one command and decode its reply.
 

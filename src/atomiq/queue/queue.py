@@ -10,6 +10,7 @@ from typing import Any, Self
 
 from atomiq._commands.base import Command
 from atomiq._commands.enqueue import Enqueued, enqueue
+from atomiq._commands.enqueue_mould import plain_enqueue
 from atomiq._commands.raw import push_job_id
 from atomiq._commands.views import view_queue_names
 from atomiq._core.options import parse_enqueue
@@ -213,12 +214,16 @@ class Queue(RawQueue):
         return self._send_to(job, new, None if unique else pipeline, job.group_id or None, unique)
 
     def _send_to(self, job: Job, new: NewJob, pipeline: Any, group: str | None, unique: bool = False) -> Job:
-        command = enqueue(self._store.keys, jobs=(new,), unique=unique, group=group)
+        store = self._store
+        plain = pipeline is None and not unique and group is None and store.takes_ready
+        command = plain_enqueue(store.keys, new) if plain else None
+        if command is None:
+            command = enqueue(store.keys, jobs=(new,), unique=unique, group=group)
         if pipeline is not None:
-            self._store.queue_in(pipeline, command)
+            store.queue_in(pipeline, command)
             job.mark_expected(new)
         else:
-            done = self._store.run(command)[0]
+            done = store.run(command)[0]
             job.mark_enqueued(done.word, done.enqueued_at_ms)
         return job
 
