@@ -31,7 +31,7 @@ from tests.lua.cases import (
     take_over,
     to_be_stopped,
 )
-from tests.lua.scene import LEASE, NOW, Scene, ended, held, new_job
+from tests.lua.scene import LEASE, NOW, Scene, ended, held, new_job, plain_job
 
 from atomiq._commands import alone, change, claim, enqueue, group, queues, settle, views, worker
 from atomiq._commands.base import Command
@@ -59,6 +59,12 @@ BATCH = [
 @case("enqueue", "batch-drained", prepare=crowd, meanwhile=drain_one)
 def _(scene: Scene, job: Any) -> Command[Any]:
     return enqueue.enqueue(scene.keys, jobs=BATCH, group="h")
+
+
+@case("enqueue", "plain", prepare=crowd, meanwhile=run_next)
+@case("enqueue", "plain-freeing", prepare=freeing, meanwhile=run_next)
+def _(scene: Scene, job: Any) -> Command[Any]:
+    return enqueue.enqueue(scene.keys, jobs=[plain_job("new")])
 
 
 @case("enqueue", "unique", prepare=crowd, meanwhile=run_next)

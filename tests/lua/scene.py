@@ -34,6 +34,12 @@ def new_job(job_id: str, queue: str = "q", *, call: str = "", **settings: Any) -
     return NewJob(id=job_id, queue=queue, fields=fields, call=call or f"call-{job_id}", **known)
 
 
+def plain_job(job_id: str, queue: str = "q", **settings: Any) -> NewJob:
+    """A job as `write_plain` makes most of them, of an id made for the call."""
+    fields = {"created_at": ISO, "data": "payload", "last_heartbeat": "", "origin": queue, "description": "f()"}
+    return NewJob(id=job_id, queue=queue, fields={**fields, "timeout": 180, **settings})
+
+
 def ended(job: Claimed, outcome: str = "finished", worker: str = "w", **settings: Any) -> Settlement:
     """The end of a claimed job, a second after NOW."""
     return Settlement(

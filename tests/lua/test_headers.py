@@ -211,6 +211,8 @@ def replies(reply: Any, said: str) -> list[Any]:
     """The reply with its word changed; of one that says how two things went, the other word too."""
     if isinstance(reply, bytes):
         return [said.encode()]
+    if isinstance(reply, int):  # the usual answer to an enqueue
+        return [[said.encode(), reply, b"queued"]]
     changed = [[said.encode(), *reply[1:]]]
     waits = reply[-1] == b"scheduled" and len(reply) > 2 and isinstance(reply[2], int)
     if reply[-1] == b"finished" or waits or (isinstance(reply[-1], list) and reply[-1][:1] == [b"ok"]):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import chain, groupby
 from time import time
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from atomiq._commands.base import Argument, Command, call, text, texts, word
 from atomiq._core.errors import DuplicateJobError, InvalidJobDependency, JobIsRunning, PermissionDenied
@@ -17,6 +17,8 @@ from atomiq._core.timestamp import text_of_second
 
 MAX_BATCH = 1000
 """Jobs in one enqueue command at most; the bound of what the server does in one step."""
+
+_OF_A_PLAIN_JOB: Final = ("created_at", "data", "last_heartbeat", "origin", "description", "timeout")
 
 
 class Enqueued(NamedTuple):
@@ -47,8 +49,13 @@ def enqueue(
     runs now; InvalidJobDependency if one would wait for itself.
     """
     args = known_second()
-    args += (2, int(unique), group or "") if unique or group else (0,)
-    pack_jobs(args, jobs, group)
+    alone = len(jobs) == 1 and not unique and not group
+    plain = plain_words(jobs[0]) if alone else None
+    if plain is not None:
+        args += (0, *plain)
+    else:
+        args += (2, int(unique), group or "") if unique or group else (0,)
+        pack_jobs(args, jobs, group)
     decode = partial(decode_enqueued, [job.id for job in jobs])
     return call("enqueue", keys, (keys.queues(),), args, decode, now_ms=now_ms)
 
@@ -94,6 +101,19 @@ def known_second() -> list[Argument]:
     """The second that it is now, and its text: formatting a time takes a script long, and clocks mostly agree."""
     second = int(time())
     return [second, text_of_second(second)]
+
+
+def plain_words(job: NewJob) -> tuple[Any, ...] | None:
+    """A job that says nothing but what each says (`write_plain`), in the words that the script wants of it. None for
+    any other."""
+    if job.call or job.at_front or job.due_ms or job.ttl or job.after or job.depends_on or job.allow_failure:
+        return None
+    if tuple(job.fields) != _OF_A_PLAIN_JOB:
+        return None
+    created_at, data, heartbeat, origin, description, timeout = job.fields.values()
+    if heartbeat != "" or origin != job.queue:
+        return None
+    return ("plain", job.queue, job.id, created_at, data, description, timeout)
 
 
 def pack_jobs(args: list[Argument], jobs: Sequence[NewJob], group: str | None) -> None:
