@@ -13,7 +13,7 @@ hint_second(a_known_second, a_known_iso)
 local at = at_jobs
 local plain = ARGV[at] == 'plain'
 -- What most calls are: one new job, into its queue at once.
-if plain or a_more == 0 and ARGV[at] == '1' and ARGV[at + 3] == '0' and #ARGV == at + 5 + 2 * ARGV[at + 4] then
+if a_more == 0 and (plain or ARGV[at] == '1' and ARGV[at + 3] == '0' and #ARGV == at + 5 + 2 * ARGV[at + 4]) then
   local queue, id = ARGV[at + 1], ARGV[at + (plain and 2 or 5)]
   local key, list = key_job(id), key_queue(queue)
   if redis.call('EXISTS', key, key_freeing()) == 0 then
