@@ -39,7 +39,7 @@ local function record(id, kind, worker, ttl, name, value, execution, started, en
   end
 end
 
--- The same for a job that ended well, of which all is known, with a small value.
+-- The same for a job that ended well, of which all is known, with a small value; and its execution goes, as one DEL is enough for all.
 local function record_success(id, worker, ttl, value, execution, started, ended)
   if value == '' then
     redis.call('XADD', key_made(), 'MAXLEN', '1', '*', 'type', '1', 'worker_name', worker, 'execution_id', execution,
@@ -49,7 +49,7 @@ local function record_success(id, worker, ttl, value, execution, started, ended)
       'execution_id', execution, 'execution_started_at', started, 'execution_ended_at', ended)
   end
   local first = redis.call('COPY', key_made(), key_results(id)) == 1
-  redis.call('DEL', key_made())
+  redis.call('DEL', key_made(), key_execution(id, execution), key_executions(id))
   if first then
     keep_for(key_results(id), ttl)
   else
@@ -154,10 +154,12 @@ local function finish_job(queue, id, execution, worker, value, ttl, started, sta
   local job_key = key_job(id)
   local job = redis.call('HMGET', job_key, 'status', 'execution', 'repeats_left', 'abandoned', 'group_id')
   if not takes_lease(queue, id, execution, job[1], job[2]) then return rare('refused')(id, execution, 'finish', job[1]) end
-  redis.call('DEL', key_execution(id, execution), key_executions(id))
   if full then count_for_worker(worker, 'successful_job_count', started, ended) end
   local delay = job[3] and rare('use_repeat')(id, job[3])
-  if ttl == 0 and not delay then return 'ok', 'gone', rare('drop')(id, now) end
+  if ttl == 0 and not delay then
+    redis.call('DEL', key_execution(id, execution), key_executions(id))
+    return 'ok', 'gone', rare('drop')(id, now)
+  end
   if started_at == '' then started_at = redis.call('HGET', job_key, 'started_at') or '' end
   redis.call('HSET', job_key, 'status', 'finished', 'started_at', started_at, 'ended_at', ended_at ~= '' and ended_at or iso(now),
     'execution', '', 'settled', 'finish:' .. execution)
@@ -165,6 +167,7 @@ local function finish_job(queue, id, execution, worker, value, ttl, started, sta
   if ttl ~= 0 and started ~= '' and ended ~= '' and is_small(value) then
     record_success(id, worker, ttl, value, execution, started, ended)
   else
+    redis.call('DEL', key_execution(id, execution), key_executions(id))
     rare('record')(id, '1', worker, ttl, 'return_value', value, execution, started, ended)
   end
   local freed, more = 0, 0
