@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from tests.lua.scene import LEASE, Scene
+from tests.lua.scene import OVER, Scene
 
 from atomiq._commands.base import Command
 from atomiq._commands.claim import Claimed
@@ -57,7 +57,7 @@ def everything_ends(scene: Scene) -> dict[str, str]:
     for queue in "qr":
         scene.run(pause_queue(scene.keys, queue=queue, paused=False))
     for _ in range(500):
-        scene.now += LEASE
+        scene.now += OVER
         moved = len(scene.run(reap(scene.keys, queue="q", max_abandoned=9)).requeued)
         moved += len(scene.run(reap(scene.keys, queue="r", max_abandoned=9)).requeued)
         moved += scene.run(free(scene.keys)).freed

@@ -46,7 +46,7 @@ def test_a1_a_worker_that_dies_right_after_its_pop_from_several_queues(
     assert [one.job_id for one in taken.jobs] == [job.id]
     assert (job.get_status(), queues[1].job_ids) == ("started", [])
     sound()
-    later = server_ms(redis_connection) + LEASE_MS + 1
+    later = server_ms(redis_connection) + LEASE_MS + 1000
     assert store.run(reap(store.keys, queue="b", now_ms=later)).requeued == [job.id]
     assert (job.get_status(), queues[1].job_ids) == ("queued", [job.id])
 

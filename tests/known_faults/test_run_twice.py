@@ -75,7 +75,7 @@ def test_c3_many_processes_take_the_same_abandoned_jobs_back(
     made = [queue.enqueue(tasks.nothing).id for _ in range(50)]
     for _ in made:
         claimed(store)
-    later = server_ms(redis_connection) + LEASE_MS + 1
+    later = server_ms(redis_connection) + LEASE_MS + 1000
 
     def take_back(_: int) -> list[str]:
         link = redis.Redis.from_url(redis_url)
@@ -256,9 +256,9 @@ def test_c14_a_worker_that_was_frozen_longer_than_its_lease(
     """RQ: both runs record a success; the late one overwrites. Here the one that has lost its lease is refused."""
     job = queue.enqueue(tasks.nothing)
     frozen = claimed(store)
-    assert store.run(reap(store.keys, queue="default", now_ms=server_ms(redis_connection) + LEASE_MS + 1)).requeued == [
-        job.id
-    ]
+    assert store.run(
+        reap(store.keys, queue="default", now_ms=server_ms(redis_connection) + LEASE_MS + 1000)
+    ).requeued == [job.id]
     second = claimed(store)
     ended = server_ms(redis_connection)
     late = Settlement(job.id, "default", frozen.execution_id, WORKER, "finished", started_ms=ended, ended_ms=ended)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from tests.lua.scene import LEASE, NOW, Scene, new_job
+from tests.lua.scene import LEASE, NOW, OVER, Scene, new_job
 
 from atomiq._commands import change, settle, worker
 from atomiq._commands.base import Command
@@ -80,7 +80,7 @@ def to_be_stopped(scene: Scene) -> Any:
 
 def abandoned(scene: Scene) -> Any:
     job = running(scene)
-    scene.now += LEASE
+    scene.now += OVER
     return job
 
 
@@ -103,7 +103,7 @@ def freeing(scene: Scene) -> Any:
 
 def take_over(scene: Scene, job: Any) -> None:
     """Others reap the job once its lease is over, and one of them runs it."""
-    scene.now += LEASE
+    scene.now += OVER
     scene.run(settle.reap(scene.keys, queue="q"))
     scene.claim("q", worker="other")
 

@@ -18,9 +18,16 @@ R = TypeVar("R")
 NOW = 1_795_225_028_574
 ISO = "2026-11-21T01:37:08.574000Z"
 LEASE = 30_000
+OVER = LEASE + 1000
+"""By then a lease is over that is taken now: its end is a whole second."""
 KEPT = 90
 """Seconds that the traces of an execution outlive its claim: one lease and a minute."""
 YEAR = 31_536_000
+
+
+def lease_end(now_ms: int) -> int:
+    """The score of a lease that is taken, or extended, at this time."""
+    return -(-(now_ms + LEASE) // 1000)
 
 
 def new_job(job_id: str, queue: str = "q", *, call: str = "", **settings: Any) -> NewJob:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from tests.lua.keyspace import Entry
-from tests.lua.scene import ISO, KEPT, LEASE, NOW, Scene, new_job
+from tests.lua.scene import ISO, KEPT, LEASE, NOW, Scene, lease_end, new_job
 
 from atomiq._commands.change import cancel, delete, requeue
 from atomiq._commands.claim import claim
@@ -26,6 +26,13 @@ def born(scene: Scene, worker: str = "w", ttl: int = 480) -> None:
         scene.keys, worker=worker, queues=["q"], fields={}, ttl=ttl, lease_ms=LEASE, incarnation=worker
     )
     assert scene.run(command) == "ok"
+
+
+@pytest.mark.parametrize(("lease", "end"), [(9_999, NOW + 9_999), (10_000, 1_795_225_039_000), (10_426, NOW + 10_426)])
+def test_a_long_lease_ends_with_a_whole_second(scene: Scene, lease: int, end: int) -> None:
+    scene.put("a")
+    scene.claim(lease_ms=lease)
+    assert scene.registry(scene.keys.wip("q")) == {"a:e1": end / 1000}
 
 
 def test_the_whole_difference(scene: Scene) -> None:
@@ -49,7 +56,7 @@ def test_the_whole_difference(scene: Scene) -> None:
             "execution": "e1",
         },
         "ttl:rq:job:a": None,
-        "rq:wip:q": Entry("zset", {"a:e1": (NOW + LEASE) / 1000}, None),
+        "rq:wip:q": Entry("zset", {"a:e1": lease_end(NOW)}, None),
         "rq:executions:a": Entry("zset", {"e1": NOW // 1000 + KEPT}, KEPT),
         "rq:execution:a:e1": Entry(
             "hash", {"id": "e1", "created_at": beat, "last_heartbeat": beat, "worker_name": "w"}, KEPT

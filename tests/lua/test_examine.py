@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 from tests.lua.cases import running
 from tests.lua.catalogue_of_doctor import PATIENCE
-from tests.lua.scene import LEASE, NOW, Scene, new_job
+from tests.lua.scene import LEASE, NOW, OVER, Scene, new_job
 
 from atomiq._commands.doctor import (
     Diagnosis,
@@ -36,7 +36,7 @@ def test_a_slice_of_a_list(scene: Scene) -> None:
 def test_a_page_of_a_registry(scene: Scene) -> None:
     said = scene.unchanged(examine_registry(scene.keys, container="wip", queue="q", cursor="0", limit=10))
     assert said == RegistryPage("0", 1, 0, [])
-    scene.now += LEASE + 1
+    scene.now += OVER
     said = scene.unchanged(examine_registry(scene.keys, container="wip", queue="q", cursor="0", limit=10))
     assert said == RegistryPage("0", 1, 0, [("run", "e1")])
 
@@ -64,7 +64,7 @@ def test_a_diagnosis(scene: Scene) -> None:
     scene.now += LEASE + PATIENCE.overdue_ms + 1000
     (said_later,) = scene.unchanged(examine_job(scene.keys, suspects=[Suspect("run")], patience=PATIENCE))
     witness = "started 2026-11-21T01:37:08.574000Z e1 2026-11-21T01:37:08.574000Z"
-    fault = Fault("lease_over", Place("wip", "q", "e1"), "121")
+    fault = Fault("lease_over", Place("wip", "q", "e1"), "120")
     assert said_later == Diagnosis("run", "started", "q", witness, (fault,))
 
 

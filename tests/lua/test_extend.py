@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tests.lua.scene import KEPT, LEASE, NOW, Scene, held
+from tests.lua.scene import KEPT, LEASE, NOW, Scene, held, lease_end
 from tests.lua.test_claim import born
 
 from atomiq._commands.change import cancel, delete, requeue, stop
@@ -24,7 +24,7 @@ def test_the_whole_difference(scene: Scene) -> None:
     assert (reply.lost, reply.stop, reply.now_ms, reply.reborn) == ([], [], NOW + 10_000, False)
     seconds = scene.now / 1000
     assert changed == {
-        "rq:wip:q": {"a:e1": seconds + LEASE / 1000},
+        "rq:wip:q": {"a:e1": lease_end(scene.now)},
         "rq:executions:a": {"e1": scene.now // 1000 + KEPT},
         "rq:execution:a:e1": {"last_heartbeat": f"{seconds:.3f}"},
         "rq:job:a": {"last_heartbeat": LATER},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from tests.lua.keyspace import Entry
-from tests.lua.scene import LEASE, NOW, Scene, ended, new_job
+from tests.lua.scene import LEASE, NOW, OVER, Scene, ended, new_job
 from tests.lua.test_claim import born
 
 from atomiq._commands.change import cancel, delete, requeue
@@ -184,7 +184,7 @@ def test_not_the_owner(scene: Scene, loss: str) -> None:
     if loss == "failed":
         scene.settle(job, "failed")
     elif loss == "reaped":
-        scene.now += LEASE
+        scene.now += OVER
         scene.run(reap(scene.keys, queue="q"))
     else:
         scene.run(cancel(scene.keys, job_id="a"))
@@ -211,7 +211,7 @@ def test_a_job_whose_hash_vanished_is_not_brought_back(scene: Scene, outcome: st
     scene.vanish("a")
     reply = scene.unchanged(finishing(scene, ended(job, outcome, retry=0)))
     assert (reply.word, reply.status) == ("gone", "gone")
-    scene.now += LEASE
+    scene.now += OVER
     scene.run(reap(scene.keys, queue="q"))
     assert sorted(scene.space()) == ["rq:atomiq:bell:q", "rq:queues"]
 
@@ -224,7 +224,7 @@ def test_put_anew_over_a_hash_that_vanished(scene: Scene) -> None:
     second = scene.take(worker="w2")
     assert scene.unchanged(finishing(scene, ended(first))).word == "not_yours"
     assert scene.settle(second, worker="w2").word == "ok"
-    scene.now += LEASE
+    scene.now += OVER
     scene.run(reap(scene.keys, queue="q"))
 
 
@@ -241,7 +241,7 @@ def test_the_list_of_executions_expired_before_the_cancel(scene: Scene) -> None:
 
 def test_the_traces_of_abandonment_go(scene: Scene) -> None:
     scene.started("a")
-    scene.now += LEASE
+    scene.now += OVER
     scene.run(reap(scene.keys, queue="q"))
     assert scene.field("a", "abandoned") == "1"
     scene.settle(scene.take())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from tests.lua.keyspace import Entry
-from tests.lua.scene import ISO, LEASE, Scene, new_job
+from tests.lua.scene import ISO, OVER, Scene, new_job
 from tests.lua.test_claim import born
 
 from atomiq._commands.change import cancel
@@ -81,7 +81,7 @@ def test_lost_before(scene: Scene, loss: str) -> None:
     if loss == "canceled":
         scene.run(cancel(scene.keys, job_id="a"))
     else:
-        scene.now += LEASE
+        scene.now += OVER
         scene.run(reap(scene.keys, queue="q"))
         scene.take(worker="other")
     assert scene.unchanged(giving(scene, "e1")) == ["unknown"]
@@ -91,7 +91,7 @@ def test_a_job_whose_hash_vanished_is_not_brought_back(scene: Scene) -> None:
     scene.started("a")
     scene.vanish("a")
     assert scene.unchanged(giving(scene, "e1")) == ["not_yours"]
-    scene.now += LEASE
+    scene.now += OVER
     scene.run(reap(scene.keys, queue="q"))
 
 
@@ -103,7 +103,7 @@ def test_a_job_that_is_another_executions_by_now(scene: Scene) -> None:
     second = scene.take(worker="other")
     assert scene.unchanged(giving(scene, "e1")) == ["not_yours"]
     assert scene.settle(second, worker="other").word == "ok"
-    scene.now += LEASE
+    scene.now += OVER
     scene.run(reap(scene.keys, queue="q"))
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from tests.lua.scene import LEASE, Scene, new_job
+from tests.lua.scene import OVER, Scene, new_job
 
 from atomiq._commands.change import cancel, delete, requeue, stop
 from atomiq._commands.group import group_leave, group_progress, group_read
@@ -44,7 +44,7 @@ def stop_and_lose_its_worker(scene: Scene) -> None:
 
 def lose_its_worker(scene: Scene) -> None:
     scene.claim()
-    scene.now += LEASE
+    scene.now += OVER
     scene.run(reap(scene.keys, queue="q", max_abandoned=0))
 
 

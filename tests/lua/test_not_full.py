@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from tests.lua.keyspace import Entry
-from tests.lua.scene import ISO, KEPT, LEASE, NOW, Scene, ended, new_job
+from tests.lua.scene import ISO, KEPT, NOW, Scene, ended, lease_end, new_job
 from tests.lua.test_claim import born, claiming
 from tests.lua.test_finish import ENDED, stream
 from tests.lua.test_settle_and_claim import going_on
@@ -47,7 +47,7 @@ def test_the_whole_difference(scene: Scene) -> None:
             "attempts": "1",
             "execution": "x1",
         },
-        "rq:wip:q": {"a:e1": None, "b:x1": (scene.now + LEASE) / 1000},
+        "rq:wip:q": {"a:e1": None, "b:x1": lease_end(scene.now)},
         "rq:executions:b": Entry("zset", {"x1": NOW // 1000 + KEPT}, KEPT),
         "rq:execution:b:x1": Entry(
             "hash", {"id": "x1", "created_at": beat, "last_heartbeat": beat, "worker_name": "w"}, KEPT

@@ -6,13 +6,13 @@ import base64
 import zlib
 
 import pytest
-from tests.lua.scene import ISO, LEASE, NOW, YEAR, Scene, ended, new_job
+from tests.lua.scene import ISO, LEASE, NOW, OVER, YEAR, Scene, ended, lease_end, new_job
 from tests.lua.test_claim import born
 
 from atomiq._commands.change import cancel, delete, requeue, stop
 from atomiq._commands.settle import Reaped, reap
 
-LATER = "2026-11-21T01:37:38.574000Z"
+LATER = "2026-11-21T01:37:39.574000Z"
 
 
 def reaping(scene: Scene, **settings):
@@ -21,7 +21,7 @@ def reaping(scene: Scene, **settings):
 
 def abandoned(scene: Scene, job_id: str = "a", **settings) -> None:
     scene.started(job_id, **settings)
-    scene.now += LEASE
+    scene.now += OVER
 
 
 def explanation(scene: Scene, job_id: str = "a") -> str:
@@ -33,7 +33,7 @@ def test_the_whole_difference(scene: Scene) -> None:
     born(scene)
     scene.enqueue(new_job("a"), new_job("b"))
     scene.take()
-    scene.now += LEASE
+    scene.now += OVER
     reply, changed = scene.changes(reaping(scene))
     assert reply == Reaped(["a"], [], [], 0, False)
     assert changed == {
@@ -60,7 +60,7 @@ def test_a_count_that_is_none(scene: Scene, spoilt: str) -> None:
     scene.redis.hset("rq:job:a", "abandoned", spoilt)
     for _ in range(3):
         scene.take()
-        scene.now += LEASE
+        scene.now += OVER
         reply = scene.run(reaping(scene, max_abandoned=2))
     assert reply.failed == ["a"]
 
@@ -76,7 +76,7 @@ def test_a_ttl_that_is_none(scene: Scene, spoilt: str) -> None:
 
 def test_a_lease_that_runs_is_left_alone(scene: Scene) -> None:
     scene.started("a")
-    scene.now += LEASE - 1
+    scene.now = 1000 * lease_end(scene.now) - 1
     assert scene.unchanged(reaping(scene)) == Reaped([], [], [], 0, False)
 
 
@@ -85,10 +85,10 @@ def test_poison(scene: Scene) -> None:
     scene.put("a")
     for _ in range(3):
         scene.take()
-        scene.now += LEASE
+        scene.now += OVER
         assert scene.run(reaping(scene)).requeued == ["a"]
     scene.take()
-    scene.now += LEASE
+    scene.now += OVER
     reply, changed = scene.changes(reaping(scene))
     assert reply.failed == ["a"]
     assert changed["rq:failed:q"].value == {"a": scene.now // 1000 + YEAR}
@@ -101,11 +101,11 @@ def test_what_ended_in_between_counts_anew(scene: Scene) -> None:
     scene.put("a", retries_left=9)
     for _ in range(3):
         scene.take()
-        scene.now += LEASE
+        scene.now += OVER
         scene.run(reaping(scene))
     scene.settle(scene.take(), "failed")
     scene.take()
-    scene.now += LEASE
+    scene.now += OVER
     assert scene.run(reaping(scene)).requeued == ["a"]
 
 
@@ -136,7 +136,7 @@ def test_by_the_policy_of_rq_its_retry_is_used(scene: Scene, interval: int, stat
 def test_a_job_that_was_to_be_stopped_is_stopped(scene: Scene) -> None:
     scene.started("a")
     scene.run(stop(scene.keys, job_id="a"))
-    scene.now += LEASE
+    scene.now += OVER
     assert scene.run(reaping(scene)).failed == ["a"]
     assert scene.status("a") == "stopped"
     assert "stopped by user" in explanation(scene)
@@ -153,7 +153,7 @@ def test_a_wish_to_stop_long_after_the_worker_went(scene: Scene) -> None:
     assert scene.status("a") == "stopped"
 
 
-@pytest.mark.parametrize(("ttl", "score"), [(0, None), (-1, -1.0), (60, (NOW + LEASE) // 1000 + 60)])
+@pytest.mark.parametrize(("ttl", "score"), [(0, None), (-1, -1.0), (60, (NOW + OVER) // 1000 + 60)])
 def test_the_jobs_failure_ttl(scene: Scene, ttl: int, score: float | None) -> None:
     abandoned(scene, failure_ttl=ttl)
     assert scene.run(reaping(scene, max_abandoned=0)).failed == ["a"]
@@ -167,7 +167,7 @@ def test_what_users_changed_meanwhile_stays(scene: Scene, change: str) -> None:
     scene.run(delete(scene.keys, job_id="a") if change == "deleted" else cancel(scene.keys, job_id="a"))
     if change in ("requeued", "again"):
         scene.run(requeue(scene.keys, job_id="a"))
-    scene.now += LEASE
+    scene.now += OVER
     if change == "again":
         scene.take(worker="w2")
     assert scene.unchanged(reaping(scene)) == Reaped([], [], [], 0, False)
@@ -184,7 +184,7 @@ def test_a_job_whose_hash_vanished(scene: Scene) -> None:
     scene.enqueue(new_job("a"), new_job("child", depends_on=["a"]))
     scene.take()
     scene.vanish("a")
-    scene.now += LEASE
+    scene.now += OVER
     assert scene.run(reaping(scene)).dropped == 1
     assert scene.status("child") == "canceled"
 
@@ -219,13 +219,13 @@ def test_two_entries_of_one_job(scene: Scene) -> None:
     scene.redis.zadd(scene.keys.wip("q"), {"a:stale": NOW / 1000 - 1})
     scene.redis.zadd(scene.keys.executions("a"), {"stale": NOW / 1000 - 1})
     assert scene.run(reaping(scene)) == Reaped([], [], [], 1, False)
-    assert scene.registry(scene.keys.wip("q")) == {"a:e1": (NOW + LEASE) / 1000}
+    assert scene.registry(scene.keys.wip("q")) == {"a:e1": lease_end(NOW)}
 
 
 def test_a_bound(scene: Scene) -> None:
     scene.enqueue(*(new_job(str(number)) for number in range(5)))
     scene.claim(count=5)
-    scene.now += LEASE
+    scene.now += OVER
     assert scene.run(reaping(scene, limit=3)).more
     assert not scene.run(reaping(scene, limit=3)).more
     assert sorted(scene.queued()) == ["0", "1", "2", "3", "4"]
@@ -238,7 +238,7 @@ def test_the_time_of_the_claim(scene: Scene) -> None:
 
 def test_the_first_owner_comes_back(scene: Scene) -> None:
     job = scene.started("a")
-    scene.now += LEASE
+    scene.now += OVER
     scene.run(reaping(scene))
     second = scene.take(worker="w2")
     assert scene.settle(job).word == "not_yours"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tests.lua.scene import LEASE, NOW, YEAR, Scene, new_job
+from tests.lua.scene import LEASE, NOW, YEAR, Scene, lease_end, new_job
 
 from atomiq._commands.base import Command
 from atomiq._commands.change import cancel
@@ -194,7 +194,7 @@ def test_a_beat_by_hand(scene: Scene) -> None:
     reply, changed = scene.changes(beat)
     assert reply == "ok"
     assert set(changed) == {"rq:wip:q", "rq:execution:a:e1", "rq:executions:a"}
-    assert scene.registry(scene.keys.wip("q")) == {"a:e1": (NOW + 1000 + LEASE) / 1000}
+    assert scene.registry(scene.keys.wip("q")) == {"a:e1": lease_end(NOW + 1000)}
 
 
 def test_a_beat_brings_nothing_back(scene: Scene) -> None:

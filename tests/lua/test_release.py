@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.lua.keyspace import Entry
-from tests.lua.scene import ISO, LEASE, Scene, held, new_job
+from tests.lua.scene import ISO, OVER, Scene, held, new_job
 from tests.lua.test_claim import born
 
 from atomiq._commands.change import cancel
@@ -80,7 +80,7 @@ def test_what_is_not_ours(scene: Scene) -> None:
 
 def test_reaped_before(scene: Scene) -> None:
     job = scene.started("a")
-    scene.now += LEASE
+    scene.now += OVER
     scene.run(reap(scene.keys, queue="q"))
     assert scene.unchanged(releasing(scene, held(job))) == ["not_yours"]
 
@@ -89,7 +89,7 @@ def test_a_job_whose_hash_vanished_is_not_brought_back(scene: Scene) -> None:
     job = scene.started("a")
     scene.vanish("a")
     assert scene.unchanged(releasing(scene, held(job))) == ["gone"]
-    scene.now += LEASE
+    scene.now += OVER
     scene.run(reap(scene.keys, queue="q"))
     assert sorted(scene.space()) == ["rq:atomiq:bell:q", "rq:queues"]
 

@@ -6,7 +6,7 @@ from itertools import product
 from typing import Any
 
 import pytest
-from tests.lua.scene import ISO, LEASE, NOW, YEAR, Scene
+from tests.lua.scene import ISO, LEASE, NOW, YEAR, Scene, lease_end
 
 from atomiq._commands.base import Command
 from atomiq._commands.change import cancel, set_status
@@ -73,7 +73,7 @@ def test_fields_go_along(scene: Scene) -> None:
 def test_called_started_it_has_a_lease(scene: Scene) -> None:
     scene.put("a")
     scene.run(said(scene, "started"))
-    assert scene.redis.zscore("rq:wip:q", "a:x") == (NOW + LEASE) / 1000
+    assert scene.redis.zscore("rq:wip:q", "a:x") == lease_end(NOW)
     assert scene.redis.hget("rq:job:a", "worker_name") == b"hand"
 
 

@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 from tests.lua.keyspace import Entry
-from tests.lua.scene import KEPT, LEASE, NOW, Scene, ended, new_job
+from tests.lua.scene import KEPT, LEASE, NOW, Scene, ended, lease_end, new_job
 from tests.lua.test_claim import born, claiming
 from tests.lua.test_finish import ENDED, stream
 
 from atomiq._commands.change import cancel
 from atomiq._commands.settle import Settlement, settle_and_claim
 from atomiq._commands.worker import worker_birth
+from atomiq._core.timestamp import format_ms
 
 
 def going_on(scene: Scene, settlement: Settlement, *executions: str, **settings: Any):
@@ -52,7 +53,7 @@ def test_the_whole_difference(scene: Scene) -> None:
             "attempts": "1",
             "execution": "x1",
         },
-        "rq:wip:q": {"a:e1": None, "b:x1": (NOW + LEASE) / 1000},
+        "rq:wip:q": {"a:e1": None, "b:x1": lease_end(NOW)},
         "rq:executions:b": Entry("zset", {"x1": NOW // 1000 + KEPT}, KEPT),
         "rq:execution:b:x1": Entry(
             "hash", {"id": "x1", "created_at": beat, "last_heartbeat": beat, "worker_name": "w"}, KEPT
@@ -147,6 +148,37 @@ def test_ids_of_a_claim_whose_reply_was_lost_are_asked_for_again_with_a_settleme
     assert (settled.status, [one.job_id for one in claimed.jobs]) == ("finished", ["b"])
     assert scene.redis.hgetall(scene.keys.worker_executions("w")) == {b"x1": b"b"}
     assert scene.queued() == ["c"]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"result": b"x"},
+        {"result": b"x" * 4000},
+        {"result_ttl": 0},
+        {"started_ms": 0, "ended_ms": 0},
+        {"outcome": "failed"},
+    ],
+)
+@pytest.mark.parametrize("again", [False, True])
+def test_the_time_is_the_servers(scene: Scene, settings: dict[str, Any], again: bool) -> None:
+    """Usually it is known from the entry of the result, and TIME isn't asked."""
+    scene.now = 0
+    scene.enqueue(new_job("a"), new_job("b"))
+    job = scene.take()
+    if again:
+        scene.redis.xadd(scene.keys.results("a"), {"type": "1"})
+    before = scene.redis.time()
+    _, claimed = scene.run(going_on(scene, ended(job, **settings)))
+    after = scene.redis.time()
+    assert before[0] * 1000 + before[1] // 1000 <= claimed.now_ms <= after[0] * 1000 + after[1] // 1000
+    (lease,) = scene.registry(scene.keys.wip("q")).values()
+    assert 0 <= lease * 1000 - claimed.now_ms - LEASE < 1000
+    assert scene.redis.hget("rq:job:b", "started_at") == format_ms(claimed.now_ms).encode()
+    assert not scene.redis.exists(
+        scene.keys.made(), scene.keys.execution("a", job.execution_id), scene.keys.executions("a")
+    )
 
 
 def test_only_ones_own(scene: Scene) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.lua.keyspace import Entry
-from tests.lua.scene import ISO, LEASE, NOW, Scene, ended, new_job
+from tests.lua.scene import ISO, LEASE, NOW, OVER, Scene, ended, new_job
 from tests.lua.test_claim import born
 
 from atomiq._commands.change import cancel, delete, requeue
@@ -89,7 +89,7 @@ def test_a_job_that_is_gone_is_not_brought_back(scene: Scene) -> None:
 
 def test_reaped_before(scene: Scene) -> None:
     job = scene.started("a")
-    scene.now += LEASE + 1
+    scene.now += OVER
     scene.run(reap(scene.keys, queue="q"))
     assert scene.unchanged(waiting(scene, ended(job, "waiting", retry=500))).word == "not_yours"
     assert scene.queued() == ["a"]

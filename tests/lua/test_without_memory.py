@@ -12,7 +12,7 @@ from tests.lua.test_claim import born
 
 from atomiq._commands.base import Command
 from atomiq._commands.change import stop
-from atomiq._commands.claim import Claimed, Tally, claim, extend, give_back, release
+from atomiq._commands.claim import NO_TALLY, Claimed, Tally, claim, extend, give_back, release
 from atomiq._commands.registry import beat_execution
 from atomiq._commands.settle import settle, settle_and_claim
 from atomiq._commands.worker import take_turn, worker_beat
@@ -48,6 +48,9 @@ GOES_ON: dict[str, Making] = {
     "finish": lambda scene, job: settle(scene.keys, settlement=ended(job), tally=TALLY),
     "fail": lambda scene, job: settle(scene.keys, settlement=ended(job, "failed"), tally=TALLY),
     "settle_and_claim": lambda scene, job: settle_and_claim(scene.keys, settlement=ended(job), **taking(scene)),
+    "settle_and_claim, quick": lambda scene, job: settle_and_claim(
+        scene.keys, settlement=ended(job), **{**taking(scene), "tally": NO_TALLY}, full=False
+    ),
     "claim": lambda scene, _: claim(scene.keys, **taking(scene)),
     "release": lambda scene, job: release(scene.keys, worker="w", held=[held(job)]),
     "take_turn": lambda scene, _: take_turn(scene.keys, task="upkeep", interval_ms=9000),

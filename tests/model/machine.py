@@ -27,7 +27,7 @@ from tests.model.drawing import (
     specs,
 )
 from tests.model.model import Lease
-from tests.model.spec import Spec
+from tests.model.spec import Spec, lease_end
 
 from atomiq._commands import alone, change, claim, enqueue, queues, settle, worker
 from atomiq._commands.base import Command
@@ -175,7 +175,7 @@ class Machine(Comparison):
         assert reply.lost == [lease.execution for lease in leases if lease not in kept]
         assert reply.stop == [lease.execution for lease in kept if self.model.jobs[lease.job].stopping]
         for lease in kept:
-            self.model.jobs[lease.job].lease = self.model.now + LEASE
+            self.model.jobs[lease.job].lease = lease_end(self.model.now, LEASE)
 
     @op("worker", 2, needs="leases", count=st.integers(1, 2))
     def release(self, draw: Draw, count: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from tests.model.spec import Spec
+from tests.model.spec import Spec, lease_end
 
 from atomiq._core.states import WAITING
 
@@ -219,7 +219,7 @@ class Model:
 
     def open(self, job: Job, queue: str, execution: str, worker: str, lease: int) -> None:
         job.status, job.queue = "started", queue
-        job.execution, job.worker, job.lease = execution, worker, self.now + lease
+        job.execution, job.worker, job.lease = execution, worker, lease_end(self.now, lease)
         job.attempts += 1
         job.deadline = None
 

@@ -23,3 +23,8 @@ class Spec:
     policy: str = ""
     front_on_retry: bool = False
     call: str = ""
+
+
+def lease_end(now: int, lease: int) -> int:
+    """One of ten seconds and more ends with a whole second."""
+    return now + lease if lease < 10_000 else -(-(now + lease) // 1000) * 1000

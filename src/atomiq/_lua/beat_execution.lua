@@ -16,5 +16,5 @@ redis.call('HSETNX', k_execution, 'worker_name', a_worker)
 redis.call('PEXPIRE', k_execution, a_lease + 60000)
 redis.call('ZADD', k_executions, end_of(a_lease / 1000 + 60, NOW), a_execution)
 redis.call('PEXPIRE', k_executions, a_lease + 60000)
-redis.call('ZADD', k_wip, seconds(NOW + a_lease), member)
+redis.call('ZADD', k_wip, lease_end(a_lease, NOW), member)
 return { 'ok', NOW }

@@ -12,7 +12,7 @@ local now_seconds, now_iso, kept = seconds(NOW), iso(NOW), a_lease + 60000
 
 local function extend_one(queue, id, execution)
   local key = key_execution(id, execution)
-  redis.call('ZADD', key_wip(queue), seconds(NOW + a_lease), id .. ':' .. execution)
+  redis.call('ZADD', key_wip(queue), lease_end(a_lease, NOW), id .. ':' .. execution)
   redis.call('HSET', key, 'id', execution, 'last_heartbeat', now_seconds, 'worker_name', a_worker)
   redis.call('HSETNX', key, 'created_at', now_seconds)
   local stopping = redis.call('HEXISTS', key, 'stop') == 1

@@ -31,7 +31,7 @@ local function open_execution(queue, id, execution, worker, lease, attempt, now)
   redis.call('PEXPIRE', execution_key, kept)
   redis.call('ZADD', executions_key, end_of(kept / 1000, now), execution)
   redis.call('PEXPIRE', executions_key, kept)
-  redis.call('ZADD', key_wip(queue), moment(now + lease), id .. ':' .. execution)
+  redis.call('ZADD', key_wip(queue), lease_end(lease, now), id .. ':' .. execution)
   redis.call('HSET', key_job(id), 'status', 'started', 'started_at', started, 'last_heartbeat', started, 'worker_name', worker,
     'attempts', attempt, 'execution', execution)
   redis.call('HSET', key_worker_executions(worker), execution, id)

@@ -10,6 +10,12 @@ local function moment(ms)
   return format('%d.%03d', ms / 1000, ms % 1000)
 end
 
+-- When a lease ends, as a score. From ten seconds on it is a whole second, up to one later than asked: those of RQ's workers are, and
+-- with fractions a server reads every score of the started registry from text at each claim.
+local function lease_end(lease, now)
+  return lease < 10000 and moment(now + lease) or format('%d', (now + lease + 999) / 1000)
+end
+
 -- The last second that iso() was asked for, and its text without the fraction: most times of a call lie in one second.
 local iso_second
 local iso_text
