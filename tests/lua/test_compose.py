@@ -87,7 +87,7 @@ def test_a_rare_function_works_when_it_is_asked_for(scene: Scene) -> None:
     for name in ("refused", "use_repeat", "drop", "record", "end_dependants", "again", "fail_job", "nothing"):
         assert f"rare('{name}')" in body
         text = body.replace("local k_wip = KEYS[1]", f"if true then return type(rare('{name}')) end local k_wip", 1)
-        assert scene.redis.eval(text, 1, "k", "rq:") == b"function"
+        assert scene.redis.eval(text, 1, "k", "rq:", "0") == b"function"
 
 
 def test_nothing_is_both() -> None:

@@ -17,7 +17,7 @@ local function extend_one(queue, id, execution)
   redis.call('HSETNX', key, 'created_at', now_seconds)
   local stopping = redis.call('HEXISTS', key, 'stop') == 1
   if stopping then stop[#stop + 1] = execution else redis.call('PEXPIRE', key, kept) end
-  redis.call('ZADD', key_executions(id), end_of(kept / 1000, NOW), execution)
+  redis.call('ZADD', key_executions(id), traces_end(a_lease, NOW), execution)
   redis.call('PEXPIRE', key_executions(id), kept)
   redis.call('HSET', key_job(id), 'last_heartbeat', now_iso)
   redis.call('HSET', key_worker_executions(a_worker), execution, id)

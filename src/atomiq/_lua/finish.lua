@@ -10,6 +10,6 @@ local full = a_tally ~= ''
 -- writes below
 if full then count_tally(a_worker, a_execution, a_tally) end
 local word, status, freed, more = finish_job(a_queue, a_id, a_execution, a_worker, a_value, a_ttl, a_started, a_started_at,
-  a_ended, a_ended_at, full, alone, NOW)
+  a_ended, a_ended_at, full, alone)
 if word == 'ok' then put_down(a_worker, a_execution, a_id) end
 return { word, status, freed, more }

@@ -14,15 +14,15 @@ if full then count_tally(a_worker, a_execution, a_tally) end
 local word, status, freed, more
 if a_outcome == 'finished' then
   word, status, freed, more = finish_job(a_queue, a_id, a_execution, a_worker, a_value, a_ttl, a_started, a_started_at, a_ended,
-    a_ended_at, full, common, NOW)
+    a_ended_at, full, common)
 elseif a_outcome == 'waiting' then
-  word, status, freed, more = rare('wait_job')(a_queue, a_id, a_execution, a_worker, a_value, a_retry + 0, NOW)
+  word, status, freed, more = rare('wait_job')(a_queue, a_id, a_execution, a_worker, a_value, a_retry + 0, clock())
 else
   word, status, freed, more = rare('fail_job')({ queue = a_queue, id = a_id, execution = a_execution, worker = a_worker,
     outcome = a_outcome, value = a_value, ttl = a_ttl, started = a_started, started_at = a_started_at, ended = a_ended,
-    ended_at = a_ended_at, retry = a_retry, full = full }, NOW)
+    ended_at = a_ended_at, retry = a_retry, full = full }, clock())
 end
-local reply = claim_jobs(a_worker, a_lease, a_executions, a_queues, a_pass_on, full, NOW, word == 'ok' and a_execution, common)
+local reply = claim_jobs(a_worker, a_lease, a_executions, a_queues, a_pass_on, full, clock(), word == 'ok' and a_execution, common)
 -- Last comes what the settlement says; most say no more than the status.
 reply[#reply + 1] = word == 'ok' and freed == 0 and more == 0 and status or { word, status, freed, more }
 return reply

@@ -25,15 +25,15 @@ end
 -- The job is this execution's now. What the caller has to see to: no ttl of the job may be left, and the worker's list of what it
 -- holds must have one.
 local function open_execution(queue, id, execution, worker, lease, attempt, now)
-  local opened, started, kept = moment(now), iso(now), lease + 60000
+  local opened, started, kept = moment(now), iso(now), format('%d', lease + 60000)
   local execution_key, executions_key = key_execution(id, execution), key_executions(id)
   redis.call('HSET', execution_key, 'id', execution, 'created_at', opened, 'last_heartbeat', opened, 'worker_name', worker)
   redis.call('PEXPIRE', execution_key, kept)
-  redis.call('ZADD', executions_key, end_of(kept / 1000, now), execution)
+  redis.call('ZADD', executions_key, traces_end(lease, now), execution)
   redis.call('PEXPIRE', executions_key, kept)
   redis.call('ZADD', key_wip(queue), lease_end(lease, now), id .. ':' .. execution)
   redis.call('HSET', key_job(id), 'status', 'started', 'started_at', started, 'last_heartbeat', started, 'worker_name', worker,
-    'attempts', attempt, 'execution', execution)
+    'attempts', attempt == 1 and '1' or attempt, 'execution', execution)
   redis.call('HSET', key_worker_executions(worker), execution, id)
 end
 

@@ -1,5 +1,17 @@
 -- Time. Inside: integer milliseconds. At the border: RQ's formats.
 
+-- The time of this call, for scripts that may come to know it without TIME: see record_success. `now` as an argument is for tests.
+local told_ms = ARGV[2] ~= '0' and ARGV[2] + 0
+
+local function clock()
+  if not told_ms then
+    local time = redis.call('TIME')
+    local fraction = time[2] + 0
+    told_ms = time[1] * 1000 + (fraction - fraction % 1000) / 1000
+  end
+  return told_ms
+end
+
 -- Unix seconds with three decimals. `tostring` would turn to scientific notation.
 local function seconds(ms)
   return format('%.3f', ms / 1000)
@@ -14,6 +26,11 @@ end
 -- with fractions a server reads every score of the started registry from text at each claim.
 local function lease_end(lease, now)
   return lease < 10000 and moment(now + lease) or format('%d', (now + lease + 999) / 1000)
+end
+
+-- When the traces of an execution end, a minute after its lease, as a score: in RQ's way a whole second.
+local function traces_end(lease, now)
+  return format('%d', (now + lease) / 1000 + 60)
 end
 
 -- The last second that iso() was asked for, and its text without the fraction: most times of a call lie in one second.
@@ -49,7 +66,7 @@ end
 
 -- A time of which both texts are known already, from the last seconds: mostly they spare iso() the work.
 local function hint_iso(known_seconds, known_iso)
-  if known_iso ~= '' then iso_second, iso_text = known_seconds - known_seconds % 1, known_iso:sub(1, 20) end
+  if known_iso ~= '' then iso_second, iso_text = known_seconds:sub(1, -5) + 0, known_iso:sub(1, 20) end
 end
 
 -- A second whose text the sender has made from its own clock, which is mostly the server's second too.

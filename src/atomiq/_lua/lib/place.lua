@@ -15,10 +15,20 @@ local function push(queue, id, front)
   redis.call(front and 'LPUSH' or 'RPUSH', key_queue(queue), id)
 end
 
--- For `ttl` seconds; below zero for ever. What a hash says may be beyond what the server can count, and an error in the middle of a
--- script would leave half of it done: a thousand years are enough.
+-- A time to live in seconds as text, nothing for ever. What a hash says may be beyond what the server can count, and an error in the
+-- middle of a script would leave half of it done: a thousand years are enough. As text because a number that is an argument of a
+-- command costs half as much as the command.
+local function lifetime(ttl)
+  return ttl >= 0 and format('%d', ttl < 31536000000 and ttl or 31536000000)
+end
+
+local function keep(key, kept)
+  if kept then redis.call('EXPIRE', key, kept) else redis.call('PERSIST', key) end
+end
+
+-- For `ttl` seconds; below zero for ever.
 local function keep_for(key, ttl)
-  if ttl < 0 then redis.call('PERSIST', key) else redis.call('EXPIRE', key, ttl < 31536000000 and ttl - ttl % 1 or 31536000000) end
+  keep(key, lifetime(ttl))
 end
 
 -- What a hash says, or `otherwise` when that is no number to count with: no text, not nan, not infinite, and not so large that one

@@ -40,18 +40,21 @@ local function record(id, kind, worker, ttl, name, value, execution, started, en
 end
 
 -- The same for a job that ended well, of which all is known, with a small value; and its execution goes, as one DEL is enough for all.
-local function record_success(id, worker, ttl, value, execution, started, ended)
+-- The id that the server gives an entry of a new stream, `ms-0`, is its time: nobody has to ask for it.
+local function record_success(id, worker, ttl, kept, value, execution, started, ended)
+  local place, stream, made = key_made(), key_results(id), nil
   if value == '' then
-    redis.call('XADD', key_made(), 'MAXLEN', '1', '*', 'type', '1', 'worker_name', worker, 'execution_id', execution,
+    made = redis.call('XADD', place, 'MAXLEN', '1', '*', 'type', '1', 'worker_name', worker, 'execution_id', execution,
       'execution_started_at', started, 'execution_ended_at', ended)
   else
-    redis.call('XADD', key_made(), 'MAXLEN', '1', '*', 'type', '1', 'worker_name', worker, 'return_value', value,
+    made = redis.call('XADD', place, 'MAXLEN', '1', '*', 'type', '1', 'worker_name', worker, 'return_value', value,
       'execution_id', execution, 'execution_started_at', started, 'execution_ended_at', ended)
   end
-  local first = redis.call('COPY', key_made(), key_results(id)) == 1
-  redis.call('DEL', key_made(), key_execution(id, execution), key_executions(id))
+  told_ms = told_ms or made:sub(1, 13) + 0
+  local first = redis.call('COPY', place, stream) == 1
+  redis.call('DEL', place, key_execution(id, execution), key_executions(id))
   if first then
-    keep_for(key_results(id), ttl)
+    keep(stream, kept)
   else
     rare('record')(id, '1', worker, ttl, 'return_value', value, execution, started, ended)
   end
@@ -150,27 +153,27 @@ end
 -- The job ended well. Says word, status, how many dependants went on, 1 if more will. Times are in seconds and in RQ's form, as
 -- text, empty if not known. `alone`: the job has no dependants and no dependencies. The worker's list of what it holds is the caller's
 -- to see to.
-local function finish_job(queue, id, execution, worker, value, ttl, started, started_at, ended, ended_at, full, alone, now)
-  local job_key = key_job(id)
+local function finish_job(queue, id, execution, worker, value, ttl, started, started_at, ended, ended_at, full, alone)
+  local job_key, kept = key_job(id), lifetime(ttl)
   local job = redis.call('HMGET', job_key, 'status', 'execution', 'repeats_left', 'abandoned', 'group_id')
   if not takes_lease(queue, id, execution, job[1], job[2]) then return rare('refused')(id, execution, 'finish', job[1]) end
   if full then count_for_worker(worker, 'successful_job_count', started, ended) end
   local delay = job[3] and rare('use_repeat')(id, job[3])
   if ttl == 0 and not delay then
     redis.call('DEL', key_execution(id, execution), key_executions(id))
-    return 'ok', 'gone', rare('drop')(id, now)
+    return 'ok', 'gone', rare('drop')(id, clock())
   end
   if started_at == '' then started_at = redis.call('HGET', job_key, 'started_at') or '' end
-  redis.call('HSET', job_key, 'status', 'finished', 'started_at', started_at, 'ended_at', ended_at ~= '' and ended_at or iso(now),
+  redis.call('HSET', job_key, 'status', 'finished', 'started_at', started_at, 'ended_at', ended_at ~= '' and ended_at or iso(clock()),
     'execution', '', 'settled', 'finish:' .. execution)
   if job[4] then redis.call('HDEL', job_key, 'abandoned') end
   if ttl ~= 0 and started ~= '' and ended ~= '' and is_small(value) then
-    record_success(id, worker, ttl, value, execution, started, ended)
+    record_success(id, worker, ttl, kept, value, execution, started, ended)
   else
     redis.call('DEL', key_execution(id, execution), key_executions(id))
     rare('record')(id, '1', worker, ttl, 'return_value', value, execution, started, ended)
   end
-  local freed, more = 0, 0
+  local now, freed, more = clock(), 0, 0
   if not alone then freed, more = rare('end_dependants')(id, 'finished', now) end
   if delay then return 'ok', rare('again')(id, queue, delay, false, now), freed, more end
   local group = job[5]
@@ -184,9 +187,9 @@ local function finish_job(queue, id, execution, worker, value, ttl, started, sta
       rare('member_ended')(group, id, 'finished', now)
     end
   end
-  redis.call('ZADD', key_finished(queue), ttl < 0 and '+inf' or end_of(ttl, now), id)
-  keep_for(job_key, ttl)
-  if not alone then keep_for(key_dependencies(id), ttl) end
+  redis.call('ZADD', key_finished(queue), kept and format('%d', now / 1000 + kept) or '+inf', id)
+  keep(job_key, kept)
+  if not alone then keep(key_dependencies(id), kept) end
   return 'ok', 'finished', freed, more
 end
 
