@@ -7,11 +7,14 @@ process that a test starts. All of it is one throwaway server per run, or the se
 
 from __future__ import annotations
 
+import functools
 import itertools
 import logging
 import os
 import signal
+import sys
 from collections.abc import Iterator
+from importlib import metadata
 from typing import Any
 from weakref import WeakSet
 
@@ -19,7 +22,7 @@ import pytest
 import redis
 
 from atomiq._wire.sync import Store
-from tests.helpers import living_children, living_threads, throwaway_server, wait_until
+from tests.helpers import clients, living_children, living_threads, throwaway_server, wait_until
 
 DATABASES = itertools.cycle(range(16))
 
@@ -37,6 +40,14 @@ redis.ConnectionPool.__init__ = _note  # type: ignore[method-assign]
 
 LOGGERS = ("atomiq", "atomiq.cron", "atomiq.worker", "atomiq.job", "atomiq.queue")
 
+
+# Containers are often told to write no bytecode. Here hundreds of processes import the same modules, and pytest would
+# rewrite every assertion anew in each of its own.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+# redis-py reads the metadata of its package for its version each time it makes a connection.
+metadata.version = functools.cache(metadata.version)
 
 # A shell that starts the tests in the background has them ignore Ctrl+C, and programs that they start would as well.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -93,8 +104,8 @@ def nothing_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
     wait_until(lambda: living_children() <= children, within=5, what="every process the test started has ended")
     wait_until(lambda: living_threads() <= threads, within=5, what="every thread the test started has ended")
     if url is not None and "ATOMIQ_TEST_URL" not in os.environ:  # a server of the user's may have other clients
-        with redis.Redis.from_url(url, single_connection_client=True) as connection:
-            wait_until(lambda: len(connection.client_list()) <= 1, within=5, what="every client of the server has gone")
+        path = url.removeprefix("unix://")
+        wait_until(lambda: clients(path) <= 1, within=5, what="every client of the server has gone")
 
 
 @pytest.fixture(autouse=True)

@@ -95,6 +95,19 @@ def answers(address: str | tuple[str, int]) -> bool:
             return False
 
 
+def clients(path: str) -> int:
+    """How many clients the server on this unix socket has, with the one that asks. Each test asks, so it is spoken here
+    without a redis.Redis."""
+    with socket.socket(socket.AF_UNIX) as link:
+        link.settimeout(30)
+        link.connect(path)
+        link.sendall(b"CLIENT LIST\r\n")
+        with link.makefile("rb") as answer:
+            length = answer.readline()
+            assert length[:1] == b"$", length
+            return len(answer.read(int(length[1:])).splitlines())
+
+
 @contextmanager
 def failing_to_save(server: redis.Redis) -> Iterator[None]:
     """Bring a server into the state that a full disk brings: it refuses writes, and PING (MISCONF)."""
@@ -121,7 +134,19 @@ def alive(pid: int) -> bool:
 
 def living_children() -> set[int]:
     """Ids of this process's children and theirs, zombies included: nobody else would reap them."""
+    if Path(f"/proc/self/task/{threading.get_native_id()}/children").exists():
+        return descendants(os.getpid())
     return {child.pid for child in psutil.Process(os.getpid()).children(recursive=True)}
+
+
+def descendants(pid: int) -> set[int]:
+    """Where Linux says it of each process: psutil reads about every process of the machine, twice a test."""
+    children: set[int] = set()
+    with contextlib.suppress(FileNotFoundError):  # it has ended meanwhile
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                children.update(map(int, (task / "children").read_bytes().split()))
+    return children.union(*map(descendants, children))
 
 
 def end_group(leader: int) -> None:
