@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -67,6 +68,11 @@ def test_half_an_hour_of_summer_time() -> None:
     assert found == ["10-04T02:30:00+1100"]
 
 
+@functools.cache  # the zones have most local times in common
+def matches(text: str, local_time: datetime) -> bool:
+    return bool(croniter.match(text, local_time))
+
+
 @pytest.mark.parametrize("zone", ["Europe/Berlin", "Australia/Lord_Howe", "America/Havana", "Asia/Beirut", "UTC"])
 @pytest.mark.parametrize("text", ["*/30 * * * *", "7 * * * *", "45 * 25 10 *", "30 * * 3,4,10,11 *"])
 def test_every_hour_is_every_minute_that_matches(zone: str, text: str) -> None:
@@ -79,7 +85,7 @@ def test_every_hour_is_every_minute_that_matches(zone: str, text: str) -> None:
         datetime(2026, 4, 4, tzinfo=UTC),
     ):
         minutes = [day + timedelta(minutes=number) for number in range(2 * 24 * 60)]
-        expected = [each for each in minutes if croniter.match(text, each.astimezone(clock).replace(tzinfo=None))]
+        expected = [each for each in minutes if matches(text, each.astimezone(clock).replace(tzinfo=None))]
         found, at = [], to_ms(day) - 1
         while (at := expression.after(at)) <= to_ms(minutes[-1]):
             found.append(from_ms(at))
