@@ -11,6 +11,7 @@ import importlib
 import math
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -22,6 +23,8 @@ from atomiq._core.errors import BaseTimeoutException
 NEVER: Final = math.inf
 _LONGEST_TIMER: Final = 1e9
 """Seconds. Timers can't count much further; one that is over before its limit is set anew."""
+_SOON: Final = 0.001
+"""Seconds until a limit strikes again whose exception Python has dropped."""
 _TOLERANCE: Final = 0.05
 """Seconds between what is left on a timer that we have set and what we expect to be left."""
 
@@ -107,10 +110,11 @@ def described(exception: type[BaseException], message: str) -> type[BaseExceptio
 
 
 class Limit(Protocol):
-    """What the alarm clock ends. `deadline`: monotonic seconds. `strike` is called when it is over, and raises, or sets
-    another deadline."""
+    """What the alarm clock ends. `deadline`: monotonic seconds. `open`: its block has not ended. `strike` is called
+    when the deadline is over, and raises, or sets another one."""
 
     deadline: float
+    open: bool
 
     def strike(self) -> None: ...
 
@@ -130,12 +134,19 @@ class AlarmClock:
     The kernel's timer is set for the earliest deadline seen, and set anew when that turns out to be too early: a limit
     that ends after an earlier one would have costs no system call. Unless it is told to keep the signal, the clock
     gives handler and timer back to whoever had them before the outermost limit.
+
+    What a limit raises while a `__del__` runs, or a callback of the garbage collector, Python reports and drops. So the
+    clock hears what is reported so, and rings again soon.
     """
 
     def __init__(self) -> None:
         self.limits: list[Limit] = []
         self.rings_at = NEVER
         self.kept = False
+        self._raised: tuple[int, Limit] | None = None
+        """Identity of the exception, because holding it would hold the frames of a job, and whose it is."""
+        self._hook_before: Any = None
+        self._hook: Final = self._dropped
         self._lent: list[_Lent] = []
         self._main_thread = threading.main_thread().ident
         self._handler: Final = self._ring  # a method is a new object each time it is looked up
@@ -145,6 +156,7 @@ class AlarmClock:
     def keep(self) -> None:
         """Have the signal for good. Raises ValueError outside of the main thread."""
         signal.signal(signal.SIGALRM, self._handler)
+        self._hear_drops()
         self.forget()
         self.kept = True
 
@@ -153,6 +165,7 @@ class AlarmClock:
         self.kept = False
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        self._stop_hearing()
         self.forget()
 
     def make_sure(self) -> None:
@@ -173,23 +186,30 @@ class AlarmClock:
             left = signal.getitimer(signal.ITIMER_REAL)[0]
             self._lent.append(_Lent(limit, handler, left, time.monotonic()))
             self.rings_at = NEVER
+        if not self.limits:
+            self._hear_drops()
         self.limits.append(limit)
         if limit.deadline < self.rings_at:
             self.set_timer()
 
     def leave(self, limit: Limit) -> None:
         """The limit's block has ended, and those inside of it."""
-        limits = self.limits
-        if limit in limits:
-            del limits[limits.index(limit) :]
-        while self._lent and self._lent[-1].limit not in limits:
-            self._give_back(self._lent.pop())
+        self._remove(limit)
+        if not self.limits and not self.kept:
+            self._stop_hearing()
 
     def done_with(self, limit: Limit) -> None:
         """It has raised. If no other is inside of it, its block may be at its very end, where the exception prevents
         `leave`."""
         if self.limits and self.limits[-1] is limit:
-            self.leave(limit)
+            self._remove(limit)
+
+    def _remove(self, limit: Limit) -> None:
+        limits = self.limits
+        if limit in limits:
+            del limits[limits.index(limit) :]
+        while self._lent and self._lent[-1].limit not in limits:
+            self._give_back(self._lent.pop())
 
     def _give_back(self, lent: _Lent) -> None:
         self.rings_at = NEVER
@@ -214,8 +234,37 @@ class AlarmClock:
             over.deadline = NEVER
         self.set_timer()
         if over is not None:
-            over.strike()
+            try:
+                over.strike()
+            except BaseException as error:
+                self.raised(error, over)
+                raise
             self.set_timer()  # it has not raised: perhaps it will later
+
+    def raised(self, error: BaseException, limit: Limit) -> None:
+        """If Python drops this exception, the limit strikes again."""
+        self._raised = id(error), limit
+
+    def _hear_drops(self) -> None:
+        if self._hook_before is None:
+            self._hook_before, sys.unraisablehook = sys.unraisablehook, self._hook
+
+    def _stop_hearing(self) -> None:
+        if sys.unraisablehook is self._hook:  # else somebody has put his own before it, who calls it
+            self._hook_before, sys.unraisablehook = None, self._hook_before
+
+    def _dropped(self, report: Any) -> None:
+        """Python has dropped an exception."""
+        raised, self._raised = self._raised, None
+        if raised is None or id(report.exc_value) != raised[0] or not raised[1].open:
+            self._hook_before(report)
+            return
+        limit = raised[1]
+        limit.deadline = time.monotonic() + _SOON
+        if limit in self.limits:
+            self.set_timer()
+        else:
+            self.enter(limit)
 
     def forget(self) -> None:
         """In a forked child, which inherits no timer and is in none of its parent's limits."""
@@ -235,6 +284,7 @@ class UnixSignalDeathPenalty(BaseDeathPenalty):
     """
 
     deadline: float = NEVER
+    open = False
 
     def __exit__(
         self, exc_type: type[BaseException] | None, exc_value: BaseException | None, traceback: TracebackType | None
@@ -255,11 +305,11 @@ class UnixSignalDeathPenalty(BaseDeathPenalty):
     def setup_death_penalty(self) -> None:
         """Raises ValueError outside of the main thread."""
         if self._timeout is not None:
-            self.deadline = time.monotonic() + self._timeout
+            self.deadline, self.open = time.monotonic() + self._timeout, True
             ALARM_CLOCK.enter(self)
 
     def cancel_death_penalty(self) -> None:
-        self.deadline = NEVER
+        self.deadline, self.open = NEVER, False
         if self._timeout is not None:
             ALARM_CLOCK.leave(self)
 

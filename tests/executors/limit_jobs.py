@@ -42,6 +42,21 @@ def swallow(seconds: float = 0.1) -> str:
     return "went on"
 
 
+class Clearing:
+    """Does something at length when it is collected."""
+
+    def __init__(self, does: Callable[..., Any]) -> None:
+        self.does = does
+
+    def __del__(self) -> None:
+        self.does()
+
+
+def clear_away(does: Callable[..., Any]) -> str:
+    Clearing(does)
+    return busy()
+
+
 def raise_signal(number: int = signal.SIGUSR1) -> str:
     signal.raise_signal(number)
     return "nothing happened"

@@ -76,6 +76,17 @@ def test_a_job_that_swallows_its_end_goes_on_and_can_be_interrupted(guard: MainT
     assert over(guard, SOON) < 2
 
 
+@pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")
+def test_what_strikes_in_a_destructor_strikes_again_behind_it(guard: MainThreadGuard) -> None:
+    """Python drops what is raised there. A job that was closing something then had no limit any more, and did not hear
+    that it was stopped, until it was killed."""
+    assert over(guard, SOON, lambda: limit_jobs.clear_away(lambda: limit_jobs.busy(2 * SOON))) < 2
+    for seconds in (None, 60):
+        with pytest.raises(ShuttingDown):
+            guard.call(seconds, limit_jobs.clear_away, limit_jobs.raise_signal)
+    assert guard.call(5, limit_jobs.busy, 2 * SOON) == "done"
+
+
 def test_a_chain_of_short_calls_sets_the_timer_once(guard: MainThreadGuard, monkeypatch: pytest.MonkeyPatch) -> None:
     settings: list[float] = []
     really = signal.setitimer

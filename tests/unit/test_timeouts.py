@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import signal
 import sys
 import threading
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from atomiq.timeouts import (
+    ALARM_CLOCK,
     BaseTimeoutException,
     HorseMonitorTimeoutException,
     JobTimeoutException,
@@ -186,6 +189,62 @@ def test_the_outer_limit_that_strikes_as_the_inner_block_ends_is_not_lost() -> N
     for _ in range(300):
         with pytest.raises(JobTimeoutException), UnixSignalDeathPenalty(0.002, JobTimeoutException):
             short_blocks()
+
+
+@pytest.mark.parametrize("inside", [None, 60])
+@pytest.mark.parametrize("by", ["the collector's callback", "__del__"])
+def test_a_limit_that_strikes_where_python_drops_what_is_raised(
+    by: str, inside: float | None, reports: list[Any]
+) -> None:
+    """Python reports such an exception on stderr, and goes on: the block ran without its limit from there on.
+    (Hypothesis has a callback of the collector; a test of limits behind one of its own hung for good.)"""
+    hook = sys.unraisablehook
+    hindered = []
+
+    def hinder(*_: Any) -> None:
+        if not hindered:
+            hindered.append(True)
+            busy(0.03)
+
+    class Slow:
+        __del__ = hinder
+
+    def block() -> None:
+        if by == "__del__":
+            Slow()
+        else:
+            gc.callbacks.append(hinder)
+            gc.collect()
+            gc.callbacks.remove(hinder)
+        assert hindered
+        busy(5)
+
+    with UnixSignalDeathPenalty(inside, HorseMonitorTimeoutException):
+        with pytest.raises(JobTimeoutException), UnixSignalDeathPenalty(0.01, JobTimeoutException):
+            block()
+        assert len(ALARM_CLOCK.limits) == (0 if inside is None else 1)
+    assert reports == []
+    assert sys.unraisablehook is hook
+
+
+def test_what_python_drops_of_others_is_reported(reports: list[Any]) -> None:
+    with UnixSignalDeathPenalty(5, JobTimeoutException):
+        Loud()
+    assert [str(report.exc_value) for report in reports] == ["somebody else's"]
+
+
+class Loud:
+    def __del__(self) -> None:
+        raise RuntimeError("somebody else's")
+
+
+@pytest.fixture
+def reports() -> Iterator[list[Any]]:
+    """What Python reports to have dropped."""
+    before, found = sys.unraisablehook, []
+    sys.unraisablehook = found.append
+    yield found
+    sys.unraisablehook = before
 
 
 def test_a_timer_that_strikes_as_the_block_ends_never_comes_late(quick_switches: None) -> None:

@@ -190,7 +190,10 @@ class MainThreadGuard(_Guarding):
         if self._at_await(call, time.monotonic(), exception):
             ALARM_CLOCK.set_timer()
             return True
-        raise exception
+        error = exception()
+        if call in ALARM_CLOCK.limits:
+            ALARM_CLOCK.raised(error, call)
+        raise error
 
 
 class ThreadGuard(_Guarding):
