@@ -16,6 +16,7 @@ from redis.retry import Retry
 from redis.sentinel import Sentinel
 
 from atomiq._core.errors import InvalidURL
+from atomiq._wire.driver import with_driver
 from atomiq._wire.embedded import parse_embedded_url, prepared_folder, short_socket_path, start_or_join
 from atomiq._wire.prefixes import set_prefix
 from atomiq._wire.target import Target, find_target, parse_sentinel_url
@@ -154,7 +155,7 @@ def with_defaults(target: Target, kwargs: dict[str, Any]) -> dict[str, Any]:
     }
     if target.scheme not in ("unix", "embedded"):
         defaults |= {"socket_keepalive": True, "socket_keepalive_options": keepalive_options()}
-    return defaults | kwargs
+    return with_driver(defaults | kwargs)
 
 
 def embedded_kwargs(target: Target, kwargs: dict[str, Any]) -> dict[str, Any]:

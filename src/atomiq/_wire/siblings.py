@@ -11,6 +11,7 @@ from typing import Any, Final, TypeVar
 import redis
 import redis.asyncio
 
+from atomiq._wire.driver import with_driver
 from atomiq._wire.prefixes import prefix_of
 
 ON_A_CLUSTER: Final = (
@@ -36,7 +37,7 @@ def fresh_like(connection: Client, **changes: Any) -> Client:
 
 
 def _pool_like(pool: Any, **changes: Any) -> Any:
-    kwargs = {**pool.connection_kwargs, **changes}
+    kwargs = with_driver({**pool.connection_kwargs, **changes})
     kwargs.pop("connection_pool", None)
     if hasattr(pool, "sentinel_manager"):
         # The pool has taken `ssl` out of its options: the class alone still says it.
@@ -61,7 +62,7 @@ def single_connection(connection: redis.Redis | redis.asyncio.Redis, socket_time
         "protocol": 2,
         "health_check_interval": 0,
     }
-    return pool.connection_class(**kwargs)
+    return pool.connection_class(**with_driver(kwargs))
 
 
 def check_client(connection: object, *, asyncio: bool) -> None:
