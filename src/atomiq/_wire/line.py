@@ -47,6 +47,8 @@ class Line:
         self._socket: Any = None
         self._reader = _reader()
         self._under_way: deque[tuple[Command[Any], Any, float]] = deque()
+        self._loading: dict[str, float] = {}
+        """When a script that the server didn't know was last sent to it, by the script's name."""
         self._trouble: Exception | None = None
         """Met behind answers that had to be handed out first."""
 
@@ -108,6 +110,7 @@ class Line:
         self._socket = self._connection._sock  # noqa: SLF001  redis-py offers no other way
         self._socket.setblocking(False)
         self._reader = _reader()
+        self._loading.clear()
         now = time.monotonic()
         self._under_way = deque((command, context, now) for command, context, _ in self._under_way)
         for command, _, _ in list(self._under_way):
@@ -173,11 +176,16 @@ class Line:
         if isinstance(refusal, SERVER_AWAY):
             self.close()
             raise refusal
-        self._under_way.popleft()
+        _, _, sent_at = self._under_way.popleft()
         if reply.code != "NOSCRIPT":
             return [(command, context, refusal)]
-        self._under_way.append((command, context, time.monotonic()))
-        self._push(packed(command, whole=True))
+        now = time.monotonic()
+        self._under_way.append((command, context, now))
+        # Once for all that were under way: the server knows the script when it comes to what is sent behind it.
+        whole = sent_at > self._loading.get(command.name, float("-inf"))
+        if whole:
+            self._loading[command.name] = now
+        self._push(packed(command, whole=whole))
         return []
 
     def _ready(self, event: int, seconds: float) -> bool:
