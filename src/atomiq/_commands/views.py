@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from atomiq._commands.base import Command, call, fields, plain, text, texts, word
 from atomiq._core.keys import Keys
 
 Hash = dict[bytes, bytes]
+
+JOBS_PER_VIEW: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,12 @@ def _decode_jobs(reply: Any) -> list[Hash | None]:
 def view_jobs(keys: Keys, *, job_ids: Sequence[str], now_ms: int = 0) -> Command[list[Hash | None]]:
     """Hashes in the order of the ids, None for the missing."""
     return call("view_jobs", keys, (keys.queues(),), tuple(job_ids), _decode_jobs, now_ms=now_ms)
+
+
+def view_many_jobs(keys: Keys, job_ids: Sequence[str]) -> Iterator[Command[list[Hash | None]]]:
+    """view_jobs in parts: nobody else is served while a script reads."""
+    for start in range(0, len(job_ids), JOBS_PER_VIEW):
+        yield view_jobs(keys, job_ids=job_ids[start : start + JOBS_PER_VIEW])
 
 
 def _optional_text(reply: Any) -> str | None:

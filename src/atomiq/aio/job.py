@@ -14,6 +14,7 @@ from atomiq._commands.views import (
     view_exists,
     view_job,
     view_jobs,
+    view_many_jobs,
     view_position,
     view_status,
 )
@@ -43,14 +44,14 @@ class Job(SteppingJob):
 
     @classmethod
     async def fetch_many(cls, job_ids: Iterable[str], connection: Any, serializer: Any = None) -> list[Self | None]:
-        """Stored jobs in the order of the ids, read at one instant; None where there is none."""
+        """Stored jobs in the order of the ids, up to 1,000 read at one instant; None where there is none."""
         ids = [parse_job_id(job_id) for job_id in job_ids]
         for job_id in ids:
             validate_job_id(job_id)
         if not ids:
             return []
         store = AsyncStore.of(connection)
-        found = await store.run(view_jobs(store.keys, job_ids=ids))
+        found = [raw for view in view_many_jobs(store.keys, ids) for raw in await store.run(view)]
         return [
             cls.from_hash(job_id, raw, connection, serializer) if raw and b"data" in raw else None
             for job_id, raw in zip(ids, found, strict=True)
