@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Final, Protocol, Self, runtime_checkable
 
 from atomiq._commands.base import Command
@@ -31,6 +32,7 @@ from atomiq._core.log import get_logger
 from atomiq._core.record import NewJob
 from atomiq._core.settings import BYTES_PER_ENQUEUE_COMMAND, JOBS_PER_ENQUEUE_COMMAND
 from atomiq._core.states import JobStatus
+from atomiq._core.timestamp import check_due
 from atomiq._wire.aio import AsyncStore
 from atomiq._wire.siblings import server_of
 from atomiq._wire.sync import Store
@@ -55,6 +57,11 @@ class Held:
     unique: bool = False
     group: str | None = None
     alone: Callable[[], object] | None = None
+
+    def __post_init__(self) -> None:
+        for new in self.news:
+            if new.due_ms < 0:  # a delay counts from the call, and the server learns of it at COMMIT
+                new.due_ms = check_due(datetime.now(UTC)) - new.due_ms - 1
 
     def wait(self) -> bool:
         """Note on the jobs that they are made, and no more; True."""

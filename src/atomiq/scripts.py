@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final, Literal, cast
 
 from atomiq._commands.enqueue import enqueue as enqueue_command
 from atomiq._commands.raw import free_lock, take_lock
 from atomiq._core.options import check_unique
-from atomiq._core.timestamp import check_due
+from atomiq._core.timestamp import check_due, due_in
 from atomiq._lua import script
 from atomiq._wire.sync import Store
 
@@ -52,7 +52,7 @@ def save_unique_job(connection: Any, queue_key: str, job: Any, enqueue: bool = T
         DuplicateJobError: a job of this id exists; nothing is written.
         ValueError: not the key of a queue.
     """
-    due_ms = 0 if enqueue else check_due(datetime.now(UTC) + BEGINS_WITHIN)
+    due_ms = 0 if enqueue else due_in(BEGINS_WITHIN)
     return _save(connection, queue_key, job, at_front, due_ms)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 
 import pytest
 import redis
@@ -13,6 +13,8 @@ from tests import tasks
 from tests.contract.driving import fail, finish
 
 from atomiq import Queue, Repeat, Retry
+from atomiq._commands.claim import claim
+from atomiq._core.ids import new_execution_id
 from atomiq._wire.sync import Store
 from atomiq.exceptions import DuplicateJobError
 from atomiq.job import Job
@@ -49,6 +51,55 @@ def test_f1_a_repeat_is_never_due_in_the_past(
     finish(store)
     due = queue.scheduled_job_registry.get_scheduled_time(job)
     assert timedelta(seconds=590) < due - datetime.now(UTC) < timedelta(seconds=610)
+
+
+class SlowClock(datetime):
+    """Of a machine that is three hours behind."""
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]
+        return datetime.now(tz) - timedelta(hours=3)
+
+
+@pytest.fixture
+def three_hours_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("atomiq.queue.base", "atomiq.queue.queue", "atomiq.scripts"):
+        monkeypatch.setattr(f"{name}.datetime", SlowClock)
+
+
+def takes(store: Store) -> list[str]:
+    """What a worker would take now."""
+    command = claim(store.keys, queues=["default"], worker="w", executions=[new_execution_id()], lease_ms=30_000)
+    return [job.job_id for job in store.run(command).jobs]
+
+
+def test_a_delay_is_right_whatever_time_it_is_here(
+    store: Store, redis_connection: redis.Redis, queue: Queue, sound: Callable[[], None], three_hours_behind: None
+) -> None:
+    """A producer whose clock was three hours behind the server's, in a virtual machine that had been asleep, enqueued
+    for in an hour, and the job ran at once: its due time was told by the clock there, and looked at by the server's."""
+    job = queue.enqueue_in(timedelta(hours=1), tasks.nothing)
+    assert takes(store) == []
+    due = queue.scheduled_job_registry.get_scheduled_time(job)
+    assert timedelta(minutes=59) < due - datetime.now(UTC) < timedelta(minutes=61)
+
+
+def test_a_synchronous_job_is_out_of_reach_whatever_time_it_is_here(
+    store: Store, redis_connection: redis.Redis, queue: Queue, three_hours_behind: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`is_async=False` keeps its job from the workers for an hour, of the clock here: behind the server's by more, some
+    of the jobs ran in a worker, and `enqueue` raised JobIsRunning."""
+    seen: list[list[str]] = []
+    here = Queue(connection=redis_connection, is_async=False)
+    run_sync = here.run_sync
+
+    def meanwhile(job: Job) -> Job:
+        seen.append(takes(store))
+        return run_sync(job)
+
+    monkeypatch.setattr(here, "run_sync", meanwhile)
+    assert here.enqueue(tasks.nothing).get_status() == "finished"
+    assert seen == [[]]
 
 
 @pytest.mark.parametrize("kind", ["retry", "repeat"])

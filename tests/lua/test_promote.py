@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from tests.lua.keyspace import Entry
 from tests.lua.scene import NOW, Scene, new_job
@@ -9,6 +11,7 @@ from tests.lua.scene import NOW, Scene, new_job
 from atomiq._commands.change import cancel, delete
 from atomiq._commands.enqueue import Promoted, promote
 from atomiq._commands.queues import delete_queue
+from atomiq._core.timestamp import due_in
 
 
 def promoting(scene: Scene, limit: int = 100):
@@ -89,3 +92,14 @@ def test_a_queue_whose_name_was_deleted_is_known_again(scene: Scene) -> None:
     scene.now += 10
     scene.run(promoting(scene))
     assert scene.redis.smembers(scene.keys.queues()) == {b"rq:queue:q"}
+
+
+@pytest.mark.parametrize("milliseconds", [0, 1, 1500])
+def test_a_delay_counts_from_the_servers_now(scene: Scene, milliseconds: int) -> None:
+    """Also of a job that waits for another one first."""
+    due_ms = due_in(timedelta(milliseconds=milliseconds))
+    scene.put("p")
+    scene.put("a", due_ms=due_ms)
+    scene.put("b", due_ms=due_ms, depends_on=["p"])
+    assert scene.redis.zscore("rq:scheduled:q", "a") == (NOW + milliseconds) / 1000
+    assert scene.redis.hget("rq:job:b", "due") in (str(NOW + milliseconds), str(NOW + milliseconds).encode())

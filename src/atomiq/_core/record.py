@@ -31,10 +31,10 @@ _STATUSES: Final[dict[str, str]] = {status.value: status for status in JobStatus
 class NewJob:
     """A job as the enqueue command takes it.
 
-    `fields` is the complete job hash except `status` and `enqueued_at`, which the script writes. `due_ms` 0 means now;
-    `call` names the enqueue call, so that sending it twice enqueues once. It is empty when the id was made for this
-    very call, and names it well enough. `after` is a group that the job waits for, `when` on what condition: ended,
-    finished or failed.
+    `fields` is the complete job hash except `status` and `enqueued_at`, which the script writes. `due_ms` 0 means now,
+    a negative one is what `due_in` makes of a delay. `call` names the enqueue call, so that sending it twice
+    enqueues once. It is empty when the id was made for this very call, and names it well enough. `after` is a group
+    that the job waits for, `when` on what condition: ended, finished or failed.
     """
 
     id: str

@@ -84,4 +84,14 @@ def check_delay(delay: timedelta, name: str = "time_delta") -> timedelta:
     return max(delay, timedelta(0))
 
 
+def due_in(delay: timedelta) -> int:
+    """A delay as the due time of a NewJob: the server counts it from when it takes the job, so that this machine's
+    clock doesn't matter. -1 minus the milliseconds: below 0 for any.
+
+    Raises:
+        InvalidTime: a ValueError; not a timedelta, or longer than times can express.
+    """
+    return -1 - check_delay(delay) // timedelta(milliseconds=1)
+
+
 _LONGEST_DELAY = timedelta(days=365 * 1000)

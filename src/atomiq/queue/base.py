@@ -30,7 +30,7 @@ from atomiq._core.record import NewJob
 from atomiq._core.serial import resolve_serializer
 from atomiq._core.settings import DEFAULT_TIMEOUT
 from atomiq._core.states import JobStatus
-from atomiq._core.timestamp import check_delay, check_due
+from atomiq._core.timestamp import check_delay, check_due, due_in
 from atomiq._core.ttl import check_timeout
 from atomiq._core.values import EnqueueArgs, EnqueueData, RequiringArgs, RequiringData, call_args, call_kwargs
 from atomiq.on_commit import WaitsForCommit, source_of
@@ -349,9 +349,9 @@ class BaseQueue(NamedQueue, WaitsForCommit):
     def _moment_in(delay: timedelta) -> datetime:
         return datetime.now(UTC) + check_delay(delay)
 
-    @classmethod
-    def _due_in(cls, delay: timedelta) -> int:
-        return check_due(cls._moment_in(delay))
+    @staticmethod
+    def _due_in(delay: timedelta) -> int:
+        return due_in(delay)
 
     @property
     def is_async(self) -> bool:

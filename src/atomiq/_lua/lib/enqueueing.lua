@@ -3,7 +3,7 @@
 -- All jobs or none. They come in blocks of alike ones, of which the first begins at ARGV[at], and say once what they share:
 --
 --   how many they are, queue, call, how many of the next there are,
---   nothing or: front, due, ttl, allow_failure, a group they wait for, on what condition, dependencies...
+--   nothing or: front, due (or -1 minus a delay from now), ttl, allow_failure, a group they wait for, on what condition, dependencies...
 --   how many fields they have, the names of these
 --
 -- Then the id of each, with the values of its fields. A block of one job has each name before its value instead. Those that wait for
@@ -21,6 +21,7 @@ local function enqueue_jobs(unique, group, outbox, not_after, sent, at, now)
     if more > 0 then
       b.front, b.due, b.ttl, b.allow_failure = ARGV[at + 4] == '1', ARGV[at + 5] + 0, ARGV[at + 6] + 0, ARGV[at + 7] == '1'
       b.after, b.when, plain = ARGV[at + 8], ARGV[at + 9], false
+      if b.due < 0 then b.due = now - b.due - 1 end
       for i = 7, more do b.waits_for[i - 6] = ARGV[at + 3 + i] end
     end
     at = at + 4 + more
