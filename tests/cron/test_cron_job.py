@@ -80,6 +80,14 @@ def test_an_expression_waits_for_its_time() -> None:
     assert one.get_next_enqueue_time() == datetime(2026, 1, 1, 0, 5, tzinfo=UTC)
 
 
+def test_after_its_last_tick_it_has_a_time_whatever_its_jitter() -> None:
+    """The tick after the last one was put off beyond what a datetime can say: an OverflowError ended the scheduler, and
+    all its other entries with it, once an entry with a jitter of more than a day had no years left."""
+    entry = CronJob("q", "builtins.print", cron="0 0 1 1 * 0 2030", jitter=9_000_000_000)
+    entry.set_enqueue_time(datetime(2030, 1, 1, tzinfo=UTC))
+    assert entry.get_next_enqueue_time() >= datetime(9000, 1, 1, tzinfo=UTC)
+
+
 def test_enqueue(redis_connection: redis.Redis) -> None:
     """The keyword `description` is the function's here; in RQ a name that `enqueue` knows is lost to it."""
     webhook = Webhook("http://localhost/", "finished")

@@ -20,8 +20,8 @@ from atomiq._core.errors import InvalidOption
 from atomiq._core.timestamp import from_ms, to_ms
 from atomiq._core.wallclock import instant_of, repetition_ahead, wall_of
 
-NEVER: Final = to_ms(datetime(9999, 12, 31, tzinfo=UTC))
-"""The tick after the last one of an expression that names years."""
+NEVER: Final = to_ms(datetime(9000, 1, 1, tzinfo=UTC))
+"""The tick after the last one of an expression that names years; the longest jitter leads to no year above 9999."""
 _SECOND = timedelta(seconds=1)
 _RANDOM = re.compile(r"(^|[\s,])R", re.IGNORECASE)
 _HASHED = re.compile(r"(^|[\s,])H", re.IGNORECASE)
