@@ -58,15 +58,13 @@ class Held:
     group: str | None = None
     alone: Callable[[], object] | None = None
 
-    def __post_init__(self) -> None:
-        for new in self.news:
-            if new.due_ms < 0:  # a delay counts from the call, and the server learns of it at COMMIT
-                new.due_ms = check_due(datetime.now(UTC)) - new.due_ms - 1
-
     def wait(self) -> bool:
-        """Note on the jobs that they are made, and no more; True."""
+        """Note on the jobs that they are made, and no more; True. Their delays count from now."""
         for job in self.jobs:
             job.remember_status(JobStatus.CREATED)
+        for new in self.news:
+            if new.due_ms < 0:
+                new.due_ms = check_due(datetime.now(UTC)) - new.due_ms - 1
         return True
 
     @property

@@ -6,9 +6,10 @@ import gc
 import logging
 import weakref
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, ClassVar
+from unittest.mock import Mock
 
 import pytest
 import redis
@@ -187,6 +188,20 @@ def test_errors_are_the_callers(session: Session, queue: Queue) -> None:
         enqueue_on_commit(session, queue, nothing, pipeline=queue.connection.pipeline())
     session.commit()
     assert queue.count == 0
+
+
+def test_a_delay_counts_from_the_call(
+    session: Session, redis_connection: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The transaction was under way for three minutes before it committed."""
+    queue = Queue(connection=redis_connection, on_commit=session)
+    called = datetime.now(UTC) - timedelta(minutes=3)
+    with monkeypatch.context() as patch:
+        patch.setattr("atomiq.on_commit.datetime", Mock(now=Mock(return_value=called)))
+        later = queue.enqueue_in(timedelta(hours=1), nothing)
+    session.commit()
+    due = queue.scheduled_job_registry.get_scheduled_time(later)
+    assert abs(due - called - timedelta(hours=1)) < timedelta(milliseconds=2)
 
 
 def test_every_way_to_enqueue_waits(session: Session, redis_connection: redis.Redis) -> None:
