@@ -12,9 +12,10 @@ from tests import tasks
 from tests.helpers import wait_until
 
 from atomiq import Queue, SimpleWorker
-from atomiq.cron import CronScheduler, create_cron, pause_entry, register, resume_entry
+from atomiq._commands.cron import EntryState
+from atomiq.cron import CronJob, CronScheduler, create_cron, pause_entry, register, resume_entry
 from atomiq.cron.config import _job_data_registry
-from atomiq.cron.ticking import Ticker
+from atomiq.cron.ticking import Ticker, Tracked
 from atomiq.exceptions import DuplicateSchedulerError, InvalidName, SchedulerNotFound
 
 HOUR_MS = 3_600_000
@@ -69,6 +70,19 @@ def test_five_hours_away(redis_connection: redis.Redis, missed: str, expected: i
     assert len(scheduler_of(redis_connection, missed=missed).enqueue_jobs()) == expected
     assert scheduler_of(redis_connection, missed=missed).enqueue_jobs() == []
     assert jobs_in(redis_connection) == 1 + expected
+
+
+def test_away_in_the_middle_of_its_life(redis_connection: redis.Redis) -> None:
+    """A server that was away for two hours, or whose clock was put forward by as much: a process that had a tick in
+    hand made up for all 7,200 that were missed, not for the newest 1,000."""
+    job = CronJob("q", "builtins.print", interval=1, missed="all")
+    entry = Tracked(job, job.checked_rule(), EntryState(last=HOUR_MS, since=HOUR_MS))
+    assert entry.next_tick(HOUR_MS) == HOUR_MS + 1000
+    now, ticks = 3 * HOUR_MS, []
+    while (tick := entry.next_tick(now)) <= now:
+        ticks.append(tick)
+        entry.state = EntryState(last=tick, since=HOUR_MS)
+    assert ticks == list(range(now - 999_000, now + 1, 1000))
 
 
 def test_a_changed_schedule_doesnt_run_at_once(redis_connection: redis.Redis) -> None:

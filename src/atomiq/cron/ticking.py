@@ -61,17 +61,19 @@ class Tracked:
     _base: tuple[int | None, int, int] | None = None
     _tick: int = 0
     _due: int = 0
+    _catches_up: bool = False
 
     def next_tick(self, now: int) -> int:
         """The tick to be decided next. Chosen anew only when something has changed, or it has become a missed one."""
         base, in_turn = (self.state.last, self.state.since, self.floor), self.rule.missed == "all"
-        if base != self._base or (self.rule.is_missed(self._tick, now) and not in_turn):
+        if base != self._base or (self.rule.is_missed(self._tick, now) and not self._catches_up):
             # How far back to begin takes a walk over all that was missed. Once that is known, they come in turn.
-            if in_turn and self._base is not None and self._tick == self.state.last:
+            if self._catches_up and self._tick == self.state.last:
                 self._tick = self.rule.first(*base)
             else:
                 self._tick = self.rule.choose(base[0], base[1], now, base[2])
             self._base, self._due = base, self.rule.due(self._tick)
+            self._catches_up = in_turn and self.rule.is_missed(self._tick, now)
         return self._tick
 
     def next_due(self, now: int) -> int:
