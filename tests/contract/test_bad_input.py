@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
@@ -95,6 +96,15 @@ def test_bad_calls(
         with pytest.raises(error, match=message):
             enqueue(*first, *args, **kwargs, **extra)  # type: ignore[operator]
         assert len(pipeline) == 0
+    assert snapshot(redis_connection) == {}
+
+
+def test_a_serializer_that_makes_text(redis_connection: redis.Redis) -> None:
+    """As the module json does, and as RQ refuses. It was stored, and run; then the result was no bytes, and what had
+    been done was recorded as failed."""
+    queue = Queue(connection=redis_connection, serializer=json)  # type: ignore[arg-type]
+    with pytest.raises(UnserializableArguments, match="must return bytes, not str"):
+        queue.enqueue(add, 1)
     assert snapshot(redis_connection) == {}
 
 

@@ -96,7 +96,7 @@ def dump_call(
     try:
         if instance is None and (serializer is DefaultSerializer or serializer is PickleSerializer):
             return _pickled_call(name, args, kwargs)
-        return serializer.dumps((name, instance, args, kwargs))
+        return _as_bytes(serializer.dumps((name, instance, args, kwargs)))
     except BaseTimeoutException:  # of the job that is running here, and no fault of what is serialised
         raise
     except Exception as error:
@@ -135,11 +135,18 @@ def dump_meta(serializer: Serializer, meta: Mapping[str, Any]) -> bytes:
         UnserializableArguments: a ValueError.
     """
     try:
-        return serializer.dumps(meta)
+        return _as_bytes(serializer.dumps(meta))
     except BaseTimeoutException:
         raise
     except Exception as error:
         raise UnserializableArguments(f"meta can't be serialised: {type(error).__name__}: {error}") from error
+
+
+def _as_bytes(dumped: Any) -> bytes:
+    """A text would be stored like bytes here, and only fail when the job has run and its result is dumped."""
+    if isinstance(dumped, str):
+        raise TypeError("the serializer's dumps() must return bytes, not str")
+    return dumped  # type: ignore[no-any-return]
 
 
 def _culprit(serializer: Serializer, instance: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
