@@ -173,6 +173,10 @@ def on_stopped(job: Any, connection: Any) -> None:
     connection.rpush(f"calls:{job.id}", f"stopped {os.getpid()}")
 
 
+def on_success_result(job: Any, connection: Any, result: Any) -> None:
+    connection.rpush(f"calls:{job.id}", f"{result} {job.result}")
+
+
 def on_success_boom(job: Any, connection: Any, result: Any) -> None:
     raise RuntimeError("success callback")
 

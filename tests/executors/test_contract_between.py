@@ -34,6 +34,15 @@ def test_jobs_at_the_same_time_each_know_which_they_are(queue: Queue, executor: 
 
 
 @on(*KINDS)
+@pytest.mark.filterwarnings("ignore:job.result is deprecated")
+def test_the_result_in_a_success_callback(queue: Queue, executor: str) -> None:
+    """RQ's users find it in `job.result` too; here that was None there."""
+    job = queue.enqueue(tasks.add, 1, 2, on_success=Callback(tasks.on_success_result))
+    run(queue, {executor: 1})
+    assert calls(job) == ["3 3"]
+
+
+@on(*KINDS)
 def test_a_fork_that_comes_back(queue: Queue, executor: str) -> None:
     """In a job, it would go on as a second worker."""
     job, after = queue.enqueue(tasks.fork_and_return), queue.enqueue(tasks.add, 1)

@@ -205,6 +205,7 @@ class Narrator:
         seconds = job.success_callback_timeout
         announce(seconds)
         _show_status(job, JobStatus.FINISHED)
+        job._result = value  # noqa: SLF001  `job.result` of RQ's callbacks
         if type(job).execute_success_callback is not _SUCCESS_CALLBACK:
             return seconds, job.execute_success_callback, (self._penalty(), value)
         return seconds, _call_back, (job, "success_callback", value)
