@@ -25,6 +25,8 @@ _LONGEST_TIMER: Final = 1e9
 """Seconds. Timers can't count much further; one that is over before its limit is set anew."""
 _SOON: Final = 0.001
 """Seconds until a limit strikes again whose exception Python has dropped."""
+_LONGEST_DESTRUCTOR: Final = 1.0
+"""Seconds that a limit waits for one to end."""
 _TOLERANCE: Final = 0.05
 """Seconds between what is left on a timer that we have set and what we expect to be left."""
 
@@ -135,16 +137,19 @@ class AlarmClock:
     that ends after an earlier one would have costs no system call. Unless it is told to keep the signal, the clock
     gives handler and timer back to whoever had them before the outermost limit.
 
-    What a limit raises while a `__del__` runs, or a callback of the garbage collector, Python reports and drops. So the
-    clock hears what is reported so, and rings again soon.
+    What a limit raises while a destructor runs, or a callback of the garbage collector, Python reports and drops, and
+    many a destructor drops it by itself. So the clock lets destructors end, within reason; and it hears what is
+    reported so, and rings again soon.
     """
 
     def __init__(self) -> None:
         self.limits: list[Limit] = []
         self.rings_at = NEVER
         self.kept = False
-        self._raised: tuple[int, Limit] | None = None
-        """Identity of the exception, because holding it would hold the frames of a job, and whose it is."""
+        self._raised: tuple[type[BaseException], int, Limit] | None = None
+        """Class and identity of the exception, because holding it would hold the frames of a job, and whose it is."""
+        self._put_off: tuple[Limit, float] | None = None
+        """The limit that lets a destructor end, and since when."""
         self._hook_before: Any = None
         self._hook: Final = self._dropped
         self._lent: list[_Lent] = []
@@ -227,9 +232,11 @@ class AlarmClock:
         self.rings_at = min((limit.deadline for limit in self.limits), default=NEVER)
         signal.setitimer(signal.ITIMER_REAL, self._left())
 
-    def _ring(self, _signum: int, _frame: FrameType | None) -> None:
+    def _ring(self, _signum: int, frame: FrameType | None) -> None:
         now = time.monotonic()
         over = next((limit for limit in self.limits if limit.deadline <= now), None)
+        if over is not None and self._puts_off(over, now, frame):
+            over.deadline, over = now + _SOON, None
         if over is not None:
             over.deadline = NEVER
         self.set_timer()
@@ -241,9 +248,17 @@ class AlarmClock:
                 raise
             self.set_timer()  # it has not raised: perhaps it will later
 
+    def _puts_off(self, limit: Limit, now: float, frame: FrameType | None) -> bool:
+        if not _in_destructor(frame):
+            self._put_off = None
+            return False
+        if self._put_off is None or self._put_off[0] is not limit:
+            self._put_off = limit, now
+        return now - self._put_off[1] < _LONGEST_DESTRUCTOR
+
     def raised(self, error: BaseException, limit: Limit) -> None:
         """If Python drops this exception, the limit strikes again."""
-        self._raised = id(error), limit
+        self._raised = type(error), id(error), limit
 
     def _hear_drops(self) -> None:
         if self._hook_before is None:
@@ -256,10 +271,10 @@ class AlarmClock:
     def _dropped(self, report: Any) -> None:
         """Python has dropped an exception."""
         raised, self._raised = self._raised, None
-        if raised is None or id(report.exc_value) != raised[0] or not raised[1].open:
+        if raised is None or (report.exc_type, id(report.exc_value)) != raised[:2] or not raised[2].open:
             self._hook_before(report)
             return
-        limit = raised[1]
+        limit = raised[2]
         limit.deadline = time.monotonic() + _SOON
         if limit in self.limits:
             self.set_timer()
@@ -272,6 +287,14 @@ class AlarmClock:
         self._lent.clear()
         self.rings_at = NEVER
         self._main_thread = threading.main_thread().ident
+
+
+def _in_destructor(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_code.co_name == "__del__":
+            return True
+        frame = frame.f_back
+    return False
 
 
 ALARM_CLOCK: Final = AlarmClock()
