@@ -32,7 +32,7 @@ from atomiq._core.log import get_logger
 from atomiq._core.record import NewJob
 from atomiq._core.settings import BYTES_PER_ENQUEUE_COMMAND, JOBS_PER_ENQUEUE_COMMAND
 from atomiq._core.states import JobStatus
-from atomiq._core.timestamp import check_due
+from atomiq._core.timestamp import settled_due
 from atomiq._wire.aio import AsyncStore
 from atomiq._wire.siblings import server_of
 from atomiq._wire.sync import Store
@@ -62,9 +62,9 @@ class Held:
         """Note on the jobs that they are made, and no more; True. Their delays count from now."""
         for job in self.jobs:
             job.remember_status(JobStatus.CREATED)
+        now = datetime.now(UTC)
         for new in self.news:
-            if new.due_ms < 0:
-                new.due_ms = check_due(datetime.now(UTC)) - new.due_ms - 1
+            new.due_ms = settled_due(new.due_ms, now)
         return True
 
     @property

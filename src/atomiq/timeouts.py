@@ -235,18 +235,18 @@ class AlarmClock:
     def _ring(self, _signum: int, frame: FrameType | None) -> None:
         now = time.monotonic()
         over = next((limit for limit in self.limits if limit.deadline <= now), None)
-        if over is not None and self._puts_off(over, now, frame):
-            over.deadline, over = now + _SOON, None
+        strikes = over is not None and not self._puts_off(over, now, frame)
         if over is not None:
-            over.deadline = NEVER
+            over.deadline = NEVER if strikes else now + _SOON
         self.set_timer()
-        if over is not None:
-            try:
-                over.strike()
-            except BaseException as error:
-                self.raised(error, over)
-                raise
-            self.set_timer()  # it has not raised: perhaps it will later
+        if over is None or not strikes:
+            return
+        try:
+            over.strike()
+        except BaseException as error:
+            self.raised(error, over)
+            raise
+        self.set_timer()  # it has not raised: perhaps it will later
 
     def _puts_off(self, limit: Limit, now: float, frame: FrameType | None) -> bool:
         if not _in_destructor(frame):

@@ -94,4 +94,9 @@ def due_in(delay: timedelta) -> int:
     return -1 - check_delay(delay) // timedelta(milliseconds=1)
 
 
+def settled_due(due_ms: int, now: datetime) -> int:
+    """A due time that doesn't depend on when the server takes the job: a delay (see `due_in`) counts from `now`."""
+    return due_ms if due_ms >= 0 else check_due(now) - due_ms - 1
+
+
 _LONGEST_DELAY = timedelta(days=365 * 1000)

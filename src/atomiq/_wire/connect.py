@@ -6,6 +6,8 @@ import asyncio
 import os
 import socket
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import redis
@@ -30,8 +32,6 @@ CONNECT_TIMEOUT_S = 5.0
 HANDSHAKE_S = 2.0
 MAX_CONNECTIONS = 2**31
 """redis-py before 8. Later ones refuse the 101st command at a time: of a hundred threads, or of tasks in a gather."""
-_REFUSALS = (ValueError, TypeError, redis.RedisError)
-"""What redis-py raises for an option that it doesn't take; nothing is sent yet."""
 
 
 def keepalive_options() -> dict[int, int]:
@@ -103,11 +103,9 @@ def connect(
     elif target.scheme.endswith("+sentinel"):
         connection = from_sentinel(target, Sentinel, redis.connection.parse_url, kwargs)
     else:
-        try:
+        with refused_as_invalid(target):
             connection = redis.Redis.from_url(target.url, **with_defaults(target, kwargs))
-            connection.connection_pool.connection_class(**connection.connection_pool.connection_kwargs)
-        except _REFUSALS as error:
-            raise InvalidURL(f"{target}: {error}") from error
+            try_options(connection)
     if prefix is not None:
         set_prefix(connection, prefix)
     return connection
@@ -136,11 +134,9 @@ def aconnect(
     elif target.scheme.endswith("+sentinel"):
         connection = from_sentinel(target, AsyncSentinel, redis.asyncio.connection.parse_url, kwargs)
     else:
-        try:
+        with refused_as_invalid(target):
             connection = redis.asyncio.Redis.from_url(target.url, **with_defaults(target, kwargs))
-            connection.connection_pool.connection_class(**connection.connection_pool.connection_kwargs)
-        except _REFUSALS as error:
-            raise InvalidURL(f"{target}: {error}") from error
+            try_options(connection)
     if prefix is not None:
         set_prefix(connection, prefix)
     return connection
@@ -176,10 +172,8 @@ def from_sentinel(target: Target, sentinel: Any, parse_url: Any, kwargs: dict[st
     """A client that asks the sentinels for the master each time it connects."""
     said = parse_sentinel_url(target)
     options = with_defaults(target, kwargs)
-    try:
+    with refused_as_invalid(target):
         options |= {name: value for name, value in parse_url(said.plain).items() if name not in ("host", "port")}
-    except ValueError as error:
-        raise InvalidURL(f"{target}: {error}") from error
     options.pop("connection_class", None)
     if target.scheme.startswith("rediss"):
         options["ssl"] = True
@@ -191,12 +185,24 @@ def from_sentinel(target: Target, sentinel: Any, parse_url: Any, kwargs: dict[st
     asked: dict[str, Any] = {"socket_timeout": CONNECT_TIMEOUT_S, "retry": None}
     asked |= {name: value for name, value in sentinel_options.items() if value}
     asked |= options.pop("sentinel_kwargs", {})
-    try:
+    with refused_as_invalid(target):
         connection = sentinel(list(said.sentinels), sentinel_kwargs=asked).master_for(said.master, **options)
-        connection.connection_pool.connection_class(**connection.connection_pool.connection_kwargs)
-    except _REFUSALS as error:
-        raise InvalidURL(f"{target}: {error}") from error
+        try_options(connection)
     return connection
+
+
+@contextmanager
+def refused_as_invalid(target: Target) -> Iterator[None]:
+    """What redis-py refuses in the block, before anything is sent, is said of the URL."""
+    try:
+        yield
+    except (ValueError, TypeError, redis.RedisError) as error:
+        raise InvalidURL(f"{target}: {error}") from error
+
+
+def try_options(connection: Any) -> None:
+    """Make one connection, unconnected: redis-py looks at its options only then."""
+    connection.connection_pool.connection_class(**connection.connection_pool.connection_kwargs)
 
 
 def check_connection(connection: redis.Redis, tried: str = "") -> None:
