@@ -15,8 +15,9 @@ import redis.asyncio
 from tests.contract.jobs import add, say, snapshot
 
 import atomiq
-from atomiq import Callback, Job, Queue, Repeat, Retry, aio
+from atomiq import Callback, Job, JobStatus, Queue, Repeat, Retry, aio
 from atomiq.decorators import job
+from atomiq.doctor.examination import examine
 from atomiq.exceptions import (
     InvalidArguments,
     InvalidFunction,
@@ -26,6 +27,7 @@ from atomiq.exceptions import (
     InvalidTime,
     InvalidURL,
     PermissionDenied,
+    ScriptError,
     ServerError,
 )
 from atomiq.group import Group
@@ -214,6 +216,35 @@ def test_a_user_who_may_run_only_some_of_the_writes(
     finally:
         limited.close()
         redis_connection.execute_command("ACL", "DELUSER", "atomiq-half")
+
+
+@pytest.mark.parametrize("verb", ["hset", "sadd", "rpush", "zadd"])
+def test_a_user_who_may_run_only_some_of_the_writes_of_a_plain_job(
+    redis_connection: redis.Redis, redis_url: str, verb: str
+) -> None:
+    """Its way through the script asks for one permission only: the other writes stand in an order in which a refusal
+    leaves no job behind, no id in a queue, and nothing that a worker or the doctor stumbles over."""
+    if not redis_connection.eval("return redis.acl_check_cmd and 1 or 0", 0):
+        pytest.skip("this server's scripts can't ask for permissions")
+    redis_connection.execute_command("ACL", "SETUSER", "atomiq-half", "on", ">secret", "~*", "&*", "+@all", f"-{verb}")
+    limited = redis.Redis.from_url(redis_url, username="atomiq-half", password="secret")
+    try:
+        with pytest.raises(PermissionDenied, match="may not"):
+            Queue(connection=limited).enqueue(add, 1)
+        assert set(snapshot(redis_connection)) <= {b"rq:queues", b"rq:atomiq:bell:default"}
+    finally:
+        limited.close()
+        redis_connection.execute_command("ACL", "DELUSER", "atomiq-half")
+    assert examine(redis_connection, grace=0).findings == []
+    assert Queue(connection=redis_connection).enqueue(add, 1).get_status() is JobStatus.QUEUED
+
+
+def test_a_queue_of_the_wrong_type_gets_no_job(redis_connection: redis.Redis) -> None:
+    """The job's hash was written first, and stayed in no queue when the queue could not take it."""
+    redis_connection.set("rq:queue:default", "somebody's")
+    with pytest.raises(ScriptError, match="atomiq doctor"):
+        Queue(connection=redis_connection).enqueue(add, 1)
+    assert not redis_connection.keys("rq:job:*")
 
 
 def test_wrong_credentials_and_a_wrong_database(redis_connection: redis.Redis, redis_url: str) -> None:

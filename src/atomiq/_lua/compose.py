@@ -34,10 +34,11 @@ _LIBRARY = (
 )
 """In the order in which they are put in: a function may use those of its own file above it, and of files before it."""
 
-_CLOCK = """local NOW = ARGV[2] + 0
-if NOW == 0 then
+_CLOCK = """local NOW = ARGV[2] ~= '0' and ARGV[2] + 0
+if not NOW then
   local time = redis.call('TIME')
-  NOW = time[1] * 1000 + (time[2] - time[2] % 1000) / 1000
+  local fraction = time[2] + 0
+  NOW = time[1] * 1000 + (fraction - fraction % 1000) / 1000
 end"""
 """`now` as an argument is for tests; 0 means the server's own clock, the only one that counts in production."""
 

@@ -2,7 +2,7 @@
 
 -- Wake one waiter of the queue. A bell that nobody hears stays rung, once.
 local function ring(queue)
-  redis.call('ZADD', key_bell(queue), 0, '1')
+  redis.call('ZADD', key_bell(queue), '0', '1') -- a number would be printed first
 end
 
 -- At its maxmemory a server refuses a script whose first write may need more. What has to go on even then begins with a write that
