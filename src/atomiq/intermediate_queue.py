@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from atomiq._commands.base import plain, text, texts
+from atomiq._commands.base import as_is, plain, text, texts
 from atomiq._commands.stuck import GRACE_MS, recover_stuck
 from atomiq._core.choices import CHOICES
 from atomiq._core.settings import DEFAULT_MAX_ABANDONED
@@ -49,7 +49,7 @@ class IntermediateQueue:
 
     def get_first_seen(self, job_id: str) -> datetime | None:
         """When RQ's maintenance first saw an id here, aware UTC; None if it has not."""
-        seen = Store.of(self.connection).run(plain("GET", (self.get_first_seen_key(job_id),), lambda reply: reply))
+        seen = Store.of(self.connection).run(plain("GET", (self.get_first_seen_key(job_id),), as_is))
         return None if seen is None else datetime.fromtimestamp(float(text(seen)), UTC)
 
     def should_be_cleaned_up(self, job_id: str) -> bool:

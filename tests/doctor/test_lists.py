@@ -7,7 +7,8 @@ from itertools import count
 
 import pytest
 
-from atomiq.doctor.lists import OVERLAP, Slice, walk
+from atomiq._commands.doctor import ListSlice
+from atomiq.doctor.lists import OVERLAP, walk
 
 
 class Changing:
@@ -20,10 +21,10 @@ class Changing:
         self.dice = random.Random(seed)
         self.rates = (pushes, pops, removals)
 
-    def read(self, first: int, last: int) -> Slice:
+    def read(self, first: int, last: int) -> ListSlice:
         length = len(self.ids)
         start, stop = max(0, length + first), length + last + 1
-        found = Slice(self.ids[start:stop] if stop > 0 else [], [], length)
+        found = ListSlice(self.ids[start:stop] if stop > 0 else [], [], length)
         self.change()
         return found
 
@@ -83,9 +84,9 @@ def test_one_that_stands_there_twice(distance: int) -> None:
 def test_odd_ones_are_passed_on_once() -> None:
     ids = [b"%d" % number for number in range(1000)]
 
-    def read(first: int, last: int) -> Slice:
+    def read(first: int, last: int) -> ListSlice:
         part = ids[first:] if last == -1 else ids[max(0, 1000 + first) : last + 1]
-        return Slice(part, [index for index, each in enumerate(part) if each.endswith(b"7")], 1000)
+        return ListSlice(part, [index for index, each in enumerate(part) if each.endswith(b"7")], 1000)
 
     seen: set[bytes] = set()
     odd: list[bytes] = []

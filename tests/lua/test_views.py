@@ -51,8 +51,6 @@ def test_small_ones(scene: Scene) -> None:
     assert read(views.view_dependents(keys, job_id="a")) == ["child"]
     assert read(views.view_registry(key=keys.deferred("q"))) == ["child"]
     assert read(views.view_registry_size(key=keys.deferred("q"))) == 1
-    assert read(views.view_ttl(keys, job_id="b")) == 50
     assert read(views.view_queue_names(keys)) == ["q"]
     assert read(views.view_exists(keys, job_id="a"))
-    assert read(views.view_field(keys, job_id="a", field="data")) == b"payload"
     assert not read(views.view_suspended(keys))

@@ -16,7 +16,6 @@ from atomiq._core.ids import (
     validate_group_name,
     validate_job_id,
     validate_queue_name,
-    validate_worker_name,
 )
 
 
@@ -37,7 +36,7 @@ def test_a_job_id_of_another_type_is_a_type_error() -> None:
         validate_job_id(5)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("check", [validate_queue_name, validate_group_name, validate_worker_name])
+@pytest.mark.parametrize("check", [validate_queue_name, validate_group_name])
 @pytest.mark.parametrize("bad", ["", "a,b", "a\nb", " a", "a ", "x" * 513, "\ud800", "\x00"])
 def test_names_that_are_refused(check: object, bad: str) -> None:
     with pytest.raises(InvalidName):

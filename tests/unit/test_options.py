@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from atomiq._core.errors import InvalidArguments, InvalidName, InvalidOption, InvalidTime, TimeoutFormatError
-from atomiq._core.options import RESERVED, UNSET, check_options, check_unique, meant_option, parse_enqueue
+from atomiq._core.options import RESERVED, check_options, check_unique, meant_option, parse_enqueue
 from atomiq._core.values import Callback, EnqueueArgs, Repeat, Retry
 
 
@@ -128,9 +128,3 @@ def test_unique() -> None:
         check_unique(True, None, None)
     with pytest.raises(InvalidOption, match="depends_on"):
         check_unique(True, "a", "b")
-
-
-def test_unset_is_neither_none_nor_true() -> None:
-    assert not UNSET
-    assert UNSET is not None
-    assert repr(UNSET) == "UNSET"

@@ -91,5 +91,6 @@ def fields(flat: Sequence[bytes] | dict[bytes, bytes]) -> dict[bytes, bytes]:
     return dict(zip(pairs, pairs, strict=True))
 
 
-def single(value: Any) -> Any:
-    return value
+def as_is(reply: Any) -> Any:
+    """A reply that needs no decoding."""
+    return reply

@@ -8,18 +8,10 @@ from typing import Any
 
 from atomiq._commands.base import Command, call, text, texts, word
 from atomiq._core.keys import Keys
-from atomiq._core.states import GONE, JobStatus
+from atomiq._core.states import GONE, TERMINAL
 
 MAX_LOOKED_UP = 1000
 """Open members whose status `group_progress` looks up, at most; the bound of what the server does in one step."""
-
-_ENDED = (
-    JobStatus.FINISHED.value,
-    JobStatus.FAILED.value,
-    JobStatus.STOPPED.value,
-    JobStatus.CANCELED.value,
-    GONE,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +89,7 @@ def _decode_progress(reply: Any) -> GroupProgress:
     word(reply[0], "group_progress", "ok")
     pairs = iter(reply[3])
     found = {text(name): int(count) for name, count in zip(pairs, pairs, strict=True)}
-    done = sum(found.get(name, 0) for name in _ENDED)
+    done = sum(found.get(name, 0) for name in (*TERMINAL, GONE))
     still_open = int(reply[1])
     by_status = {name: count for name, count in found.items() if count}
     unseen = still_open - (sum(found.values()) - done)

@@ -82,17 +82,8 @@ def view_status(keys: Keys, *, job_id: str) -> Command[str | None]:
     return plain("HGET", (keys.job(job_id), "status"), _optional_text)
 
 
-def view_field(keys: Keys, *, job_id: str, field: str) -> Command[bytes | None]:
-    return plain("HGET", (keys.job(job_id), field), lambda reply: reply)
-
-
 def view_exists(keys: Keys, *, job_id: str) -> Command[bool]:
     return plain("EXISTS", (keys.job(job_id),), bool)
-
-
-def view_ttl(keys: Keys, *, job_id: str) -> Command[int]:
-    """Seconds the hash still lives; -1 for ever, -2 gone."""
-    return plain("TTL", (keys.job(job_id),), int)
 
 
 def _optional_int(reply: Any) -> int | None:
@@ -118,17 +109,8 @@ def view_registry(*, key: str, start: int = 0, end: int = -1, desc: bool = False
     return plain("ZREVRANGE" if desc else "ZRANGE", (key, start, end), texts)
 
 
-def view_registry_range(*, key: str, low: str, high: str) -> Command[list[str]]:
-    """Members of a registry whose scores lie between two (Redis' spelling: `(5`, `-inf`)."""
-    return plain("ZRANGEBYSCORE", (key, low, high), texts)
-
-
 def view_registry_size(*, key: str) -> Command[int]:
     return plain("ZCARD", (key,), int)
-
-
-def view_registry_count(*, key: str, low: str, high: str) -> Command[int]:
-    return plain("ZCOUNT", (key, low, high), int)
 
 
 def _optional_float(reply: Any) -> float | None:

@@ -6,7 +6,7 @@
     │   ├── InvalidArguments (TypeError)   the arguments don't bind to the function's signature
     │   │   └── ArgumentsTwice (AssertionError)   given plainly, and by args= or kwargs= as well
     │   ├── UnserializableArguments        the serializer can't turn the call into bytes
-    │   ├── InvalidName                    queue name, worker name, job id or group name
+    │   ├── InvalidName                    job id, or name of a queue, group or cron entry
     │   ├── InvalidOption                  a bad value, or a keyword that looks like a misspelt option
     │   ├── InvalidTime                    naive where aware is needed, a negative ttl
     │   │   └── InvalidTimeType (TypeError)       no datetime, no timedelta
@@ -90,7 +90,7 @@ class UnserializableArguments(InvalidInput):
 
 
 class InvalidName(InvalidInput):
-    """A queue name, job id, worker name or group name that can't be used."""
+    """A job id, or a name of a queue, a group or a cron entry, that can't be used."""
 
 
 class InvalidOption(InvalidInput):

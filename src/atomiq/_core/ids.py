@@ -51,11 +51,6 @@ def validate_group_name(name: str) -> None:
     _validate_name("group", name)
 
 
-def validate_worker_name(name: str) -> None:
-    """Refuse a worker name that would break a key: same errors as `validate_queue_name`."""
-    _validate_name("worker", name)
-
-
 def validate_cron_name(name: str) -> None:
     """Refuse a name of a cron entry that nobody could read or type; commas are fine, as in RQ.
 

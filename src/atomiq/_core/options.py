@@ -70,19 +70,6 @@ _ELSEWHERE: Final = ("executor", "abandoned")
 _CLOSE: Final = 0.75
 
 
-class Unset:
-    """Type of `UNSET`: an argument that was not given, where None has a meaning of its own."""
-
-    def __repr__(self) -> str:
-        return "UNSET"
-
-    def __bool__(self) -> bool:
-        return False
-
-
-UNSET: Final = Unset()
-
-
 def meant_option(name: str, options: Sequence[str] = RESERVED) -> str | None:
     """The option that an unknown keyword is probably a misspelling of; by default among those that enqueue reserves."""
     often = _OFTEN_MEANT.get(name)

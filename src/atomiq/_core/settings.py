@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-DEFAULT_QUEUE_NAME: Final = "default"
 DEFAULT_TIMEOUT: Final = 180
 DEFAULT_RESULT_TTL: Final = 500
 DEFAULT_FAILURE_TTL: Final = 31_536_000
@@ -34,7 +33,6 @@ QUICK_SAFETY_CHECK: Final = 0.25
 """The same while producers that don't ring the bell (RQ's) are about."""
 HARD_LIMIT_MARGIN: Final = 60
 """A job that outlives its time limit by this much is killed."""
-PROMOTIONS_PER_CLAIM: Final = 100
 JOBS_PER_ENQUEUE_COMMAND: Final = 1000
 """enqueue_many sends at most this many jobs a command; each command is all-or-nothing."""
 BYTES_PER_ENQUEUE_COMMAND: Final = 32_000_000

@@ -41,7 +41,6 @@ CONTAINER: Final[dict[JobStatus, str | None]] = {
 """The one container a job of each status is in, as the middle part of its key (`rq:<container>:<queue>`)."""
 
 TERMINAL: Final = frozenset({JobStatus.FINISHED, JobStatus.FAILED, JobStatus.STOPPED, JobStatus.CANCELED})
-WAITING: Final = frozenset({JobStatus.QUEUED, JobStatus.SCHEDULED, JobStatus.DEFERRED})
 
 
 class Move(NamedTuple):

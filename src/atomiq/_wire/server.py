@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import redis
-import redis.asyncio
 
 from atomiq._core.errors import ServerTooOld
 from atomiq._wire.siblings import address_of
@@ -39,16 +38,6 @@ def check_server(connection: redis.Redis) -> ServerInfo:
     """
     try:
         return judge(connection.info())
-    except redis.ResponseError:
-        return ServerInfo("", ())
-    except redis.RedisError as error:
-        raise translated(error, "INFO", address_of(connection)) from error
-
-
-async def acheck_server(connection: redis.asyncio.Redis) -> ServerInfo:
-    """`check_server` for asyncio."""
-    try:
-        return judge(await connection.info())
     except redis.ResponseError:
         return ServerInfo("", ())
     except redis.RedisError as error:

@@ -43,7 +43,6 @@ class Failed(errors.ScriptError, redis_errors.ResponseError):
     """ScriptError, and redis-py's ResponseError."""
 
 
-_REDIS_ERRORS = redis_errors.RedisError
 _FORBIDDEN = ("NOPERM", "can't run this command", "ACL failure in script")
 _PASSING = ("BUSY ", "LOADING", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "UNBLOCKED")
 """Answers of a server that is there but not ready: to a caller the same as one that can't be reached. (UNBLOCKED is
@@ -100,7 +99,3 @@ def _of_one_command(error: Exception, command: str, target: str) -> Exception:
     if "WRONGTYPE" in text:
         return Failed(f"{command} failed on {target}: {text}; `atomiq doctor` says which key that is")
     return Failed(f"{command} failed on {target}: {text}")
-
-
-def is_redis_error(error: BaseException) -> bool:
-    return isinstance(error, _REDIS_ERRORS)

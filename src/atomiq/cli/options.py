@@ -15,6 +15,7 @@ import click
 from atomiq._core.callref import import_attribute
 from atomiq._core.serial import resolve_serializer
 from atomiq._wire.connect import check_connection, connect
+from atomiq._wire.embedded import DEFAULT_FOLDER
 from atomiq._wire.server import ServerInfo, check_server
 from atomiq._wire.target import Target, checked, embedded_url, find_target
 from atomiq.cli.config import load_config, target_of_config
@@ -26,7 +27,6 @@ from atomiq.worker import Worker
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-DEFAULT_FOLDER: Final = ".atomiq/"
 KNOWN_TO_REDIS_PY: Final = ("redis", "rediss", "unix")
 ABOVE_CONFIG: Final = ("ATOMIQ_URL", "RQ_REDIS_URL")
 _DEBUG: Final = "atomiq.debug"

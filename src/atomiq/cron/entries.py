@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from atomiq._commands.base import plain, text
+from atomiq._commands.base import as_is, plain, text
 from atomiq._commands.cron import EntryState, StoredEntry, cron_pause, cron_run, view_cron, view_cron_jobs
 from atomiq._commands.views import view_jobs
 from atomiq._core.errors import InvalidInput, NoSuchCronEntry
@@ -82,7 +82,7 @@ def run_entry(name: str, connection: Any) -> Job:
         NoSuchCronEntry: no cron scheduler has looked after an entry of this name.
     """
     store = Store.of(connection)
-    definition = store.run(plain("HGET", (store.keys.cron_entry(name), "definition"), lambda reply: reply))
+    definition = store.run(plain("HGET", (store.keys.cron_entry(name), "definition"), as_is))
     if definition is None:
         raise _unknown(name, store)
     said = json.loads(definition)

@@ -11,20 +11,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
+from atomiq._commands.doctor import ListSlice
+
 OVERLAP: Final = 64
 """Entries that a slice shares with the one before; so many may be removed from behind the anchor meanwhile."""
 STEP_BACK: Final = 2_000
 """Entries that are read anew when more than that were removed."""
 MOST_STEPS: Final = 20
 ANCHORS: Final = 16
-
-
-class Slice(NamedTuple):
-    """Ids from head to tail; indexes of the odd ones; the length of the whole list at that instant."""
-
-    ids: list[bytes]
-    odd: list[int]
-    length: int
 
 
 class Read(NamedTuple):
@@ -35,7 +29,9 @@ class Read(NamedTuple):
     certain: bool
 
 
-def walk(read: Callable[[int, int], Slice], size: Callable[[], int], known: Callable[[bytes], bool]) -> Iterator[Read]:
+def walk(
+    read: Callable[[int, int], ListSlice], size: Callable[[], int], known: Callable[[bytes], bool]
+) -> Iterator[Read]:
     """The whole of a list, in slices of `size()`. `known`: whether an id was read before."""
     behind, steps = 0, 0
     anchors: list[bytes] = []

@@ -9,6 +9,7 @@ from typing import Final
 
 from atomiq._commands.base import Command, text
 from atomiq._commands.doctor import (
+    ListSlice,
     Place,
     Suspect,
     examine_jobs,
@@ -23,7 +24,7 @@ from atomiq._commands.doctor import (
 )
 from atomiq._core.errors import ServerError
 from atomiq.doctor.findings import KindCount
-from atomiq.doctor.lists import Slice, repeated, walk
+from atomiq.doctor.lists import repeated, walk
 from atomiq.doctor.names import CONTAINERS, Names
 from atomiq.doctor.pace import Asker, Pace
 
@@ -100,10 +101,10 @@ class Survey:
     def _list(self, queue: str) -> None:
         asker, pace, seen = self.asker, self._pace("list", 50, 500), self._queued
 
-        def read(first: int, last: int) -> Slice:
+        def read(first: int, last: int) -> ListSlice:
             found = asker.ask(examine_list(asker.keys, queue=queue, first=first, last=last))
             pace.took(asker.took, len(found.ids))
-            return Slice(found.ids, found.odd, found.length)
+            return found
 
         for part in walk(read, lambda: pace.size, seen.__contains__):
             fresh = set(part.fresh)

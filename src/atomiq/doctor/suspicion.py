@@ -13,6 +13,7 @@ from atomiq._commands.base import as_bytes, text
 from atomiq._commands.doctor import (
     Diagnosis,
     Fault,
+    ListSlice,
     Patience,
     Place,
     Suspect,
@@ -20,7 +21,7 @@ from atomiq._commands.doctor import (
     examine_things,
     list_slice,
 )
-from atomiq.doctor.lists import Slice, repeated, walk
+from atomiq.doctor.lists import repeated, walk
 from atomiq.doctor.pace import Asker, Pace
 
 T = TypeVar("T")
@@ -95,12 +96,12 @@ class Suspicion:
         for queue in queues:
             key, seen = asker.keys.queue(queue), set[bytes]()
 
-            def read(first: int, last: int, key: str = key) -> Slice:
+            def read(first: int, last: int, key: str = key) -> ListSlice:
                 # The length is not known at the same instant: a slice that isn't full is the last one.
                 ids = asker.ask(list_slice(key=key, first=first, last=last))
                 self._lists.took(asker.took, len(ids))
                 whole = len(ids) >= last - first + 1
-                return Slice(ids, [], 1 << 62 if whole else len(ids))
+                return ListSlice(ids, [], 1 << 62 if whole else len(ids))
 
             for part in walk(read, lambda: self._lists.size, seen.__contains__):
                 if part.certain:

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, Self, TypeVar
 
-from atomiq._commands.base import as_bytes, plain, text
+from atomiq._commands.base import as_bytes, as_is, plain, text
 from atomiq._commands.raw import (
     Dequeued,
     Nothing,
@@ -203,7 +203,7 @@ class RawQueue(ViewedQueue):
         """Take the lock under which RQ's workers clean the registries of this queue, for 15 minutes (RQ). False: it is
         taken. Our workers need none."""
         args = (self.registry_cleaning_key, _owner(), "NX", "EX", MAINTENANCE_LOCK_S)
-        return bool(self._store.run(plain("SET", args, lambda reply: reply)))
+        return bool(self._store.run(plain("SET", args, as_is)))
 
     def release_maintenance_lock(self) -> None:
         """Give the lock back, if it is this process that has it (RQ frees anybody's)."""

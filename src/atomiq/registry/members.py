@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from atomiq._commands.base import Command, plain, texts
 from atomiq._core.ids import parse_job_id
@@ -31,13 +30,9 @@ def remove_up_to(key: str, timestamp: float) -> Command[int]:
 
 def due_members(key: str, timestamp: float, limit: int = -1) -> Command[list[str]]:
     """Members with a score from 0 to `timestamp`, at most `limit`."""
-    return plain("ZRANGEBYSCORE", (key, 0, timestamp, "LIMIT", 0, limit), _texts)
+    return plain("ZRANGEBYSCORE", (key, 0, timestamp, "LIMIT", 0, limit), texts)
 
 
 def server_time() -> Command[float]:
     """The server's clock, unix seconds."""
     return plain("TIME", (), lambda reply: int(reply[0]) + int(reply[1]) / 1_000_000)
-
-
-def _texts(reply: Any) -> list[str]:
-    return texts(reply)

@@ -33,9 +33,6 @@ class StartedJobRegistry(Started, BaseRegistry):
         members = self._store.run(view_registry(key=self.key, start=start, end=end, desc=desc))
         return [(job_id, execution) for job_id, _, execution in (member.partition(":") for member in members)]
 
-    def __contains__(self, item: JobOrId) -> bool:
-        return self._score(id_of(item)) is not None
-
     def _score(self, member: str) -> float | None:
         """The end of the lease of the job's execution."""
         for execution in self._store.run(view_registry(key=self._keys().executions(member))):

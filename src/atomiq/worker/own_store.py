@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from atomiq._commands.base import plain, text
+from atomiq._commands.base import as_is, plain, text
 from atomiq._core.errors import SERVER_AWAY, PermissionDenied, ScriptError
 from atomiq._wire.prefixes import set_prefix
 from atomiq._wire.siblings import fresh_like
@@ -65,7 +65,7 @@ def uptime(store: Store) -> float | None:
 
 def ping(store: Store) -> None:
     """Raises ServerUnavailable when there is nobody."""
-    store.run(plain("PING", (), lambda reply: reply))
+    store.run(plain("PING", (), as_is))
 
 
 def anything_open(store: Store, queues: Sequence[str]) -> bool:
@@ -103,6 +103,6 @@ def first_end(store: Store, queue: str) -> float | None:
 
 def _ask(store: Store, command: str, *arguments: str) -> Any:
     try:
-        return store.run(plain(command, arguments, lambda reply: reply))
+        return store.run(plain(command, arguments, as_is))
     except (PermissionDenied, ScriptError):
         return b""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, ClassVar, Self
 
-from atomiq._commands.base import plain, text
+from atomiq._commands.base import as_is, plain, text
 from atomiq._commands.views import view_worker, view_workers
 from atomiq._commands.worker import worker_beat
 from atomiq._core.keys import DEFAULT_PREFIX
@@ -158,7 +158,7 @@ class WorkerRecord:
         self.current_job_working_time = float(texts.get("current_job_working_time") or 0)
 
     def _field(self, name: str) -> str | None:
-        value = self._store.run(plain("HGET", (self.key, name), lambda reply: reply))
+        value = self._store.run(plain("HGET", (self.key, name), as_is))
         return None if value is None else text(value)
 
     @property

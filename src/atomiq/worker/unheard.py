@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable, Container, Iterator, Sequence
 from typing import Final
 
-from atomiq._commands.base import fields, plain, single, text
+from atomiq._commands.base import as_is, fields, plain, text
 from atomiq._core.errors import SERVER_AWAY
 from atomiq._wire.sync import Store
 from atomiq.stations.ledger import number_of
@@ -79,7 +79,7 @@ class Unheard:
             token = execution[:16]
             if token not in due or execution in self._ours or number_of(execution) > due[token]:
                 continue
-            origin = self._store.run(plain("HGET", (keys.job(job_id), "origin"), single))
+            origin = self._store.run(plain("HGET", (keys.job(job_id), "origin"), as_is))
             if origin is None:  # deleted meanwhile
                 continue
             queue, member = text(origin), f"{job_id}:{execution}"
