@@ -27,9 +27,7 @@ def register(cron_scheduler: Any, pipeline: Any = None) -> None:
     """
     store = Store.of(cron_scheduler.connection)
     command = plain("ZADD", (store.keys.cron_schedulers(), "NX", time.time(), cron_scheduler.name), int)
-    if pipeline is not None:
-        store.queue_in(pipeline, command)
-    elif not store.run(command):
+    if store.send(command, pipeline) == 0:
         raise DuplicateSchedulerError(f"CronScheduler '{cron_scheduler.name}' is already registered")
 
 
@@ -40,10 +38,7 @@ def unregister(cron_scheduler: Any, pipeline: Any = None) -> None:
         SchedulerNotFound: it is not listed.
     """
     store = Store.of(cron_scheduler.connection)
-    command = forget(store.keys, cron_scheduler.name)
-    if pipeline is not None:
-        store.queue_in(pipeline, command)
-    elif not store.run(command):
+    if store.send(forget(store.keys, cron_scheduler.name), pipeline) == 0:
         raise SchedulerNotFound(f"CronScheduler '{cron_scheduler.name}' not found in registry")
 
 

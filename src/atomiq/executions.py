@@ -100,22 +100,22 @@ class Execution(ExecutionRecord):
         begin = begin_job(
             execution._store.keys, job_id=job.id, worker=worker_name, execution=execution.id, lease_ms=lease_of(ttl)
         )
-        execution._send(begin, pipeline)
+        execution._store.send(begin, pipeline)
         return execution
 
     def save(self, ttl: int, pipeline: Any = None) -> None:
         """Let it live for another `ttl` seconds (RQ). One that is over is not brought back."""
-        self._send(self._beat(ttl), pipeline)
+        self._store.send(self._beat(ttl), pipeline)
 
     def heartbeat(self, started_job_registry: Any, ttl: int, pipeline: Any) -> None:
         """The same (RQ); the registry and the list of the job's executions know it as well."""
         self.last_heartbeat = datetime.now(UTC)
-        self._send(self._beat(ttl, started_job_registry.name), pipeline)
+        self._store.send(self._beat(ttl, started_job_registry.name), pipeline)
 
     def delete(self, job: Any, pipeline: Any) -> None:
         """Close it by hand, unsettled (RQ). A job that then runs nowhere goes to the front of its queue."""
         keys = self._store.keys
-        self._send(drop_executions(keys, queue=job.origin, job_id=self.job_id, execution_id=self.id), pipeline)
+        self._store.send(drop_executions(keys, queue=job.origin, job_id=self.job_id, execution_id=self.id), pipeline)
 
     @property
     def _store(self) -> Store:
@@ -130,12 +130,6 @@ class Execution(ExecutionRecord):
             worker=self.worker_name,
             lease_ms=lease_of(ttl),
         )
-
-    def _send(self, command: Command[Any], pipeline: Any) -> None:
-        if pipeline is None:
-            self._store.run(command)
-        else:
-            self._store.queue_in(pipeline, command)
 
     @classmethod
     def fetch(cls, id: str, job_id: str, connection: Any) -> Self:  # noqa: A002 - RQ's
@@ -231,17 +225,11 @@ class ExecutionRegistry(BaseRegistry):
     def remove(self, execution: Execution, pipeline: Any) -> Any:  # type: ignore[override]
         """Close an execution by hand, unsettled (RQ). A job that then runs nowhere goes to the front of its queue."""
         drop = drop_executions(self._keys(), queue=execution.job.origin, job_id=self.job_id, execution_id=execution.id)
-        return self._sent(drop, pipeline)
+        return self._send(drop, pipeline)
 
     def delete(self, job: Any, pipeline: Any) -> None:
         """The same for all executions of the job (RQ)."""
-        self._sent(drop_executions(self._keys(), queue=job.origin, job_id=self.job_id), pipeline)
-
-    def _sent(self, command: Command[Any], pipeline: Any) -> Any:
-        if pipeline is None:
-            return self._store.run(command)
-        self._store.queue_in(pipeline, command)
-        return pipeline
+        self._store.send(drop_executions(self._keys(), queue=job.origin, job_id=self.job_id), pipeline)
 
 
 def prepare_execution(worker: Any, job: Any) -> Execution:

@@ -208,11 +208,7 @@ class Group(GroupRecord):
 
     def delete_job(self, job_id: str, pipeline: Any = None) -> None:
         """Take a job out of the group; the job stays (RQ). Nothing waits for it on behalf of the group any more."""
-        command = group_leave(self._store.keys, name=self.name, job_id=job_id)
-        if pipeline is None:
-            self._store.run(command)
-        else:
-            self._store.queue_in(pipeline, command)
+        self._store.send(group_leave(self._store.keys, name=self.name, job_id=job_id), pipeline)
 
     @classmethod
     def fetch(cls, name: str, connection: Any) -> Self:

@@ -226,10 +226,7 @@ class RQScheduler:
     def save(self, pipeline: Any = None) -> None:
         """Write its hash (RQ)."""
         command = scheduler_beat(self._store.keys, name=self.name, ttl=self._ttl, fields=self.to_dict())
-        if pipeline is None:
-            self._store.run(command)
-        else:
-            self._store.queue_in(pipeline, command)
+        self._store.send(command, pipeline)
 
     def to_dict(self) -> dict[str, str]:
         """Fields of its hash (RQ)."""

@@ -7,6 +7,7 @@ from typing import Any, Final, Literal, cast
 
 from atomiq._commands.enqueue import enqueue as enqueue_command
 from atomiq._commands.raw import free_lock, take_lock
+from atomiq._core.keys import Keys
 from atomiq._core.options import check_unique
 from atomiq._core.timestamp import check_due, due_in
 from atomiq._lua import script
@@ -69,7 +70,7 @@ def schedule_unique_job(
 def _save(connection: Any, queue_key: str, job: Any, at_front: bool, due_ms: int) -> bool:
     store = Store.of(connection)
     check_unique(True, job.id, job.has_dependencies)
-    job.origin = queue_name(store, queue_key)
+    job.origin = queue_name(store.keys, queue_key)
     new = job.to_new_job(at_front=at_front, due_ms=due_ms)
     (done,) = store.run(enqueue_command(store.keys, jobs=(new,), unique=True, group=job.group_id or None))
     job.mark_enqueued(done.word, done.enqueued_at_ms)
@@ -91,9 +92,9 @@ def release_lock(connection: Any, lock_key: str, owner_token: str) -> bool:
     return store.run(free_lock(store.keys, key=lock_key, owner=owner_token))
 
 
-def queue_name(store: Store, queue_key: str) -> str:
+def queue_name(keys: Keys, queue_key: str) -> str:
     """Name of the queue of a key such as `rq:queue:default`. Raises ValueError for another key."""
-    prefix = store.keys.queue("")
+    prefix = keys.queue("")
     if not queue_key.startswith(prefix):
         raise ValueError(f"Not a valid RQ queue key: {queue_key}")
     return queue_key[len(prefix) :]

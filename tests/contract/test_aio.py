@@ -85,6 +85,15 @@ async def test_changing_a_job(api: Api) -> None:
 
 
 @both
+async def test_what_is_neither_a_job_nor_an_id_is_refused_in_words(api: Api) -> None:
+    """The asyncio queue said that an int has no attribute 'id'."""
+    queue = api.queue()
+    for method in (queue.remove, queue.get_job_position):
+        with pytest.raises(TypeError, match="expected a job or its id, not int: 5"):
+            await ask(method, 5)
+
+
+@both
 async def test_requeue_of_a_failed_job(api: Api) -> None:
     queue = api.queue()
     job = await ask(queue.enqueue, operator.add, 1, 2, job_id="j")

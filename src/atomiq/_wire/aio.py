@@ -118,3 +118,10 @@ class AsyncStore:
     def queue_in(self, pipeline: Any, command: Command[Any]) -> None:
         """Put a command into a caller's pipeline; see `queue_command`."""
         queue_command(pipeline, command)
+
+    async def send(self, command: Command[R], pipeline: Any = None) -> R | None:
+        """`run`; or with a caller's pipeline `queue_in`, and None."""
+        if pipeline is None:
+            return await self.run(command)
+        queue_command(pipeline, command)
+        return None

@@ -110,6 +110,13 @@ class Store:
         """Put a command into a caller's pipeline; see `queue_command`."""
         queue_command(pipeline, command)
 
+    def send(self, command: Command[R], pipeline: Any = None) -> R | None:
+        """`run`; or with a caller's pipeline `queue_in`, and None."""
+        if pipeline is None:
+            return self.run(command)
+        queue_command(pipeline, command)
+        return None
+
     def execute(self, pipeline: Any) -> list[Any]:
         """Carry out a pipeline of this store's connection. Raises errors of atomiq's tree, as `run`."""
         try:

@@ -9,7 +9,6 @@ from atomiq._commands.views import view_execution, view_executions
 from atomiq._wire.aio import AsyncStore
 from atomiq.aio.late import classes
 from atomiq.aio.registry import BaseRegistry
-from atomiq.aio.send import send
 from atomiq.executions import ExecutionRecord, by_rank, executions_of
 from atomiq.registry.members import remove_up_to, server_time
 
@@ -77,9 +76,9 @@ class ExecutionRegistry(BaseRegistry):
         """Close an execution by hand, unsettled. A job that then runs nowhere goes to the front of its queue."""
         job = await execution.job()
         command = drop_executions(self._keys(), queue=job.origin, job_id=self.job_id, execution_id=execution.id)
-        closed = await send(self._store, command, pipeline)
+        closed = await self._store.send(command, pipeline)
         return pipeline if closed is None else closed
 
     async def delete(self, job: Any, pipeline: Any) -> None:
         """The same for all executions of the job."""
-        await send(self._store, drop_executions(self._keys(), queue=job.origin, job_id=self.job_id), pipeline)
+        await self._store.send(drop_executions(self._keys(), queue=job.origin, job_id=self.job_id), pipeline)

@@ -10,7 +10,6 @@ from atomiq._commands.views import view_jobs
 from atomiq._core.values import EnqueueData
 from atomiq._wire.aio import AsyncStore
 from atomiq.aio.job import Job
-from atomiq.aio.send import send
 from atomiq.group import PAGE, ROUNDS, GroupRecord, followers, no_such_group, present
 from atomiq.queue.batch import Follower
 
@@ -94,7 +93,7 @@ class Group(GroupRecord):
 
     async def delete_job(self, job_id: str, pipeline: Any = None) -> None:
         """Take a job out of the group; the job stays."""
-        await send(self._store, group_leave(self._store.keys, name=self.name, job_id=job_id), pipeline)
+        await self._store.send(group_leave(self._store.keys, name=self.name, job_id=job_id), pipeline)
 
     @classmethod
     async def fetch(cls, name: str, connection: Any) -> Self:

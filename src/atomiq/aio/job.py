@@ -18,7 +18,7 @@ from atomiq._commands.views import (
     view_position,
     view_status,
 )
-from atomiq._core.errors import InvalidJobOperation, NoSuchJobError
+from atomiq._core.errors import NoSuchJobError
 from atomiq._core.ids import parse_job_id, validate_job_id
 from atomiq._core.serial import dump_meta
 from atomiq._core.states import JobStatus
@@ -26,8 +26,8 @@ from atomiq._wire.aio import AsyncStore
 from atomiq.aio.job_steps import SteppingJob
 from atomiq.aio.late import classes
 from atomiq.aio.results import Result
-from atomiq.aio.send import send
 from atomiq.job.base import BaseJob
+from atomiq.job.planned import are_met, check_requeued, note_canceled
 
 
 class Job(SteppingJob):
@@ -129,7 +129,7 @@ class Job(SteppingJob):
         """
         fields = self.changed_fields(include_meta, include_result)
         if not self.was_stored():
-            await send(self._store, save_job(self._store.keys, job_id=self.id, fields=fields), pipeline)
+            await self._store.send(save_job(self._store.keys, job_id=self.id, fields=fields), pipeline)
             self.__dict__["_sent"] = self.to_dict()
         elif fields:
             await self._touch(fields, pipeline)
@@ -152,12 +152,8 @@ class Job(SteppingJob):
             enqueue_dependents=enqueue_dependents,
             remove_from_dependencies=remove_from_dependencies,
         )
-        changed = await send(self._store, command, pipeline)
-        if changed is not None and changed.word == "already":
-            raise InvalidJobOperation(f"Cannot cancel already canceled job: {self.id}")
-        if changed is not None and changed.word == "gone":
-            raise InvalidJobOperation(f"Cannot cancel job {self.id}: it is gone")
-        self._status = JobStatus.CANCELED
+        changed = await self._store.send(command, pipeline)
+        note_canceled(self, changed)
 
     async def requeue(self, at_front: bool = False) -> Self:
         """Put a failed or stopped job into its queue again.
@@ -167,11 +163,7 @@ class Job(SteppingJob):
         """
         keys = self._store.keys
         command = requeue(keys, job_id=self.id, registry=keys.failed(self.origin), at_front=at_front)
-        changed = await self._store.run(command)
-        if changed.word != "ok":
-            raise InvalidJobOperation(
-                f"Cannot requeue job {self.id}: it is not in the failed registry of {self.origin}"
-            )
+        check_requeued(self, await self._store.run(command))
         await self.refresh()
         return self
 
@@ -179,12 +171,12 @@ class Job(SteppingJob):
         self, pipeline: Any = None, remove_from_queue: bool = True, delete_dependents: bool = False
     ) -> None:
         """Remove the job and everything kept about it, results too. A job that is gone already is no error."""
-        await send(self._store, delete(self._store.keys, job_id=self.id, delete_dependents=delete_dependents), pipeline)
+        await self._store.send(delete(self._store.keys, job_id=self.id, delete_dependents=delete_dependents), pipeline)
 
     async def delete_dependents(self, pipeline: Any = None) -> None:
         """Delete the jobs that wait for this one."""
         for job_id in await self.dependent_ids():
-            await send(self._store, delete(self._store.keys, job_id=job_id), pipeline)
+            await self._store.send(delete(self._store.keys, job_id=job_id), pipeline)
 
     async def cleanup(self, ttl: int | None = None, pipeline: Any = None, remove_from_queue: bool = True) -> None:
         """Delete the job now (0) or after `ttl` seconds; None and negative values do nothing."""
@@ -192,7 +184,7 @@ class Job(SteppingJob):
             await self.delete(pipeline=pipeline, remove_from_queue=remove_from_queue)
         elif ttl is not None and ttl > 0:
             for key in (self.key, self.dependents_key, self.dependencies_key):
-                await send(self._store, plain("EXPIRE", (key, ttl), int), pipeline)
+                await self._store.send(plain("EXPIRE", (key, ttl), int), pipeline)
 
     # -- results ------------------------------------------------------------------------------------------------------
 
@@ -252,11 +244,7 @@ class Job(SteppingJob):
     ) -> bool:
         """Whether the job could run as far as its dependencies go: each is gone, finished, or allowed to fail."""
         ids = [job_id for job_id in self._dependency_ids or () if job_id != exclude_job_id]
-        done = {JobStatus.FINISHED.value.encode()}
-        if self.allow_dependency_failures:
-            done |= {JobStatus.FAILED.value.encode(), JobStatus.STOPPED.value.encode()}
-        found = await self._store.run(view_jobs(self._store.keys, job_ids=ids)) if ids else []
-        return all(raw is None or raw.get(b"status") in done for raw in found)
+        return are_met(self, await self._store.run(view_jobs(self._store.keys, job_ids=ids)) if ids else [])
 
     # -- upward, by name ----------------------------------------------------------------------------------------------
 

@@ -12,7 +12,6 @@ from atomiq._core.errors import NoSuchJobError
 from atomiq._core.states import JobStatus
 from atomiq._core.timestamp import utcformat
 from atomiq._wire.aio import AsyncStore
-from atomiq.aio.send import send
 from atomiq.job.base import BaseJob
 from atomiq.job.planned import Plan, preparation, registration, repeat_plan, retry_plan, status_command, status_of
 
@@ -32,14 +31,14 @@ class SteppingJob(BaseJob):
             NoSuchJobError: the job is gone.
         """
         wanted = status_of(status)
-        said = await send(self._store, status_command(self._store.keys, self, wanted), pipeline)
+        said = await self._store.send(status_command(self._store.keys, self, wanted), pipeline)
         if said == "gone" and self.was_stored():
             raise NoSuchJobError(f"No such job: {self.key}")
         self._status = wanted
 
     async def prepare_for_execution(self, worker_name: str, pipeline: Any) -> None:
         """Note that a worker runs the job from now on. Raises NoSuchJobError: the job is gone."""
-        if await send(self._store, preparation(self._store.keys, self, worker_name), pipeline) == "gone":
+        if await self._store.send(preparation(self._store.keys, self, worker_name), pipeline) == "gone":
             raise NoSuchJobError(f"No such job: {self.key}")
         self._status = JobStatus.STARTED
 
@@ -66,7 +65,7 @@ class SteppingJob(BaseJob):
         self.repeats_left, self.repeats_done = plan.left, self.repeats_done + 1
 
     async def _run_again(self, plan: Plan, queue: str, pipeline: Any) -> None:
-        said = await send(self._store, plan.command, pipeline)
+        said = await self._store.send(plan.command, pipeline)
         if said is not None and said[0] == "gone":
             raise NoSuchJobError(f"No such job: {self.key}")
         self.origin = queue
@@ -81,7 +80,7 @@ class SteppingJob(BaseJob):
         """
         if not self._dependency_ids:
             return
-        said = await send(self._store, registration(self._store.keys, self), pipeline)
+        said = await self._store.send(registration(self._store.keys, self), pipeline)
         if said is None:
             self._status = JobStatus.DEFERRED
         else:
@@ -93,7 +92,7 @@ class SteppingJob(BaseJob):
         await self._touch({"last_heartbeat": utcformat(timestamp)}, pipeline)
 
     async def _touch(self, fields: Mapping[str, Any], pipeline: Any = None) -> None:
-        if await send(self._store, touch(self._store.keys, job_id=self.id, fields=fields), pipeline) == "gone":
+        if await self._store.send(touch(self._store.keys, job_id=self.id, fields=fields), pipeline) == "gone":
             raise NoSuchJobError(f"No such job: {self.key}")
 
     # -- keys ---------------------------------------------------------------------------------------------------------

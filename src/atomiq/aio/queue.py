@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any, Self
 
@@ -23,15 +23,16 @@ from atomiq._core.ids import parse_job_id
 from atomiq._core.options import parse_enqueue
 from atomiq._core.record import NewJob
 from atomiq._core.states import JobStatus
+from atomiq._core.timestamp import check_delay, check_due, due_in
 from atomiq._core.values import EnqueueArgs, EnqueueData, RequiringArgs, call_args, call_kwargs
 from atomiq._wire.aio import AsyncStore
 from atomiq.aio.job import Job
 from atomiq.aio.late import classes
-from atomiq.aio.send import send
 from atomiq.on_commit import CommitSource, Held, check_no_pipeline, waits_for
-from atomiq.queue.base import BaseQueue
+from atomiq.queue.base import BaseQueue, job_id_of
 from atomiq.queue.batch import Batch
 from atomiq.queue.hooks import Hooks
+from atomiq.scripts import queue_name
 
 _ROUNDS = 1000
 """Steps for what comes anew meanwhile, as in Queue."""
@@ -78,10 +79,8 @@ class Queue(BaseQueue):
         death_penalty_class: Any = None,
     ) -> Self:
         """The queue of a key such as `rq:queue:default`. Raises ValueError for another key."""
-        prefix = AsyncStore.of(connection).keys.queue("")
-        if not queue_key.startswith(prefix):
-            raise ValueError(f"Not a valid RQ queue key: {queue_key}")
-        return cls(queue_key[len(prefix) :], connection, job_class=job_class, serializer=serializer)
+        name = queue_name(AsyncStore.of(connection).keys, queue_key)
+        return cls(name, connection, job_class=job_class, serializer=serializer)
 
     # -- enqueueing ---------------------------------------------------------------------------------------------------
 
@@ -135,13 +134,13 @@ class Queue(BaseQueue):
         """Enqueue a call that runs not before a time. A naive datetime is local time."""
         if self._hooks.replaced_later(self):
             return await self._schedule_by_hooks(self._parsed(f, args, kwargs), datetime)
-        return await self._enqueue_args(parse_enqueue(f, args, kwargs), self._due_at(datetime))
+        return await self._enqueue_args(parse_enqueue(f, args, kwargs), check_due(datetime))
 
     async def enqueue_in(self, time_delta: timedelta, func: Callable[..., Any] | str, *args: Any, **kwargs: Any) -> Job:
         """Enqueue a call that runs not before a delay has passed."""
         if self._hooks.replaced_later(self):
-            return await self.enqueue_at(self._moment_in(time_delta), func, *args, **kwargs)
-        return await self._enqueue_args(parse_enqueue(func, args, kwargs), self._due_in(time_delta))
+            return await self.enqueue_at(datetime.now(UTC) + check_delay(time_delta), func, *args, **kwargs)
+        return await self._enqueue_args(parse_enqueue(func, args, kwargs), due_in(time_delta))
 
     async def enqueue_job(self, job: Job, pipeline: Any = None, at_front: bool = False, unique: bool = False) -> Job:
         """Put a job into this queue, whatever it was before, except running."""
@@ -149,7 +148,7 @@ class Queue(BaseQueue):
 
     async def schedule_job(self, job: Job, datetime: datetime, pipeline: Any = None, unique: bool = False) -> Job:
         """Let a job run not before a time. A naive datetime is local time."""
-        return await self._send(job, self._adopt(job, False, self._due_at(datetime), unique), pipeline, unique)
+        return await self._send(job, self._adopt(job, False, check_due(datetime), unique), pipeline, unique)
 
     async def enqueue_many(
         self, job_datas: Iterable[EnqueueData], pipeline: Any = None, group_id: str | None = None
@@ -164,7 +163,7 @@ class Queue(BaseQueue):
         if source is not None and await self._all_held(source, batch, pipeline, group_id):
             return batch.returned()
         for jobs, news in batch.parts():
-            answers = await send(self._store, enqueue(self._store.keys, jobs=news, group=group_id), pipeline)
+            answers = await self._store.send(enqueue(self._store.keys, jobs=news, group=group_id), pipeline)
             if answers is None:
                 for job, new in zip(jobs, news, strict=True):
                     job.mark_expected(new)
@@ -191,7 +190,7 @@ class Queue(BaseQueue):
             held: Job = job
             return held
         command = enqueue(self._store.keys, jobs=(new,), unique=unique, group=job.group_id or None)
-        answers = await send(self._store, command, None if unique else pipeline)
+        answers = await self._store.send(command, None if unique else pipeline)
         if answers is None:
             job.mark_expected(new)
         else:
@@ -282,7 +281,7 @@ class Queue(BaseQueue):
 
     async def get_job_position(self, job_or_id: Job | str) -> int | None:
         """Place in the queue, 0 is next; None when it doesn't wait here. O(length of the queue)."""
-        job_id = job_or_id if isinstance(job_or_id, str) else job_or_id.id
+        job_id = job_id_of(job_or_id)
         return await self._store.run(view_position(self._store.keys, queue=self.name, job_id=job_id))
 
     # -- taking away --------------------------------------------------------------------------------------------------
@@ -310,9 +309,9 @@ class Queue(BaseQueue):
 
     async def remove(self, job_or_id: Job | str, pipeline: Any = None) -> int:
         """Take a job off the queue without deleting it; it is then 'created', in no queue. Returns how many."""
-        job_id = job_or_id if isinstance(job_or_id, str) else job_or_id.id
+        job_id = job_id_of(job_or_id)
         return (
-            await send(self._store, remove_from_queue(self._store.keys, queue=self.name, job_id=job_id), pipeline) or 0
+            await self._store.send(remove_from_queue(self._store.keys, queue=self.name, job_id=job_id), pipeline) or 0
         )
 
     async def compact(self) -> None:

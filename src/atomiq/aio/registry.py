@@ -15,7 +15,6 @@ from atomiq._core.values import JobOrId
 from atomiq._wire.aio import AsyncStore
 from atomiq.aio.job import Job
 from atomiq.aio.late import classes
-from atomiq.aio.send import send
 from atomiq.registry.base import milliseconds
 from atomiq.registry.members import due_members, id_of, remove_members, server_time
 from atomiq.registry.record import Canceled, Deferred, Failed, Finished, RegistryRecord, Scheduled, Started
@@ -123,9 +122,9 @@ class BaseRegistry(RegistryRecord):
         """
         job_id = id_of(job)
         if not self._status and not delete_job:
-            removed = await send(self._store, remove_members(self.key, [job_id]), pipeline)
+            removed = await self._store.send(remove_members(self.key, [job_id]), pipeline)
             return pipeline if removed is None else removed
-        left = await send(self._store, self._leaving(job_id, delete_job), pipeline)
+        left = await self._store.send(self._leaving(job_id, delete_job), pipeline)
         if left is None:
             return pipeline
         if delete_job and not left.existed:
@@ -159,7 +158,7 @@ class ScheduledJobRegistry(Scheduled, BaseRegistry):
     async def schedule(self, job: JobOrId, scheduled_datetime: datetime, pipeline: Any = None) -> Any:
         """Let a job be queued at this time, wherever it is now; see the synchronous one. Raises JobIsRunning: it runs
         now."""
-        entered = await send(self._store, self._scheduling(job, scheduled_datetime), pipeline)
+        entered = await self._store.send(self._scheduling(job, scheduled_datetime), pipeline)
         return pipeline if entered is None else self.check_entered(id_of(job), entered)
 
     async def get_scheduled_time(self, job_or_id: JobOrId) -> datetime:

@@ -300,19 +300,14 @@ class CronScheduler:
         command = cron_beat(
             store.keys, name=self.name, ttl=DEFAULT_CRON_SCHEDULER_TTL, fields=self.to_dict(), beats=beats
         )
-        if pipeline is None:
-            self._ticker.clock.hear(store.run(command))
-        else:
-            store.queue_in(pipeline, command)
+        now_ms = store.send(command, pipeline)
+        if now_ms is not None:
+            self._ticker.clock.hear(now_ms)
 
     def register_death(self, pipeline: Any = None) -> None:
         """Be listed no more (RQ). It is no error if it isn't."""
         self.log.info("CronScheduler %s: registering death...", self.name)
-        store = self._store
-        if pipeline is None:
-            store.run(forget(store.keys, self.name))
-        else:
-            store.queue_in(pipeline, forget(store.keys, self.name))
+        self._store.send(forget(self._store.keys, self.name), pipeline)
 
     @property
     def last_heartbeat(self) -> datetime | None:

@@ -21,12 +21,13 @@ from atomiq._commands.views import (
     view_status,
 )
 from atomiq._core.classes import lookup
-from atomiq._core.errors import InvalidJobOperation, NoSuchJobError
+from atomiq._core.errors import NoSuchJobError
 from atomiq._core.ids import parse_job_id, validate_job_id
 from atomiq._core.serial import dump_meta, resolve_serializer
 from atomiq._core.states import JobStatus
 from atomiq._wire.sync import Store
 from atomiq.job.base import BaseJob
+from atomiq.job.planned import are_met, check_requeued, note_canceled
 from atomiq.job.steps import SteppingJob
 from atomiq.results import Result
 
@@ -163,7 +164,7 @@ class Job(SteppingJob):
         """
         fields = self.changed_fields(include_meta, include_result)
         if not self.was_stored():
-            self._run(save_job(self._store.keys, job_id=self.id, fields=fields), pipeline)
+            self._store.send(save_job(self._store.keys, job_id=self.id, fields=fields), pipeline)
             self.__dict__["_sent"] = self.to_dict()
         elif fields:
             self._touch(fields, pipeline)
@@ -213,12 +214,8 @@ class Job(SteppingJob):
             enqueue_dependents=enqueue_dependents,
             remove_from_dependencies=remove_from_dependencies,
         )
-        changed = self._run(command, pipeline)
-        if changed is not None and changed.word == "already":
-            raise InvalidJobOperation(f"Cannot cancel already canceled job: {self.id}")
-        if changed is not None and changed.word == "gone":
-            raise InvalidJobOperation(f"Cannot cancel job {self.id}: it is gone")
-        self._status = JobStatus.CANCELED
+        changed = self._store.send(command, pipeline)
+        note_canceled(self, changed)
 
     def requeue(self, at_front: bool = False) -> Self:
         """Put a failed or stopped job into its queue again (RQ).
@@ -227,9 +224,8 @@ class Job(SteppingJob):
             InvalidJobOperation: it is not in the failed registry of its queue.
         """
         keys = self._store.keys
-        changed = self._store.run(requeue(keys, job_id=self.id, registry=keys.failed(self.origin), at_front=at_front))
-        if changed.word != "ok":
-            raise InvalidJobOperation(f"Cannot requeue job {self.id}: it is not among the failed ones of {self.origin}")
+        command = requeue(keys, job_id=self.id, registry=keys.failed(self.origin), at_front=at_front)
+        check_requeued(self, self._store.run(command))
         self.refresh()
         return self
 
@@ -241,12 +237,12 @@ class Job(SteppingJob):
             remove_from_queue: RQ's; a deleted job never stays in a queue here.
             delete_dependents: delete the jobs that wait for it, too.
         """
-        self._run(delete(self._store.keys, job_id=self.id, delete_dependents=delete_dependents), pipeline)
+        self._store.send(delete(self._store.keys, job_id=self.id, delete_dependents=delete_dependents), pipeline)
 
     def delete_dependents(self, pipeline: Any = None) -> None:
         """Delete the jobs that wait for this one (RQ)."""
         for job_id in self.dependent_ids:
-            self._run(delete(self._store.keys, job_id=job_id), pipeline)
+            self._store.send(delete(self._store.keys, job_id=job_id), pipeline)
 
     def cleanup(self, ttl: int | None = None, pipeline: Any = None, remove_from_queue: bool = True) -> None:
         """Delete the job now (0) or after `ttl` seconds; None and negative values do nothing (RQ)."""
@@ -254,7 +250,7 @@ class Job(SteppingJob):
             self.delete(pipeline=pipeline, remove_from_queue=remove_from_queue)
         elif ttl is not None and ttl > 0:
             for key in (self.key, self.dependents_key, self.dependencies_key):
-                self._run(plain("EXPIRE", (key, ttl), int), pipeline)
+                self._store.send(plain("EXPIRE", (key, ttl), int), pipeline)
 
     # -- results ------------------------------------------------------------------------------------------------------
 
@@ -326,11 +322,7 @@ class Job(SteppingJob):
     ) -> bool:
         """Whether the job could run as far as its dependencies go: each is gone, finished, or allowed to fail (RQ)."""
         ids = [job_id for job_id in self._dependency_ids or () if job_id != exclude_job_id]
-        done = {JobStatus.FINISHED.value.encode()}
-        if self.allow_dependency_failures:
-            done |= {JobStatus.FAILED.value.encode(), JobStatus.STOPPED.value.encode()}
-        found = self._store.run(view_jobs(self._store.keys, job_ids=ids)) if ids else []
-        return all(raw is None or raw.get(b"status") in done for raw in found)
+        return are_met(self, self._store.run(view_jobs(self._store.keys, job_ids=ids)) if ids else [])
 
     # -- upward, by name ----------------------------------------------------------------------------------------------
 

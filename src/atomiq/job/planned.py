@@ -1,4 +1,5 @@
-"""RQ's low-level steps of a job as commands, for `Job` and `aio.Job` alike: each is one atomic step here."""
+"""What `Job` and `aio.Job` have in common when they speak to the server: RQ's low-level steps as commands, each one
+atomic step here, and what replies mean."""
 
 from __future__ import annotations
 
@@ -6,8 +7,9 @@ from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
 from atomiq._commands.base import Command
-from atomiq._commands.change import run_again, set_status
+from atomiq._commands.change import Changed, run_again, set_status
 from atomiq._commands.enqueue import Enqueued, enqueue
+from atomiq._commands.views import Hash
 from atomiq._core.cadence import interval_after
 from atomiq._core.errors import InvalidJobOperation, InvalidOption
 from atomiq._core.ids import new_execution_id
@@ -104,3 +106,27 @@ def registration(keys: Keys, job: BaseJob) -> Command[list[Enqueued]]:
     if not job.origin:
         raise InvalidJobOperation(f"job {job.id} can't wait for others: it has no origin, the queue that it will go to")
     return enqueue(keys, jobs=[job.to_new_job()])
+
+
+def note_canceled(job: BaseJob, changed: Changed | None) -> None:
+    """The job is canceled, as far as is known: None is said of a command in a pipeline. Raises InvalidJobOperation: it
+    was canceled already, or is gone."""
+    if changed is not None and changed.word == "already":
+        raise InvalidJobOperation(f"Cannot cancel already canceled job: {job.id}")
+    if changed is not None and changed.word == "gone":
+        raise InvalidJobOperation(f"Cannot cancel job {job.id}: it is gone")
+    job.remember_status(JobStatus.CANCELED)
+
+
+def check_requeued(job: BaseJob, changed: Changed) -> None:
+    """Raises InvalidJobOperation: the job was not in the failed registry of its queue."""
+    if changed.word != "ok":
+        raise InvalidJobOperation(f"Cannot requeue job {job.id}: it is not in the failed registry of {job.origin}")
+
+
+def are_met(job: BaseJob, dependencies: list[Hash | None]) -> bool:
+    """Whether a job could run as far as these go, the hashes of what it depends on, None for what is gone."""
+    done = {JobStatus.FINISHED.value.encode()}
+    if job.allow_dependency_failures:
+        done |= {JobStatus.FAILED.value.encode(), JobStatus.STOPPED.value.encode()}
+    return all(raw is None or raw.get(b"status") in done for raw in dependencies)

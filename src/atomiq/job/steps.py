@@ -34,7 +34,7 @@ class SteppingJob(BaseJob):
             NoSuchJobError: the job is gone.
         """
         wanted = status_of(status)
-        said = self._run(status_command(self._store.keys, self, wanted), pipeline)
+        said = self._store.send(status_command(self._store.keys, self, wanted), pipeline)
         if said == "gone" and self.was_stored():
             raise NoSuchJobError(f"No such job: {self.key}")
         self._status = wanted
@@ -46,7 +46,7 @@ class SteppingJob(BaseJob):
         Raises:
             NoSuchJobError: the job is gone.
         """
-        if self._run(preparation(self._store.keys, self, worker_name), pipeline) == "gone":
+        if self._store.send(preparation(self._store.keys, self, worker_name), pipeline) == "gone":
             raise NoSuchJobError(f"No such job: {self.key}")
         self._status = JobStatus.STARTED
 
@@ -74,7 +74,7 @@ class SteppingJob(BaseJob):
         self.repeats_left, self.repeats_done = plan.left, self.repeats_done + 1
 
     def _run_again(self, plan: Plan, queue: str, pipeline: Any) -> None:
-        said = self._run(plan.command, pipeline)
+        said = self._store.send(plan.command, pipeline)
         if said is not None and said[0] == "gone":
             raise NoSuchJobError(f"No such job: {self.key}")
         self.origin = queue
@@ -90,7 +90,7 @@ class SteppingJob(BaseJob):
         """
         if not self._dependency_ids:
             return
-        said = self._run(registration(self._store.keys, self), pipeline)
+        said = self._store.send(registration(self._store.keys, self), pipeline)
         if said is None:
             self._status = JobStatus.DEFERRED
         else:
@@ -102,14 +102,8 @@ class SteppingJob(BaseJob):
         self._touch({"last_heartbeat": utcformat(timestamp)}, pipeline)
 
     def _touch(self, fields: Mapping[str, Any], pipeline: Any = None) -> None:
-        if self._run(touch(self._store.keys, job_id=self.id, fields=fields), pipeline) == "gone":
+        if self._store.send(touch(self._store.keys, job_id=self.id, fields=fields), pipeline) == "gone":
             raise NoSuchJobError(f"No such job: {self.key}")
-
-    def _run(self, command: Any, pipeline: Any) -> Any:
-        if pipeline is None:
-            return self._store.run(command)
-        self._store.queue_in(pipeline, command)
-        return None
 
     # -- keys ---------------------------------------------------------------------------------------------------------
 

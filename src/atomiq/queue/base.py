@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
 from atomiq._core.callref import import_attribute
@@ -30,9 +29,8 @@ from atomiq._core.record import NewJob
 from atomiq._core.serial import resolve_serializer
 from atomiq._core.settings import DEFAULT_TIMEOUT
 from atomiq._core.states import JobStatus
-from atomiq._core.timestamp import check_delay, check_due, due_in
 from atomiq._core.ttl import check_timeout
-from atomiq._core.values import EnqueueArgs, EnqueueData, RequiringArgs, RequiringData, call_args, call_kwargs
+from atomiq._core.values import EnqueueArgs, EnqueueData, HasId, RequiringArgs, RequiringData, call_args, call_kwargs
 from atomiq.on_commit import WaitsForCommit, source_of
 from atomiq.queue.batch import Batch, Follower
 from atomiq.queue.hooks import Hooks
@@ -341,18 +339,6 @@ class BaseQueue(NamedQueue, WaitsForCommit):
             news.append(new)
         return Batch(jobs, news, call)
 
-    @staticmethod
-    def _due_at(moment: datetime) -> int:
-        return check_due(moment)
-
-    @staticmethod
-    def _moment_in(delay: timedelta) -> datetime:
-        return datetime.now(UTC) + check_delay(delay)
-
-    @staticmethod
-    def _due_in(delay: timedelta) -> int:
-        return due_in(delay)
-
     @property
     def is_async(self) -> bool:
         """False: enqueue runs the job in the calling thread (RQ)."""
@@ -372,3 +358,12 @@ def _async_of(extra: Mapping[str, Any], is_async: bool) -> bool:
 
 _QUEUE_OPTIONS = ("connection", "default_timeout", "is_async", "job_class", "serializer", "death_penalty_class",
                   "abandoned", "executor", "on_commit")  # fmt: skip
+
+
+def job_id_of(job_or_id: HasId | str) -> str:
+    """The id of a job or of an id. Raises TypeError: neither."""
+    if isinstance(job_or_id, str):
+        return job_or_id
+    if not isinstance(job_or_id, HasId):
+        raise TypeError(f"expected a job or its id, not {type(job_or_id).__name__}: {job_or_id!r}")
+    return job_or_id.id

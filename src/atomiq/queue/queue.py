@@ -16,7 +16,7 @@ from atomiq._commands.views import view_queue_names
 from atomiq._core.options import parse_enqueue
 from atomiq._core.record import NewJob
 from atomiq._core.states import JobStatus
-from atomiq._core.timestamp import utcformat
+from atomiq._core.timestamp import check_delay, check_due, due_in, utcformat
 from atomiq._core.values import EnqueueArgs, EnqueueData, RequiringArgs, call_args, call_kwargs
 from atomiq._wire.sync import Store
 from atomiq.job import Job
@@ -128,7 +128,7 @@ class Queue(RawQueue):
         """
         if self._hooks.replaced_later(self):
             return self._schedule_by_hooks(self._parsed(f, args, kwargs), datetime)
-        return self._enqueue_args(parse_enqueue(f, args, kwargs), self._due_at(datetime))
+        return self._enqueue_args(parse_enqueue(f, args, kwargs), check_due(datetime))
 
     def enqueue_in(self, time_delta: timedelta, func: Callable[..., Any] | str, *args: Any, **kwargs: Any) -> Job:
         """Enqueue a call that runs not before a delay has passed (RQ). Keywords as `enqueue`.
@@ -137,8 +137,8 @@ class Queue(RawQueue):
             InvalidTime: a ValueError; not a timedelta. Otherwise what `enqueue` raises.
         """
         if self._hooks.replaced_later(self):
-            return self.enqueue_at(self._moment_in(time_delta), func, *args, **kwargs)
-        return self._enqueue_args(parse_enqueue(func, args, kwargs), self._due_in(time_delta))
+            return self.enqueue_at(datetime.now(UTC) + check_delay(time_delta), func, *args, **kwargs)
+        return self._enqueue_args(parse_enqueue(func, args, kwargs), due_in(time_delta))
 
     def enqueue_job(self, job: Job, pipeline: Any = None, at_front: bool = False, unique: bool = False) -> Job:
         """Put a job into this queue, whatever it was before, except running (RQ). Raises what `enqueue` raises."""
@@ -154,7 +154,7 @@ class Queue(RawQueue):
 
     def schedule_job(self, job: Job, datetime: datetime, pipeline: Any = None, unique: bool = False) -> Job:
         """Let a job run not before a time (RQ). A naive datetime is local time. Raises what `enqueue_at` raises."""
-        return self._send(job, self._adopt(job, False, self._due_at(datetime), unique), pipeline, unique)
+        return self._send(job, self._adopt(job, False, check_due(datetime), unique), pipeline, unique)
 
     def enqueue_many(
         self, job_datas: Iterable[EnqueueData], pipeline: Any = None, group_id: str | None = None
@@ -283,7 +283,7 @@ class Queue(RawQueue):
     def _enqueue_pushed(self, jobs: list[Job], news: list[NewJob], pipeline: Any, group: str | None) -> list[Job]:
         """Enqueue by the hook `push_job_id`, all in one transaction: stored out of the workers' reach, then pushed."""
         keys, own = self._store.keys, self.connection.pipeline() if pipeline is None else pipeline
-        due_ms, fronts = self._due_in(BEGINS_WITHIN), [new.at_front for new in news]
+        due_ms, fronts = due_in(BEGINS_WITHIN), [new.at_front for new in news]
         for new in news:
             new.due_ms, new.depends_on, new.at_front = due_ms, [], False
         stored = enqueue(keys, jobs=news, group=group or None)
@@ -340,7 +340,7 @@ class Queue(RawQueue):
     def _run_here(self, job: Job, new: NewJob, unique: bool) -> Job:
         # First into the schedule: stored by the command that checks for existing and running jobs, out of the workers'
         # reach, and not lost if this process ends before it has begun.
-        new.due_ms = self._due_in(BEGINS_WITHIN)
+        new.due_ms = due_in(BEGINS_WITHIN)
         new.depends_on = []
         job.enqueued_at = datetime.now(UTC)
         new.fields["enqueued_at"] = utcformat(job.enqueued_at)

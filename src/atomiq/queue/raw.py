@@ -54,7 +54,7 @@ class RawQueue(ViewedQueue):
         death_penalty_class: Any = None,
     ) -> Self:
         """The queue of a key such as `rq:queue:default` (RQ). Raises ValueError for another key."""
-        name = queue_name(Store.of(connection), queue_key)
+        name = queue_name(Store.of(connection).keys, queue_key)
         return cls(name, connection, job_class=job_class, serializer=serializer, **penalty_of(death_penalty_class))
 
     # -- handing out --------------------------------------------------------------------------------------------------
@@ -122,7 +122,7 @@ class RawQueue(ViewedQueue):
         """The key and the next id of a queue, which moves to its intermediate list, as it is (RQ). `dequeue_any`
         without looking at the job. Arguments and errors are the same."""
         store = Store.of(connection)
-        name = queue_name(store, queue_key)
+        name = queue_name(store.keys, queue_key)
         move = plain(
             "LMOVE", (queue_key, store.keys.intermediate(name), "LEFT", "RIGHT"), _as_bytes, safe_to_repeat=False
         )
@@ -134,7 +134,7 @@ class RawQueue(ViewedQueue):
         """Key and id of the first job of some queues, which is then in no queue: 'created' (RQ). It is the caller's
         alone, and lost with it; `dequeue_any` is the safe way. Arguments and errors as there."""
         store = Store.of(connection)
-        names = [queue_name(store, key) for key in queue_keys]
+        names = [queue_name(store.keys, key) for key in queue_keys]
         command = pop_job_id(store.keys, queues=names)
         popped = _until(store, names, timeout, list(queue_keys), lambda: store.run(command) if names else None)
         return None if popped is None else (store.keys.queue(popped[0]), as_bytes(popped[1]))
@@ -154,9 +154,7 @@ class RawQueue(ViewedQueue):
             JobIsRunning: the job runs. Not noticed in a pipeline; nothing happens then.
         """
         command = push_job_id(self._store.keys, queue=self.name, job_id=job_id, at_front=bool(at_front))
-        if pipeline is not None:
-            self._store.queue_in(pipeline, command)
-        elif self._store.run(command) == "busy":
+        if self._store.send(command, pipeline) == "busy":
             raise JobIsRunning(f"job {job_id} is running now and can't be pushed into queue {self.name!r}")
 
     def enqueue_dependents(
@@ -173,10 +171,7 @@ class RawQueue(ViewedQueue):
         if exclude_job_id == job.id:
             status = JobStatus.FINISHED.value
         command = enqueue_dependents(self._store.keys, job_id=job.id, status=status)
-        if pipeline is not None:
-            self._store.queue_in(pipeline, command)
-            return
-        while self._store.run(command):
+        while self._store.send(command, pipeline):
             pass
 
     # -- around -------------------------------------------------------------------------------------------------------

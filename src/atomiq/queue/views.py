@@ -12,10 +12,9 @@ from atomiq._commands.raw import WORTH_COMPACTING, compact_queue
 from atomiq._commands.views import QueueCounts, view_length, view_list, view_position, view_queues
 from atomiq._core.classes import lookup
 from atomiq._core.ids import parse_job_id
-from atomiq._core.values import HasId
 from atomiq._wire.sync import Store
 from atomiq.job import Job
-from atomiq.queue.base import BaseQueue
+from atomiq.queue.base import BaseQueue, job_id_of
 
 _ROUNDS = 1000
 """Steps for what comes anew meanwhile: a queue that others fill all the time has no end."""
@@ -109,7 +108,7 @@ class ViewedQueue(BaseQueue):
 
     def get_job_position(self, job_or_id: Job | str) -> int | None:
         """Place in the queue, 0 is next; None when it doesn't wait here (RQ). O(length of the queue)."""
-        job_id = _id_of(job_or_id)
+        job_id = job_id_of(job_or_id)
         return self._store.run(view_position(self._store.keys, queue=self.name, job_id=job_id))
 
     # -- taking away --------------------------------------------------------------------------------------------------
@@ -137,12 +136,8 @@ class ViewedQueue(BaseQueue):
 
     def remove(self, job_or_id: Job | str, pipeline: Any = None) -> int:
         """Take a job off the queue without deleting it; it is then 'created', in no queue (RQ). Returns how many."""
-        job_id = _id_of(job_or_id)
-        command = remove_from_queue(self._store.keys, queue=self.name, job_id=job_id)
-        if pipeline is not None:
-            self._store.queue_in(pipeline, command)
-            return 0
-        return self._store.run(command)
+        job_id = job_id_of(job_or_id)
+        return self._store.send(remove_from_queue(self._store.keys, queue=self.name, job_id=job_id), pipeline) or 0
 
     def compact(self) -> None:
         """Take the ids off the queue whose job is gone (RQ). They would leave it when a worker meets them."""
@@ -168,11 +163,3 @@ class ViewedQueue(BaseQueue):
 
     def _registry(self, name: str) -> Any:
         return lookup(name)(queue=self, job_class=self.job_class, serializer=self.serializer)
-
-
-def _id_of(job_or_id: Any) -> str:
-    if isinstance(job_or_id, str):
-        return job_or_id
-    if not isinstance(job_or_id, HasId):
-        raise TypeError(f"expected a job or its id, not {type(job_or_id).__name__}: {job_or_id!r}")
-    return job_or_id.id

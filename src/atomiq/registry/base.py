@@ -44,16 +44,12 @@ class BaseRegistry(RegistryRecord):
 
     def _send(self, command: Command[int], pipeline: Any) -> Any:
         """Run a command now, or put it into a caller's pipeline; then the answer is that pipeline (RQ)."""
-        if pipeline is None:
-            return self._store.run(command)
-        self._store.queue_in(pipeline, command)
-        return pipeline
+        said = self._store.send(command, pipeline)
+        return pipeline if said is None else said
 
     def _enter(self, command: Command[Entered], job_id: str, pipeline: Any) -> Any:
-        if pipeline is None:
-            return self.check_entered(job_id, self._store.run(command))
-        self._store.queue_in(pipeline, command)
-        return pipeline
+        entered = self._store.send(command, pipeline)
+        return pipeline if entered is None else self.check_entered(job_id, entered)
 
     # -- reading ------------------------------------------------------------------------------------------------------
 
@@ -186,11 +182,9 @@ class BaseRegistry(RegistryRecord):
         job_id = id_of(job)
         if not self._status and not delete_job:
             return self._send(remove_members(self.key, [job_id]), pipeline)
-        command = self._leaving(job_id, delete_job)
-        if pipeline is not None:
-            self._store.queue_in(pipeline, command)
+        left = self._store.send(self._leaving(job_id, delete_job), pipeline)
+        if left is None:
             return pipeline
-        left = self._store.run(command)
         if delete_job and not left.existed:
             raise NoSuchJobError(f"No such job: {self._keys().job(job_id)}")
         return left.removed

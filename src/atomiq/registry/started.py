@@ -98,10 +98,9 @@ class StartedJobRegistry(Started, BaseRegistry):
         return self._done(begin, pipeline, 1)
 
     def _done(self, command: Command[Any], pipeline: Any, when_ok: int) -> Any:
-        if pipeline is not None:
-            self._store.queue_in(pipeline, command)
+        said = self._store.send(command, pipeline)
+        if said is None:
             return pipeline
-        said = self._store.run(command)
         return when_ok if "ok" in (said, said[0]) else 0
 
     def remove_execution(self, execution: Any, job: Any = None, pipeline: Any = None, delete_job: bool = False) -> None:

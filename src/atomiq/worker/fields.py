@@ -97,7 +97,4 @@ class WorkerFields(WorkerRecord):
         store = self._store
         ttl = self.worker_ttl + 60
         note = worker_note(store.keys, worker=self.name, ttl=ttl, verb=verb, field=field, value=value)
-        if pipeline is None:
-            store.run(note)
-        else:
-            store.queue_in(pipeline, note)
+        store.send(note, pipeline)

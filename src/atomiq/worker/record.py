@@ -177,10 +177,7 @@ class WorkerRecord:
 
     def _beat(self, fields: Mapping[str, str], pipeline: Any = None, ttl: int | None = None) -> None:
         beat = worker_beat(self._store.keys, worker=self.name, ttl=ttl or self.worker_ttl + 60, fields=fields)
-        if pipeline is None:
-            self._store.run(beat)
-        else:
-            self._store.queue_in(pipeline, beat)
+        self._store.send(beat, pipeline)
 
     def get_current_job_id(self, pipeline: Any = None) -> str | None:
         """Id of the job it runs (RQ)."""
