@@ -10,16 +10,13 @@ from atomiq._core.classes import register
 from atomiq._core.values import Callback, Dependency, Retry
 from atomiq._core.version import __version__
 from atomiq._wire.connect import connect
-from atomiq.executions import Execution, ExecutionRegistry
+from atomiq.executions import ExecutionRegistry
 from atomiq.group import Group
 from atomiq.job import Job, JobStatus, cancel_job, get_current_job, requeue_job
 from atomiq.queue import Queue
 from atomiq.registry import (
-    CanceledJobRegistry,
-    DeferredJobRegistry,
     FailedJobRegistry,
     FinishedJobRegistry,
-    ScheduledJobRegistry,
     StartedJobRegistry,
 )
 from atomiq.repeat import Repeat
@@ -31,20 +28,7 @@ if TYPE_CHECKING:
 
 VERSION = __version__
 
-register(
-    CanceledJobRegistry,
-    DeferredJobRegistry,
-    Execution,
-    ExecutionRegistry,
-    FailedJobRegistry,
-    FinishedJobRegistry,
-    Group,
-    Job,
-    Queue,
-    Result,
-    ScheduledJobRegistry,
-    StartedJobRegistry,
-)
+register(ExecutionRegistry, FailedJobRegistry, FinishedJobRegistry, Job, Queue, StartedJobRegistry)
 
 __all__ = [
     "VERSION",

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
-from typing import Any, Generic, ParamSpec, Protocol, TypeVar, cast
+from collections.abc import Callable, Sequence
+from typing import Any, Generic, ParamSpec, Protocol, TypeVar, cast, overload
 
 from atomiq._core.callref import import_attribute
 from atomiq._core.ids import validate_queue_name
 from atomiq._core.options import check_executor
+from atomiq._core.precondition import RequiresOption
 from atomiq._core.settings import DEFAULT_RESULT_TTL
+from atomiq._core.ttl import Duration
+from atomiq._core.values import CallbackOption, DependsOn, Retry
 from atomiq.job import Job
 from atomiq.queue import Queue
 from atomiq.queue.base import BaseQueue
+from atomiq.webhook import Webhook
 
 P = ParamSpec("P")
 R_co = TypeVar("R_co", covariant=True)
@@ -42,9 +46,23 @@ class Enqueue(Generic[P]):
         self._func = func
         self._options = options
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Job:
+    @overload
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Job: ...
+
+    @overload
+    def __call__(
+        self, *args: Any, job_id: str, depends_on: DependsOn = ..., at_front: bool = ..., **kwargs: Any
+    ) -> Job: ...
+
+    @overload
+    def __call__(self, *args: Any, depends_on: DependsOn, at_front: bool = ..., **kwargs: Any) -> Job: ...
+
+    @overload
+    def __call__(self, *args: Any, at_front: bool, **kwargs: Any) -> Job: ...
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Job:
         """Enqueue a call. The keywords depends_on, job_id and at_front are kept from the function (RQ)."""
-        return self._options.enqueue_call(self._func, args, dict(kwargs))
+        return self._options.enqueue_call(self._func, args, kwargs)
 
 
 class job:  # noqa: N801 - RQ's name
@@ -73,24 +91,24 @@ class job:  # noqa: N801 - RQ's name
         self,
         queue: Queue | str,
         connection: Any,
-        timeout: Any = None,
-        result_ttl: Any = DEFAULT_RESULT_TTL,
-        ttl: Any = None,
+        timeout: Duration | None = None,
+        result_ttl: Duration | None = DEFAULT_RESULT_TTL,
+        ttl: Duration | None = None,
         queue_class: Any = None,
-        depends_on: Any = None,
+        depends_on: DependsOn = None,
         at_front: bool = False,
         meta: dict[str, Any] | None = None,
         description: str | None = None,
-        failure_ttl: Any = None,
-        retry: Any = None,
-        on_failure: Any = None,
-        on_success: Any = None,
-        on_stopped: Any = None,
-        webhooks: Any = None,
+        failure_ttl: Duration | None = None,
+        retry: Retry | None = None,
+        on_failure: CallbackOption = None,
+        on_success: CallbackOption = None,
+        on_stopped: CallbackOption = None,
+        webhooks: Sequence[Webhook] | None = None,
         *,
         abandoned: str | None = None,
         executor: str | None = None,
-        requires: Any = None,
+        requires: RequiresOption = None,
     ) -> None:
         if not isinstance(queue, BaseQueue):
             validate_queue_name(queue)
@@ -102,7 +120,7 @@ class job:  # noqa: N801 - RQ's name
         self.at_front = at_front
         self.abandoned = abandoned
         self.executor = None if executor is None else check_executor(executor)
-        self._options = {
+        self._options: dict[str, Any] = {
             "timeout": timeout, "result_ttl": result_ttl, "ttl": ttl, "failure_ttl": failure_ttl,
             "description": description, "retry": retry, "on_success": on_success, "on_failure": on_failure,
             "on_stopped": on_stopped, "webhooks": webhooks,

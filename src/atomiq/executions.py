@@ -14,11 +14,11 @@ from atomiq._commands.alone import begin_job
 from atomiq._commands.base import Command, text
 from atomiq._commands.registry import beat_execution, drop_executions
 from atomiq._commands.views import view_execution, view_executions
-from atomiq._core.classes import lookup
 from atomiq._core.ids import new_execution_id
 from atomiq._core.keys import Keys
 from atomiq._core.timestamp import from_unix
 from atomiq._wire.sync import Store
+from atomiq.job import Job
 from atomiq.registry.base import BaseRegistry
 from atomiq.registry.members import remove_up_to, server_time
 from atomiq.registry.started import lease_of
@@ -157,13 +157,13 @@ class Execution(ExecutionRecord):
         return Store.of(self.connection).keys.execution(self.job_id, self.id)
 
     @property
-    def job(self) -> Any:
+    def job(self) -> Job:
         """The job it runs.
 
         Raises:
             NoSuchJobError: the job is gone.
         """
-        return lookup("Job").fetch(self.job_id, connection=self.connection)
+        return Job.fetch(self.job_id, connection=self.connection)
 
 
 def executions_of(found: list[dict[bytes, bytes]], job_id: str, connection: Any, kind: type[Any]) -> list[Any]:

@@ -105,7 +105,7 @@ def test_the_decorator(redis_connection: redis.Redis, queue: Queue) -> None:
     assert decorated("hi", loud=True) == "HI"
     job = decorated.delay("hi", loud=True)
     assert (job.args, job.kwargs, job.timeout, job.result_ttl, job.meta) == (("hi",), {"loud": True}, 60, 7, {"a": 1})
-    other = decorated.enqueue("x", job_id="other", at_front=True)  # type: ignore[call-arg]
+    other = decorated.enqueue("x", job_id="other", at_front=True)
     assert queue.job_ids == ["other", job.id]
-    assert decorated.delay("y", depends_on=other).get_status() is JobStatus.DEFERRED  # type: ignore[call-arg]
+    assert decorated.delay("y", depends_on=other).get_status() is JobStatus.DEFERRED
     assert job_decorator(queue, None)(jobs.add).delay(1).origin == "default"

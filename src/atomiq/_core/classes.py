@@ -1,4 +1,4 @@
-"""The late table: public classes by name, so that a lower noun can build a higher one without importing it.
+"""Public classes by name, so that a lower noun can build a higher one without importing it.
 
 Filled by `atomiq/__init__` (and `atomiq/aio/__init__` for its twins); `job.started_job_registry` and
 `registry.get_queue()` look upward through it.
@@ -12,7 +12,7 @@ _classes: dict[str, type[Any]] = {}
 
 
 def register(*classes: type[Any], **named: type[Any]) -> None:
-    """Make classes known under their own names, or under those given."""
+    """Make classes known under their own names, or under those given; twins for asyncio are called `aio.<name>`."""
     for each in classes:
         _classes[each.__name__] = each
     _classes.update(named)

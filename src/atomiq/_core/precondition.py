@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from types import FunctionType, MethodType
-from typing import Any, Final, NamedTuple, Self
+from typing import Any, Final, NamedTuple, Self, TypeAlias
 
 from atomiq._core.backoff import Backoff, Fibonacci, check_backoff, seconds_of
 from atomiq._core.callref import call_string, check_call, check_dotted, function_name, import_attribute
@@ -90,6 +90,10 @@ class Precondition:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.what!r}, tries={self.tries}, backoff={self.backoff!r})"
+
+
+RequiresOption: TypeAlias = Precondition | Callable[..., Any] | str | None
+"""What `requires=` of enqueue may be."""
 
 
 def as_precondition(value: Any) -> Precondition:

@@ -27,6 +27,8 @@ class HasId(Protocol):
 
 JobOrId: TypeAlias = HasId | str
 DependsOn: TypeAlias = "JobOrId | Dependency | Iterable[JobOrId | Dependency] | None"
+CallbackOption: TypeAlias = "Callback | Callable[..., Any] | str | None"
+"""What `on_success` and its like may be; a function or its name is deprecated (RQ)."""
 
 
 def _whole_number(value: object, name: str) -> int:
@@ -318,10 +320,10 @@ class EnqueueData(NamedTuple):
     func: Callable[..., Any] | str
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
-    timeout: int | None
-    result_ttl: int | None
-    ttl: int | None
-    failure_ttl: int | None
+    timeout: Duration | None
+    result_ttl: Duration | None
+    ttl: Duration | None
+    failure_ttl: Duration | None
     description: str | None
     depends_on: Any
     job_id: str | None
@@ -345,20 +347,20 @@ class EnqueueArgs(NamedTuple):
     """The keywords of `enqueue`, apart from those of the function (RQ)."""
 
     func: Callable[..., Any] | str
-    timeout: int | None
+    timeout: Duration | None
     description: str | None
-    result_ttl: int | None
-    ttl: int | None
-    failure_ttl: int | None
+    result_ttl: Duration | None
+    ttl: Duration | None
+    failure_ttl: Duration | None
     depends_on: Any
     job_id: str | None
     at_front: bool
     meta: dict[str, Any] | None
     retry: Retry | None
     repeat: Repeat | None
-    on_success: Callback | None
-    on_failure: Callback | None
-    on_stopped: Callback | None
+    on_success: CallbackOption
+    on_failure: CallbackOption
+    on_stopped: CallbackOption
     pipeline: Any
     unique: bool
     args: tuple[Any, ...]

@@ -10,12 +10,12 @@ What is a property that asks the server in the synchronous classes is a method h
 
 from __future__ import annotations
 
+from atomiq._core.classes import register
 from atomiq._wire.connect import aconnect as connect
 from atomiq.aio.command import send_command, send_kill_horse_command, send_shutdown_command, send_stop_job_command
 from atomiq.aio.executions import Execution, ExecutionRegistry
 from atomiq.aio.group import Group
 from atomiq.aio.job import Job, cancel_job, requeue_job
-from atomiq.aio.late import classes
 from atomiq.aio.queue import Queue
 from atomiq.aio.registry import (
     BaseRegistry,
@@ -55,15 +55,9 @@ __all__ = [
     "suspend",
 ]
 
-for _class in (
-    CanceledJobRegistry,
-    DeferredJobRegistry,
-    ExecutionRegistry,
-    FailedJobRegistry,
-    FinishedJobRegistry,
-    Job,
-    Queue,
-    ScheduledJobRegistry,
-    StartedJobRegistry,
-):
-    classes[_class.__name__] = _class
+register(
+    **{
+        f"aio.{kind.__name__}": kind
+        for kind in (ExecutionRegistry, FailedJobRegistry, FinishedJobRegistry, Queue, StartedJobRegistry)
+    }
+)

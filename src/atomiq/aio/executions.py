@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Self
 from atomiq._commands.registry import drop_executions
 from atomiq._commands.views import view_execution, view_executions
 from atomiq._wire.aio import AsyncStore
-from atomiq.aio.late import classes
+from atomiq.aio.job import Job
 from atomiq.aio.registry import BaseRegistry
 from atomiq.executions import ExecutionRecord, by_rank, executions_of
 from atomiq.registry.members import remove_up_to, server_time
@@ -34,9 +34,9 @@ class Execution(ExecutionRecord):
         """Key of its hash."""
         return AsyncStore.of(self.connection).keys.execution(self.job_id, self.id)
 
-    async def job(self) -> Any:
+    async def job(self) -> Job:
         """The job it runs. Raises NoSuchJobError: the job is gone."""
-        return await classes["Job"].fetch(self.job_id, connection=self.connection)
+        return await Job.fetch(self.job_id, connection=self.connection)
 
 
 class ExecutionRegistry(BaseRegistry):

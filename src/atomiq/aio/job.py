@@ -24,7 +24,6 @@ from atomiq._core.serial import dump_meta
 from atomiq._core.states import JobStatus
 from atomiq._wire.aio import AsyncStore
 from atomiq.aio.job_steps import SteppingJob
-from atomiq.aio.late import classes
 from atomiq.aio.results import Result
 from atomiq.job.base import BaseJob
 from atomiq.job.planned import are_met, check_requeued, note_canceled
@@ -32,6 +31,8 @@ from atomiq.job.planned import are_met, check_requeued, note_canceled
 
 class Job(SteppingJob):
     """`atomiq.Job` for asyncio: same methods, awaited; a property there that asks the server is a method here."""
+
+    _twins = "aio."
 
     # -- reading ------------------------------------------------------------------------------------------------------
 
@@ -246,21 +247,9 @@ class Job(SteppingJob):
         ids = [job_id for job_id in self._dependency_ids or () if job_id != exclude_job_id]
         return are_met(self, await self._store.run(view_jobs(self._store.keys, job_ids=ids)) if ids else [])
 
-    # -- upward, by name ----------------------------------------------------------------------------------------------
-
     async def get_executions(self) -> list[Any]:
         """Its open executions."""
         return list(await self.execution_registry.get_executions())
-
-    @property
-    def execution_registry(self) -> Any:
-        """ExecutionRegistry of this job."""
-        return classes["ExecutionRegistry"](self.id, connection=self.connection)
-
-    def _registry(self, name: str) -> Any:
-        return classes[name](
-            self.origin, connection=self.connection, job_class=self.__class__, serializer=self.serializer
-        )
 
 
 async def cancel_job(job_id: str, connection: Any, serializer: Any = None, enqueue_dependents: bool = False) -> None:

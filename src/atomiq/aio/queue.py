@@ -21,24 +21,44 @@ from atomiq._commands.views import (
 from atomiq._core.errors import InvalidOption
 from atomiq._core.ids import parse_job_id
 from atomiq._core.options import parse_enqueue
+from atomiq._core.precondition import RequiresOption
 from atomiq._core.record import NewJob
 from atomiq._core.states import JobStatus
 from atomiq._core.timestamp import check_delay, check_due, due_in
-from atomiq._core.values import EnqueueArgs, EnqueueData, RequiringArgs, call_args, call_kwargs
+from atomiq._core.ttl import Duration
+from atomiq._core.values import (
+    CallbackOption,
+    DependsOn,
+    EnqueueArgs,
+    EnqueueData,
+    Repeat,
+    RequiringArgs,
+    Retry,
+    call_args,
+    call_kwargs,
+)
 from atomiq._wire.aio import AsyncStore
 from atomiq.aio.job import Job
-from atomiq.aio.late import classes
+from atomiq.aio.registry import (
+    CanceledJobRegistry,
+    DeferredJobRegistry,
+    FailedJobRegistry,
+    FinishedJobRegistry,
+    ScheduledJobRegistry,
+    StartedJobRegistry,
+)
 from atomiq.on_commit import CommitSource, Held, check_no_pipeline, waits_for
 from atomiq.queue.base import BaseQueue, job_id_of
 from atomiq.queue.batch import Batch
 from atomiq.queue.hooks import Hooks
 from atomiq.scripts import queue_name
+from atomiq.webhook import Webhook
 
 _ROUNDS = 1000
 """Steps for what comes anew meanwhile, as in Queue."""
 
 
-class Queue(BaseQueue):
+class Queue(BaseQueue[Job]):
     """`atomiq.Queue` for asyncio: same methods, awaited; what is a property there and asks the server is a method here.
 
     Args: as for `atomiq.Queue`, with a redis.asyncio connection, such as `atomiq.aio.connect()`.
@@ -98,25 +118,25 @@ class Queue(BaseQueue):
         func: Callable[..., Any] | str,
         args: Sequence[Any] | None = None,
         kwargs: Mapping[str, Any] | None = None,
-        timeout: Any = None,
-        result_ttl: Any = None,
-        ttl: Any = None,
-        failure_ttl: Any = None,
+        timeout: Duration | None = None,
+        result_ttl: Duration | None = None,
+        ttl: Duration | None = None,
+        failure_ttl: Duration | None = None,
         description: str | None = None,
-        depends_on: Any = None,
+        depends_on: DependsOn = None,
         job_id: str | None = None,
         at_front: bool = False,
         meta: dict[str, Any] | None = None,
-        retry: Any = None,
-        repeat: Any = None,
-        on_success: Any = None,
-        on_failure: Any = None,
-        on_stopped: Any = None,
+        retry: Retry | None = None,
+        repeat: Repeat | None = None,
+        on_success: CallbackOption = None,
+        on_failure: CallbackOption = None,
+        on_stopped: CallbackOption = None,
         pipeline: Any = None,
         unique: bool = False,
-        webhooks: Any = None,
+        webhooks: Sequence[Webhook] | None = None,
         *,
-        requires: Any = None,
+        requires: RequiresOption = None,
     ) -> Job:
         """`enqueue` with everything explicit; the time limit is named `timeout` here."""
         given = EnqueueArgs(
@@ -333,10 +353,37 @@ class Queue(BaseQueue):
         """Whether the queue is paused."""
         return (await self.counts()).paused
 
-    # -- upward, by name ----------------------------------------------------------------------------------------------
+    # -- its registries ------------------------------------------------------------------------------------------------
 
-    def _registry(self, name: str) -> Any:
-        return classes[name](queue=self, job_class=self.job_class, serializer=self.serializer)
+    @property
+    def started_job_registry(self) -> StartedJobRegistry:
+        """StartedJobRegistry of this queue."""
+        return StartedJobRegistry(queue=self)
+
+    @property
+    def finished_job_registry(self) -> FinishedJobRegistry:
+        """FinishedJobRegistry of this queue."""
+        return FinishedJobRegistry(queue=self)
+
+    @property
+    def failed_job_registry(self) -> FailedJobRegistry:
+        """FailedJobRegistry of this queue."""
+        return FailedJobRegistry(queue=self)
+
+    @property
+    def deferred_job_registry(self) -> DeferredJobRegistry:
+        """DeferredJobRegistry of this queue."""
+        return DeferredJobRegistry(queue=self)
+
+    @property
+    def scheduled_job_registry(self) -> ScheduledJobRegistry:
+        """ScheduledJobRegistry of this queue."""
+        return ScheduledJobRegistry(queue=self)
+
+    @property
+    def canceled_job_registry(self) -> CanceledJobRegistry:
+        """CanceledJobRegistry of this queue."""
+        return CanceledJobRegistry(queue=self)
 
 
 Queue._hooks = Hooks(Queue)  # noqa: SLF001 - its own, once it is complete

@@ -8,13 +8,13 @@ from typing import Any
 from atomiq._commands.change import requeue
 from atomiq._commands.queues import EXPIRED_AT_ONCE, expire
 from atomiq._commands.views import view_registry, view_registry_size, view_score
+from atomiq._core.classes import lookup
 from atomiq._core.errors import NoSuchJobError
 from atomiq._core.ids import validate_job_id
 from atomiq._core.keys import Keys
 from atomiq._core.values import JobOrId
 from atomiq._wire.aio import AsyncStore
 from atomiq.aio.job import Job
-from atomiq.aio.late import classes
 from atomiq.registry.base import milliseconds
 from atomiq.registry.members import due_members, id_of, remove_members, server_time
 from atomiq.registry.record import Canceled, Deferred, Failed, Finished, RegistryRecord, Scheduled, Started
@@ -78,7 +78,7 @@ class BaseRegistry(RegistryRecord):
 
     def get_queue(self) -> Any:
         """The aio.Queue it belongs to."""
-        return classes["Queue"](self.name, connection=self.connection, serializer=self.serializer)
+        return lookup("aio.Queue")(self.name, connection=self.connection, serializer=self.serializer)
 
     async def _heal(self) -> int:
         if not self.outlives or not self._status:

@@ -11,8 +11,12 @@ from datetime import tzinfo
 from pathlib import Path
 from typing import Any, Final
 
+from atomiq._core.precondition import RequiresOption
 from atomiq._core.settings import DEFAULT_RESULT_TTL
+from atomiq._core.ttl import Duration
+from atomiq._core.values import Retry
 from atomiq.utils import normalize_config_path, validate_absolute_path
+from atomiq.webhook import Webhook
 
 _job_data_registry: Final[list[dict[str, Any]]] = []
 """What was registered since the last config was loaded."""
@@ -26,20 +30,20 @@ def register(
     kwargs: Mapping[str, Any] | None = None,
     interval: float | None = None,
     cron: str | None = None,
-    job_timeout: Any = None,
-    result_ttl: Any = DEFAULT_RESULT_TTL,
-    ttl: Any = None,
-    failure_ttl: Any = None,
+    job_timeout: Duration | None = None,
+    result_ttl: Duration | None = DEFAULT_RESULT_TTL,
+    ttl: Duration | None = None,
+    failure_ttl: Duration | None = None,
     meta: dict[str, Any] | None = None,
-    webhooks: Any = None,
+    webhooks: Sequence[Webhook] | None = None,
     name: str = "",
     *,
     timezone: str | tzinfo = "UTC",
     jitter: float = 0,
     missed: str | None = None,
     overlap: str = "allow",
-    retry: Any = None,
-    requires: Any = None,
+    retry: Retry | None = None,
+    requires: RequiresOption = None,
 ) -> dict[str, Any]:
     """An entry of the config file that calls this (RQ). Arguments as for `CronJob`; they are checked when the file has
     been read."""

@@ -14,14 +14,18 @@ from atomiq._core.callref import check_call, reference
 from atomiq._core.choices import CHOICES
 from atomiq._core.ids import validate_cron_name
 from atomiq._core.keys import Keys
+from atomiq._core.precondition import RequiresOption
 from atomiq._core.record import NewJob
 from atomiq._core.settings import DEFAULT_RESULT_TTL
 from atomiq._core.timestamp import from_ms, to_ms, utcformat, utcparse
+from atomiq._core.ttl import Duration
+from atomiq._core.values import Retry
 from atomiq._wire.sync import Store
 from atomiq.cron.schedule import rule_of, schedule_text
 from atomiq.job import Job
 from atomiq.queue import Queue
 from atomiq.utils import NOT_JSON_SERIALIZABLE, safe_json_dumps
+from atomiq.webhook import Webhook
 
 OPTIONS = ("job_timeout", "result_ttl", "ttl", "failure_ttl", "meta", "webhooks")
 OWN = {"timezone": "UTC", "jitter": 0, "missed": "once", "overlap": "allow"}
@@ -64,20 +68,20 @@ class CronJob:
         kwargs: Mapping[str, Any] | None = None,
         interval: float | None = None,
         cron: str | None = None,
-        job_timeout: Any = None,
-        result_ttl: Any = DEFAULT_RESULT_TTL,
-        ttl: Any = None,
-        failure_ttl: Any = None,
+        job_timeout: Duration | None = None,
+        result_ttl: Duration | None = DEFAULT_RESULT_TTL,
+        ttl: Duration | None = None,
+        failure_ttl: Duration | None = None,
         meta: dict[str, Any] | None = None,
-        webhooks: Any = None,
+        webhooks: Sequence[Webhook] | None = None,
         name: str = "",
         *,
         timezone: str | tzinfo = "UTC",
         jitter: float = 0,
         missed: str | None = None,
         overlap: str = "allow",
-        retry: Any = None,
-        requires: Any = None,
+        retry: Retry | None = None,
+        requires: RequiresOption = None,
     ) -> None:
         if not func and not func_name:
             raise ValueError("Either func or func_name must be provided")
@@ -98,7 +102,7 @@ class CronJob:
         self.missed = CHOICES.missed if missed is None else missed
         self.rule: Rule | None = rule_of(self.name, self.interval, self.cron, timezone, jitter, self.missed, overlap)
         self.schedule = schedule_text(self.interval, self.cron, timezone)
-        given = (job_timeout, result_ttl, ttl, failure_ttl, meta, webhooks)
+        given: tuple[Any, ...] = (job_timeout, result_ttl, ttl, failure_ttl, meta, webhooks)
         self.job_options = {option: value for option, value in zip(OPTIONS, given, strict=True) if value is not None}
         own = {"retry": retry, "requires": requires}
         self.own_options = {option: value for option, value in own.items() if value is not None}

@@ -22,8 +22,11 @@ from typing import Any, Final, Self
 from atomiq._commands.cron import cron_beat, view_cron_beat, view_cron_scheduler
 from atomiq._core.errors import SERVER_AWAY, InvalidName, SchedulerNotFound
 from atomiq._core.log import get_logger
+from atomiq._core.precondition import RequiresOption
 from atomiq._core.settings import DEFAULT_CRON_SCHEDULER_TTL, DEFAULT_RESULT_TTL
 from atomiq._core.timestamp import from_unix, utcformat, utcparse
+from atomiq._core.ttl import Duration
+from atomiq._core.values import Retry
 from atomiq._wire.sync import Store
 from atomiq.cron import config
 from atomiq.cron.job import CronJob
@@ -32,6 +35,7 @@ from atomiq.cron_scheduler_registry import cleanup as forget_silent
 from atomiq.cron_scheduler_registry import forget, get_keys
 from atomiq.logutils import setup_loghandlers
 from atomiq.utils import decode_redis_hash
+from atomiq.webhook import Webhook
 
 BEAT: Final = 20.0
 """Seconds between two signs of life; also the longest sleep, after which the server's clock is asked again."""
@@ -95,20 +99,20 @@ class CronScheduler:
         kwargs: Mapping[str, Any] | None = None,
         interval: float | None = None,
         cron: str | None = None,
-        job_timeout: Any = None,
-        result_ttl: Any = DEFAULT_RESULT_TTL,
-        ttl: Any = None,
-        failure_ttl: Any = None,
+        job_timeout: Duration | None = None,
+        result_ttl: Duration | None = DEFAULT_RESULT_TTL,
+        ttl: Duration | None = None,
+        failure_ttl: Duration | None = None,
         meta: dict[str, Any] | None = None,
-        webhooks: Any = None,
+        webhooks: Sequence[Webhook] | None = None,
         name: str = "",
         *,
         timezone: str | tzinfo = "UTC",
         jitter: float = 0,
         missed: str | None = None,
         overlap: str = "allow",
-        retry: Any = None,
-        requires: Any = None,
+        retry: Retry | None = None,
+        requires: RequiresOption = None,
     ) -> CronJob:
         """Look after an entry (RQ). Arguments as for `CronJob`.
 

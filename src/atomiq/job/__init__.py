@@ -8,8 +8,7 @@ from atomiq._core.ids import parse_job_id, validate_job_id
 from atomiq._core.settings import CALLBACK_TIMEOUT, UNSERIALIZABLE_RETURN_VALUE_PAYLOAD
 from atomiq._core.states import JobStatus
 from atomiq._core.values import Callback, Dependency, Retry
-from atomiq.job.current import get_current_job
-from atomiq.job.job import Job, cancel_job, requeue_job
+from atomiq.job.job import Job, cancel_job, get_current_job, requeue_job
 from atomiq.webhook import Webhook
 
 JobDependencyType: TypeAlias = Union[Dependency, Job, str, list[Union[Dependency, Job, str]]]  # noqa: UP007  RQ's name

@@ -21,16 +21,20 @@ from atomiq._core.ids import new_call_token, validate_job_id
 from atomiq._core.keys import DEFAULT_PREFIX
 from atomiq._core.log import get_logger
 from atomiq._core.options import NO_OPTIONS, JobOptions, check_options
+from atomiq._core.precondition import RequiresOption
 from atomiq._core.record import NewJob, Value
 from atomiq._core.serial import resolve_serializer
 from atomiq._core.states import JobStatus
 from atomiq._core.timestamp import from_ms
-from atomiq._core.values import Dependencies, parse_depends_on
+from atomiq._core.ttl import Duration
+from atomiq._core.values import CallbackOption, Dependencies, DependsOn, Retry, parse_depends_on
 from atomiq._core.written import OF_ONE_RUN, without_state, write_fields, write_new, write_plain
-from atomiq.job.telling import TellingJob, webhook_of
+from atomiq.job.registries import RegisteredJob
+from atomiq.job.telling import webhook_of
+from atomiq.webhook import Webhook
 
 
-class BaseJob(TellingJob):
+class BaseJob(RegisteredJob):
     """What `Job` and `aio.Job` have in common."""
 
     redis_job_namespace_prefix: ClassVar[str] = f"{DEFAULT_PREFIX}job:"
@@ -39,25 +43,6 @@ class BaseJob(TellingJob):
     log: ClassVar[logging.Logger] = get_logger("job")
     _plain: ClassVar[bool] = True
     """The class adds nothing to the fields that are stored."""
-
-    @property
-    def started_job_registry(self) -> Any:
-        """StartedJobRegistry of its queue (RQ)."""
-        return self._registry("StartedJobRegistry")
-
-    @property
-    def finished_job_registry(self) -> Any:
-        """FinishedJobRegistry of its queue (RQ)."""
-        return self._registry("FinishedJobRegistry")
-
-    @property
-    def failed_job_registry(self) -> Any:
-        """FailedJobRegistry of its queue (RQ)."""
-        return self._registry("FailedJobRegistry")
-
-    def _registry(self, name: str) -> Any:
-        """The registry of this class name, sync or asyncio as the job is."""
-        raise NotImplementedError
 
     def __init__(
         self,
@@ -87,25 +72,25 @@ class BaseJob(TellingJob):
         args: Sequence[Any] | None = None,
         kwargs: Mapping[str, Any] | None = None,
         connection: Any = None,
-        result_ttl: Any = None,
-        ttl: Any = None,
+        result_ttl: Duration | None = None,
+        ttl: Duration | None = None,
         status: JobStatus | None = None,
         description: str | None = None,
-        depends_on: Any = None,
-        timeout: Any = None,
-        retry: Any = None,
+        depends_on: DependsOn = None,
+        timeout: Duration | None = None,
+        retry: Retry | None = None,
         id: str | None = None,  # noqa: A002 - RQ's name
         origin: str = "",
         meta: dict[str, Any] | None = None,
-        failure_ttl: Any = None,
+        failure_ttl: Duration | None = None,
         serializer: Any = None,
         group_id: str | None = None,
         *,
-        on_success: Any = None,
-        on_failure: Any = None,
-        on_stopped: Any = None,
-        webhooks: Any = None,
-        requires: Any = None,
+        on_success: CallbackOption = None,
+        on_failure: CallbackOption = None,
+        on_stopped: CallbackOption = None,
+        webhooks: Sequence[Webhook] | None = None,
+        requires: RequiresOption = None,
     ) -> Self:
         """A job that is not stored yet (RQ). Status 'created' unless given; times in seconds or '1h'.
 

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import warnings
 from contextvars import ContextVar
 from typing import Any
 
 _current: ContextVar[Any] = ContextVar("atomiq_current_job", default=None)
 
 
-def get_current_job(connection: Any = None, job_class: Any = None) -> Any:
-    """The job that is running in this thread or task, None outside of jobs (RQ).
-
-    Both arguments are RQ's, deprecated there too, and have no effect.
-    """
-    if connection is not None or job_class is not None:
-        warnings.warn("the arguments of get_current_job have no effect", DeprecationWarning, stacklevel=2)
+def current() -> Any:
+    """The job that is running in this thread or task, None outside of jobs."""
     return _current.get()
 
 

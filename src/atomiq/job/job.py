@@ -20,13 +20,13 @@ from atomiq._commands.views import (
     view_position,
     view_status,
 )
-from atomiq._core.classes import lookup
 from atomiq._core.errors import NoSuchJobError
 from atomiq._core.ids import parse_job_id, validate_job_id
 from atomiq._core.serial import dump_meta, resolve_serializer
 from atomiq._core.states import JobStatus
 from atomiq._wire.sync import Store
 from atomiq.job.base import BaseJob
+from atomiq.job.current import current
 from atomiq.job.planned import are_met, check_requeued, note_canceled
 from atomiq.job.steps import SteppingJob
 from atomiq.results import Result
@@ -324,21 +324,20 @@ class Job(SteppingJob):
         ids = [job_id for job_id in self._dependency_ids or () if job_id != exclude_job_id]
         return are_met(self, self._store.run(view_jobs(self._store.keys, job_ids=ids)) if ids else [])
 
-    # -- upward, by name ----------------------------------------------------------------------------------------------
-
     def get_executions(self) -> list[Any]:
         """Its open executions (RQ)."""
         return list(self.execution_registry.get_executions())
 
-    @property
-    def execution_registry(self) -> Any:
-        """ExecutionRegistry of this job (RQ)."""
-        return lookup("ExecutionRegistry")(self.id, connection=self.connection)
 
-    def _registry(self, name: str) -> Any:
-        return lookup(name)(
-            self.origin, connection=self.connection, job_class=self.__class__, serializer=self.serializer
-        )
+def get_current_job(connection: Any = None, job_class: Any = None) -> Job | None:
+    """The job that is running in this thread or task, None outside of jobs (RQ).
+
+    Both arguments are RQ's, deprecated there too, and have no effect.
+    """
+    if connection is not None or job_class is not None:
+        warnings.warn("the arguments of get_current_job have no effect", DeprecationWarning, stacklevel=2)
+    job: Job | None = current()
+    return job
 
 
 def cancel_job(job_id: str, connection: Any, serializer: Any = None, enqueue_dependents: bool = False) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from atomiq._core.callref import import_attribute
 from atomiq._core.errors import InvalidOption
@@ -25,17 +25,34 @@ from atomiq._core.options import (
     parse_enqueue,
     take_requires,
 )
+from atomiq._core.precondition import RequiresOption
 from atomiq._core.record import NewJob
 from atomiq._core.serial import resolve_serializer
 from atomiq._core.settings import DEFAULT_TIMEOUT
 from atomiq._core.states import JobStatus
-from atomiq._core.ttl import check_timeout
-from atomiq._core.values import EnqueueArgs, EnqueueData, HasId, RequiringArgs, RequiringData, call_args, call_kwargs
+from atomiq._core.ttl import Duration, check_timeout
+from atomiq._core.values import (
+    CallbackOption,
+    DependsOn,
+    EnqueueArgs,
+    EnqueueData,
+    HasId,
+    Repeat,
+    RequiringArgs,
+    RequiringData,
+    Retry,
+    call_args,
+    call_kwargs,
+)
+from atomiq.job.base import BaseJob
 from atomiq.on_commit import WaitsForCommit, source_of
 from atomiq.queue.batch import Batch, Follower
 from atomiq.queue.hooks import Hooks
 from atomiq.queue.names import NamedQueue
 from atomiq.timeouts import UnixSignalDeathPenalty
+from atomiq.webhook import Webhook
+
+J = TypeVar("J", bound=BaseJob)
 
 _OPTIONS_OF_ARGS = tuple(name for name in EnqueueArgs._fields if name not in
                          ("func", "args", "kwargs", "pipeline", "unique", "at_front"))  # fmt: skip
@@ -45,7 +62,7 @@ _NO_OPTIONS_OF_DATA = tuple(False if name == "at_front" else None for name in En
 _OPTIONS_OF_DATA = tuple(name for name in EnqueueData._fields if name not in ("func", "args", "kwargs", "at_front"))
 
 
-class BaseQueue(NamedQueue, WaitsForCommit):
+class BaseQueue(NamedQueue, WaitsForCommit, Generic[J]):
     """What `Queue` and `aio.Queue` have in common."""
 
     job_class: Any
@@ -61,7 +78,7 @@ class BaseQueue(NamedQueue, WaitsForCommit):
         self,
         name: str = "default",
         connection: Any = None,
-        default_timeout: Any = None,
+        default_timeout: Duration | None = None,
         is_async: bool = True,
         job_class: Any = None,
         serializer: Any = None,
@@ -93,42 +110,6 @@ class BaseQueue(NamedQueue, WaitsForCommit):
         self.executor = None if executor is None else check_executor(executor)
         self.on_commit = None if on_commit is None else source_of(on_commit)
 
-    # -- upward, by name -----------------------------------------------------------------------------------------------
-
-    @property
-    def started_job_registry(self) -> Any:
-        """StartedJobRegistry of this queue (RQ)."""
-        return self._registry("StartedJobRegistry")
-
-    @property
-    def finished_job_registry(self) -> Any:
-        """FinishedJobRegistry of this queue (RQ)."""
-        return self._registry("FinishedJobRegistry")
-
-    @property
-    def failed_job_registry(self) -> Any:
-        """FailedJobRegistry of this queue (RQ)."""
-        return self._registry("FailedJobRegistry")
-
-    @property
-    def deferred_job_registry(self) -> Any:
-        """DeferredJobRegistry of this queue (RQ)."""
-        return self._registry("DeferredJobRegistry")
-
-    @property
-    def scheduled_job_registry(self) -> Any:
-        """ScheduledJobRegistry of this queue (RQ)."""
-        return self._registry("ScheduledJobRegistry")
-
-    @property
-    def canceled_job_registry(self) -> Any:
-        """CanceledJobRegistry of this queue (RQ)."""
-        return self._registry("CanceledJobRegistry")
-
-    def _registry(self, name: str) -> Any:
-        """The registry of this class name, sync or asyncio as the queue is."""
-        raise NotImplementedError
-
     # -- calls into jobs ----------------------------------------------------------------------------------------------
 
     @classmethod
@@ -145,23 +126,23 @@ class BaseQueue(NamedQueue, WaitsForCommit):
         func: Callable[..., Any] | str,
         args: Sequence[Any] | None = None,
         kwargs: Mapping[str, Any] | None = None,
-        timeout: Any = None,
-        result_ttl: Any = None,
-        ttl: Any = None,
-        failure_ttl: Any = None,
+        timeout: Duration | None = None,
+        result_ttl: Duration | None = None,
+        ttl: Duration | None = None,
+        failure_ttl: Duration | None = None,
         description: str | None = None,
-        depends_on: Any = None,
+        depends_on: DependsOn = None,
         job_id: str | None = None,
         at_front: bool = False,
         meta: dict[str, Any] | None = None,
-        retry: Any = None,
-        on_success: Any = None,
-        on_failure: Any = None,
-        on_stopped: Any = None,
-        repeat: Any = None,
-        webhooks: Any = None,
+        retry: Retry | None = None,
+        on_success: CallbackOption = None,
+        on_failure: CallbackOption = None,
+        on_stopped: CallbackOption = None,
+        repeat: Repeat | None = None,
+        webhooks: Sequence[Webhook] | None = None,
         *,
-        requires: Any = None,
+        requires: RequiresOption = None,
     ) -> EnqueueData:
         """One call for `enqueue_many` (RQ). Options are checked when it is enqueued."""
         made = (EnqueueData if requires is None else RequiringData)(
@@ -178,27 +159,27 @@ class BaseQueue(NamedQueue, WaitsForCommit):
         func: Callable[..., Any] | str,
         args: Sequence[Any] | None = None,
         kwargs: Mapping[str, Any] | None = None,
-        timeout: Any = None,
-        result_ttl: Any = None,
-        ttl: Any = None,
-        failure_ttl: Any = None,
+        timeout: Duration | None = None,
+        result_ttl: Duration | None = None,
+        ttl: Duration | None = None,
+        failure_ttl: Duration | None = None,
         description: str | None = None,
-        depends_on: Any = None,
+        depends_on: DependsOn = None,
         job_id: str | None = None,
         meta: dict[str, Any] | None = None,
         status: JobStatus = JobStatus.QUEUED,
-        retry: Any = None,
-        repeat: Any = None,
+        retry: Retry | None = None,
+        repeat: Repeat | None = None,
         *,
-        on_success: Any = None,
-        on_failure: Any = None,
-        on_stopped: Any = None,
-        webhooks: Any = None,
+        on_success: CallbackOption = None,
+        on_failure: CallbackOption = None,
+        on_stopped: CallbackOption = None,
+        webhooks: Sequence[Webhook] | None = None,
         group_id: str | None = None,
         abandoned: str | None = None,
         executor: str | None = None,
-        requires: Any = None,
-    ) -> Any:
+        requires: RequiresOption = None,
+    ) -> J:
         """A checked job of this queue, not stored yet (RQ). `abandoned` is 'retry' or 'fail', `executor` how workers
         that have it run the job ('thread', 'async' ...); the queue's if None. `requires`: what has to be true first.
 
@@ -223,10 +204,10 @@ class BaseQueue(NamedQueue, WaitsForCommit):
 
     def _create_by_hook(
         self, func: Any, args: Any, kwargs: Any, timeout: Any, status: JobStatus, unknown: Sequence[Any], **options: Any
-    ) -> Any:
+    ) -> J:
         """A job by way of the job class' own `create`, which knows no Repeat and nothing that is ours (RQ)."""
         own = check_options(dict(zip(_UNKNOWN_TO_CREATE, unknown, strict=True)) | {"ttl": options["ttl"]})
-        job = self.job_class.create(
+        job: J = self.job_class.create(
             func, args=args, kwargs=kwargs, connection=self.connection, timeout=timeout, status=status,
             origin=self.name, serializer=self.serializer, **options,
         )  # fmt: skip
@@ -244,13 +225,13 @@ class BaseQueue(NamedQueue, WaitsForCommit):
         given = EnqueueArgs._make(self.parse_args(f, *args, **kwargs))._asdict()
         return given if requires is None else {**given, "requires": requires}
 
-    def _created(self, given: Mapping[str, Any], status: JobStatus) -> Any:
+    def _created(self, given: Mapping[str, Any], status: JobStatus) -> J:
         """A job by way of the hook `create_job`."""
         check_unique(given["unique"], given["job_id"], given["depends_on"])
         func, options = given["func"], {name: given[name] for name in given if name not in _NOT_OF_CREATE}
         return self.create_job(func, status=status, **options)
 
-    def _created_of_data(self, data: EnqueueData, group_id: str | None) -> Any:
+    def _created_of_data(self, data: EnqueueData, group_id: str | None) -> J:
         options = {name: getattr(data, name) for name in EnqueueData._fields if name not in _NOT_OF_CREATE}
         if (requires := getattr(data, "requires", None)) is not None:
             options["requires"] = requires
@@ -258,7 +239,7 @@ class BaseQueue(NamedQueue, WaitsForCommit):
         group = None if isinstance(data, Follower) else group_id
         return self.create_job(func=data.func, status=status, group_id=group, **options)
 
-    def _job_of_args(self, given: EnqueueArgs) -> Any:
+    def _job_of_args(self, given: EnqueueArgs) -> J:
         options = NO_OPTIONS
         if type(given) is not EnqueueArgs or given[1:-3] != NOTHING_GIVEN or given.webhooks is not None:
             asked = {name: value for name in _OPTIONS_OF_ARGS if (value := getattr(given, name)) is not None}
@@ -268,7 +249,7 @@ class BaseQueue(NamedQueue, WaitsForCommit):
             options = check_options(asked)
         return self._assemble(given.func, given.args, given.kwargs, options, JobStatus.QUEUED)
 
-    def _job_of_data(self, data: EnqueueData, group_id: str | None) -> Any:
+    def _job_of_data(self, data: EnqueueData, group_id: str | None) -> J:
         asked = {name: value for name in _OPTIONS_OF_DATA if (value := getattr(data, name)) is not None}
         if group_id is not None:
             asked["group_id"] = group_id
@@ -283,8 +264,10 @@ class BaseQueue(NamedQueue, WaitsForCommit):
         kwargs: Mapping[str, Any],
         options: JobOptions,
         status: JobStatus,
-    ) -> Any:
-        job = self.job_class.assemble(func, args, kwargs, options, self.connection, self.serializer, self.name, status)
+    ) -> J:
+        job: J = self.job_class.assemble(
+            func, args, kwargs, options, self.connection, self.serializer, self.name, status
+        )
         if options.timeout is None:
             job.timeout = self._default_timeout
         if self.abandoned is not None and options.abandoned is None:

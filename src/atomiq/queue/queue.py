@@ -14,10 +14,22 @@ from atomiq._commands.enqueue_mould import plain_enqueue
 from atomiq._commands.raw import push_job_id
 from atomiq._commands.views import view_queue_names
 from atomiq._core.options import parse_enqueue
+from atomiq._core.precondition import RequiresOption
 from atomiq._core.record import NewJob
 from atomiq._core.states import JobStatus
 from atomiq._core.timestamp import check_delay, check_due, due_in, utcformat
-from atomiq._core.values import EnqueueArgs, EnqueueData, RequiringArgs, call_args, call_kwargs
+from atomiq._core.ttl import Duration
+from atomiq._core.values import (
+    CallbackOption,
+    DependsOn,
+    EnqueueArgs,
+    EnqueueData,
+    Repeat,
+    RequiringArgs,
+    Retry,
+    call_args,
+    call_kwargs,
+)
 from atomiq._wire.sync import Store
 from atomiq.job import Job
 from atomiq.on_commit import CommitSource, Held, check_no_pipeline, waits_for
@@ -26,6 +38,7 @@ from atomiq.queue.hooks import Hooks
 from atomiq.queue.raw import RawQueue, penalty_of
 from atomiq.queue.sync_run import run_in_this_thread, run_job_here
 from atomiq.scripts import BEGINS_WITHIN
+from atomiq.webhook import Webhook
 
 
 class Queue(RawQueue):
@@ -88,25 +101,25 @@ class Queue(RawQueue):
         func: Callable[..., Any] | str,
         args: Sequence[Any] | None = None,
         kwargs: Mapping[str, Any] | None = None,
-        timeout: Any = None,
-        result_ttl: Any = None,
-        ttl: Any = None,
-        failure_ttl: Any = None,
+        timeout: Duration | None = None,
+        result_ttl: Duration | None = None,
+        ttl: Duration | None = None,
+        failure_ttl: Duration | None = None,
         description: str | None = None,
-        depends_on: Any = None,
+        depends_on: DependsOn = None,
         job_id: str | None = None,
         at_front: bool = False,
         meta: dict[str, Any] | None = None,
-        retry: Any = None,
-        repeat: Any = None,
-        on_success: Any = None,
-        on_failure: Any = None,
-        on_stopped: Any = None,
+        retry: Retry | None = None,
+        repeat: Repeat | None = None,
+        on_success: CallbackOption = None,
+        on_failure: CallbackOption = None,
+        on_stopped: CallbackOption = None,
         pipeline: Any = None,
         unique: bool = False,
-        webhooks: Any = None,
+        webhooks: Sequence[Webhook] | None = None,
         *,
-        requires: Any = None,
+        requires: RequiresOption = None,
     ) -> Job:
         """`enqueue` with everything explicit; the time limit is named `timeout` here (RQ). Raises the same."""
         given = EnqueueArgs(

@@ -10,17 +10,24 @@ from atomiq._commands.enqueue import MAX_BATCH
 from atomiq._commands.queues import EMPTIED_AT_ONCE, delete_queue, empty_queue, pause_queue, remove_from_queue
 from atomiq._commands.raw import WORTH_COMPACTING, compact_queue
 from atomiq._commands.views import QueueCounts, view_length, view_list, view_position, view_queues
-from atomiq._core.classes import lookup
 from atomiq._core.ids import parse_job_id
 from atomiq._wire.sync import Store
 from atomiq.job import Job
 from atomiq.queue.base import BaseQueue, job_id_of
+from atomiq.registry import (
+    CanceledJobRegistry,
+    DeferredJobRegistry,
+    FailedJobRegistry,
+    FinishedJobRegistry,
+    ScheduledJobRegistry,
+    StartedJobRegistry,
+)
 
 _ROUNDS = 1000
 """Steps for what comes anew meanwhile: a queue that others fill all the time has no end."""
 
 
-class ViewedQueue(BaseQueue):
+class ViewedQueue(BaseQueue[Job]):
     """Looking, and taking away."""
 
     job_class: type[Job] = Job
@@ -159,7 +166,34 @@ class ViewedQueue(BaseQueue):
         """Whether the queue is paused."""
         return self.counts().paused
 
-    # -- upward, by name ----------------------------------------------------------------------------------------------
+    # -- its registries ------------------------------------------------------------------------------------------------
 
-    def _registry(self, name: str) -> Any:
-        return lookup(name)(queue=self, job_class=self.job_class, serializer=self.serializer)
+    @property
+    def started_job_registry(self) -> StartedJobRegistry:
+        """StartedJobRegistry of this queue (RQ)."""
+        return StartedJobRegistry(queue=self)
+
+    @property
+    def finished_job_registry(self) -> FinishedJobRegistry:
+        """FinishedJobRegistry of this queue (RQ)."""
+        return FinishedJobRegistry(queue=self)
+
+    @property
+    def failed_job_registry(self) -> FailedJobRegistry:
+        """FailedJobRegistry of this queue (RQ)."""
+        return FailedJobRegistry(queue=self)
+
+    @property
+    def deferred_job_registry(self) -> DeferredJobRegistry:
+        """DeferredJobRegistry of this queue (RQ)."""
+        return DeferredJobRegistry(queue=self)
+
+    @property
+    def scheduled_job_registry(self) -> ScheduledJobRegistry:
+        """ScheduledJobRegistry of this queue (RQ)."""
+        return ScheduledJobRegistry(queue=self)
+
+    @property
+    def canceled_job_registry(self) -> CanceledJobRegistry:
+        """CanceledJobRegistry of this queue (RQ)."""
+        return CanceledJobRegistry(queue=self)

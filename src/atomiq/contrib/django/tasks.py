@@ -139,6 +139,7 @@ class AtomiqBackend(_base.BaseTaskBackend):
 def run_task(path: str, alias: str, _priority: int, args: list[Any], kwargs: dict[str, Any]) -> Any:
     """What a worker calls: the task of this name. Its signals are sent here."""
     job = get_current_job()
+    assert job is not None
     task = import_string(path).using(backend=alias)
     backend = task.get_backend()
     job.remember_status(JobStatus.STARTED)
