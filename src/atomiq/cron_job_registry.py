@@ -6,10 +6,10 @@ import time
 from typing import Any
 
 from atomiq._commands.base import plain, texts
+from atomiq._commands.views import view_time
 from atomiq._core.keys import Keys
 from atomiq._core.settings import DEFAULT_CRON_JOB_HISTORY_TTL
 from atomiq._wire.sync import Store
-from atomiq.registry.members import server_time
 
 
 def get_registry_key() -> str:
@@ -40,5 +40,5 @@ def get_names(connection: Any, cleanup: bool = True) -> list[str]:
 def remove_stale_entries(connection: Any, threshold: int = DEFAULT_CRON_JOB_HISTORY_TTL) -> int:
     """Forget entries that have enqueued nothing for `threshold` seconds. Says how many (RQ)."""
     store = Store.of(connection)
-    args = (store.keys.cron_jobs(), "-inf", f"({store.run(server_time()) - threshold}")
+    args = (store.keys.cron_jobs(), "-inf", f"({store.run(view_time()) - threshold}")
     return store.run(plain("ZREMRANGEBYSCORE", args, int))

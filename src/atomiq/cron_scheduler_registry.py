@@ -7,11 +7,11 @@ from typing import Any
 
 from atomiq._commands.base import Command, plain
 from atomiq._commands.cron import view_cron_schedulers
+from atomiq._commands.views import view_time
 from atomiq._core.errors import DuplicateSchedulerError, SchedulerNotFound
 from atomiq._core.keys import Keys
 from atomiq._core.settings import DEFAULT_CRON_SCHEDULER_TTL
 from atomiq._wire.sync import Store
-from atomiq.registry.members import server_time
 
 
 def get_registry_key() -> str:
@@ -51,7 +51,7 @@ def get_keys(connection: Any) -> list[str]:
 def cleanup(connection: Any, threshold: int = DEFAULT_CRON_SCHEDULER_TTL) -> int:
     """Forget cron schedulers that have been silent for `threshold` seconds. Says how many (RQ)."""
     store = Store.of(connection)
-    args = (store.keys.cron_schedulers(), "-inf", f"({store.run(server_time()) - threshold}")
+    args = (store.keys.cron_schedulers(), "-inf", f"({store.run(view_time()) - threshold}")
     return store.run(plain("ZREMRANGEBYSCORE", args, int))
 
 

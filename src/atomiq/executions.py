@@ -13,14 +13,14 @@ from typing import Any, ClassVar, Self
 from atomiq._commands.alone import begin_job
 from atomiq._commands.base import Command, text
 from atomiq._commands.registry import beat_execution, drop_executions
-from atomiq._commands.views import view_execution, view_executions
+from atomiq._commands.views import view_execution, view_executions, view_time
 from atomiq._core.ids import new_execution_id
 from atomiq._core.keys import Keys
 from atomiq._core.timestamp import from_unix
 from atomiq._wire.sync import Store
 from atomiq.job import Job
 from atomiq.registry.base import BaseRegistry
-from atomiq.registry.members import remove_up_to, server_time
+from atomiq.registry.members import remove_up_to
 from atomiq.registry.started import lease_of
 
 
@@ -214,7 +214,7 @@ class ExecutionRegistry(BaseRegistry):
 
     def cleanup(self, timestamp: float | None = None, exception_handlers: Any = None) -> None:
         """Drop entries that are over at `timestamp` (unix seconds; default: the server's now)."""
-        timestamp = self._store.run(server_time()) if timestamp is None else timestamp
+        timestamp = self._store.run(view_time()) if timestamp is None else timestamp
         self._store.run(remove_up_to(self.key, timestamp))
 
     def add(self, execution: Execution, ttl: int, pipeline: Any) -> Any:  # type: ignore[override]

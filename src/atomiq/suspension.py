@@ -5,23 +5,22 @@ While suspended, workers take no job; enqueuing goes on, and what runs runs to i
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 from atomiq._commands import queues
 from atomiq._commands.views import view_suspended
 from atomiq._core.errors import InvalidTime
 from atomiq._core.keys import Keys
+from atomiq._core.ttl import LONGEST_SECONDS
 from atomiq._wire.sync import Store
 
 WORKERS_SUSPENDED = Keys().suspended()
-LONGEST: Final = 31_536_000_000
-"""Seconds: a thousand years."""
 
 
 def check_duration(ttl: int | None) -> None:
     """Raises InvalidTime for a duration below one second, or above what a server can count."""
-    if ttl is not None and not 1 <= ttl <= LONGEST:
-        limit = "at least one second" if ttl < 1 else f"at most {LONGEST} seconds"
+    if ttl is not None and not 1 <= ttl <= LONGEST_SECONDS:
+        limit = "at least one second" if ttl < 1 else f"at most {LONGEST_SECONDS} seconds"
         raise InvalidTime(f"ttl={ttl!r}: a suspension lasts {limit}; leave it out to suspend until resumed")
 
 

@@ -9,10 +9,11 @@ from tests.lua.keyspace import Entry
 from tests.lua.scene import ISO, NOW, Scene, new_job
 
 from atomiq._commands.change import cancel, delete, requeue
-from atomiq._commands.enqueue import MAX_BATCH, enqueue
+from atomiq._commands.enqueue import enqueue
 from atomiq._commands.settle import free
 from atomiq._core.errors import DuplicateJobError, JobIsRunning
 from atomiq._core.record import NewJob
+from atomiq._core.settings import JOBS_PER_ENQUEUE_COMMAND
 
 HASH = {"data": "payload", "origin": "q", "call": "call-a"}
 QUEUED = Entry("hash", {**HASH, "status": "queued", "enqueued_at": ISO}, None)
@@ -302,11 +303,11 @@ def test_a_batch_has_a_bound(scene: Scene) -> None:
     with pytest.raises(ValueError, match="1 to 1000"):
         enqueue(scene.keys, jobs=[])
     with pytest.raises(ValueError, match="1 to 1000"):
-        enqueue(scene.keys, jobs=[new_job(str(number)) for number in range(MAX_BATCH + 1)])
+        enqueue(scene.keys, jobs=[new_job(str(number)) for number in range(JOBS_PER_ENQUEUE_COMMAND + 1)])
 
 
 def test_a_whole_batch(scene: Scene) -> None:
-    jobs = [new_job(f"j{number}") for number in range(MAX_BATCH)]
+    jobs = [new_job(f"j{number}") for number in range(JOBS_PER_ENQUEUE_COMMAND)]
     assert {one.word for one in scene.enqueue(*jobs)} == {"queued"}
     assert scene.queued() == [job.id for job in jobs]
     assert {one.word for one in scene.unchanged(enqueue(scene.keys, jobs=jobs))} == {"already"}

@@ -13,10 +13,8 @@ from atomiq._commands.base import Argument, Command, call, text, texts, word
 from atomiq._core.errors import DuplicateJobError, InvalidJobDependency, JobIsRunning, PermissionDenied
 from atomiq._core.keys import Keys
 from atomiq._core.record import NewJob
+from atomiq._core.settings import JOBS_PER_ENQUEUE_COMMAND
 from atomiq._core.timestamp import text_of_second
-
-MAX_BATCH = 1000
-"""Jobs in one enqueue command at most; the bound of what the server does in one step."""
 
 _OF_A_PLAIN_JOB: Final = ("created_at", "data", "last_heartbeat", "origin", "description", "timeout")
 
@@ -42,8 +40,8 @@ class Promoted:
 def enqueue(
     keys: Keys, *, jobs: Sequence[NewJob], unique: bool = False, group: str | None = None, now_ms: int = 0
 ) -> Command[list[Enqueued]]:
-    """All jobs or none into their places, at most MAX_BATCH; into the group too, if one is named, but for those that
-    wait for a group.
+    """All jobs or none into their places, at most JOBS_PER_ENQUEUE_COMMAND; into the group too, if one is named, but
+    for those that wait for a group.
 
     Raises (when the reply is decoded): DuplicateJobError if `unique` and one of the ids exists; JobIsRunning if one
     runs now; InvalidJobDependency if one would wait for itself.
@@ -117,12 +115,12 @@ def plain_words(job: NewJob) -> tuple[Any, ...] | None:
 
 
 def pack_jobs(args: list[Argument], jobs: Sequence[NewJob], group: str | None) -> None:
-    """Append jobs as the script takes them: in blocks of alike ones. ValueError: none, or more than MAX_BATCH."""
+    """Append jobs as the script takes them: in blocks of alike ones. ValueError: none, or too many for a command."""
     if len(jobs) == 1:
         _pack_one(args, jobs[0], _row(jobs[0], group))
         return
-    if not 0 < len(jobs) <= MAX_BATCH:
-        raise ValueError(f"an enqueue command takes 1 to {MAX_BATCH} jobs, not {len(jobs)}")
+    if not 0 < len(jobs) <= JOBS_PER_ENQUEUE_COMMAND:
+        raise ValueError(f"an enqueue command takes 1 to {JOBS_PER_ENQUEUE_COMMAND} jobs, not {len(jobs)}")
     rows = [_row(job, group) for job in jobs]
     for _, block in groupby(zip(jobs, rows, strict=True), _shared):
         alike = list(block)

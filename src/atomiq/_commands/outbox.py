@@ -36,7 +36,7 @@ def deliver(
 ) -> Command[Delivered]:
     """`enqueue` for rows of the outbox `source`: each is enqueued once, however often it is sent.
 
-    `rows` are the names of the rows, `jobs` theirs, at most MAX_BATCH and no id twice. The names are remembered until
+    `rows` are the names of the rows, `jobs` theirs, at most 1,000 and no id twice. The names are remembered until
     `forget_rows`. Nothing is done after `not_after_ms`. Raises PermissionDenied.
     """
     args = [*known_second(), 4 + len(rows), int(unique), group or "", source, not_after_ms, *rows]
@@ -65,8 +65,3 @@ def remembered_rows(keys: Keys, *, source: str, until_ms: int, limit: int = 1000
 def forget_rows(keys: Keys, *, source: str, rows: Sequence[str]) -> Command[int]:
     """Forget rows that nobody can send any more."""
     return plain("ZREM", (keys.outbox(source), *rows), int)
-
-
-def server_time() -> Command[int]:
-    """The server's clock in ms."""
-    return plain("TIME", (), lambda reply: int(reply[0]) * 1000 + int(reply[1]) // 1000)

@@ -11,10 +11,10 @@ from typing import Any, Final, NamedTuple
 from atomiq._commands.base import Argument, Command, call, texts, word
 from atomiq._commands.claim import NO_TALLY, Claim, Tally, check_claim, decode_claim, tally_argument
 from atomiq._core.keys import Keys
+from atomiq._core.settings import DEFAULT_ABANDONED, DEFAULT_FAILURE_TTL, DEFAULT_MAX_ABANDONED, DEFAULT_RESULT_TTL
 from atomiq._core.timestamp import text_of_second
 from atomiq._lua import script
 
-DEFAULT_FAILURE_TTL = 31_536_000
 GROUP_PAUSE_MS: Final = 5_000
 """A group that somebody waits for is looked through by the whole fleet at most this often."""
 _WORDS: Final = {b"ok": "ok", b"already": "already", b"not_yours": "not_yours", b"gone": "gone"}
@@ -53,7 +53,7 @@ class Settlement:
     outcome: str
     result: bytes | None = None
     exc_string: str = ""
-    result_ttl: int = 500
+    result_ttl: int = DEFAULT_RESULT_TTL
     failure_ttl: int | None = None
     started_ms: int = 0
     ended_ms: int = 0
@@ -200,8 +200,8 @@ def reap(
     keys: Keys,
     *,
     queue: str,
-    max_abandoned: int = 3,
-    policy: str = "retry",
+    max_abandoned: int = DEFAULT_MAX_ABANDONED,
+    policy: str = DEFAULT_ABANDONED,
     limit: int = 100,
     failure_ttl: int = DEFAULT_FAILURE_TTL,
     now_ms: int = 0,

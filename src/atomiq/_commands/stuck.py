@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from atomiq._commands.base import Command, call, texts, word
-from atomiq._commands.settle import DEFAULT_FAILURE_TTL, pack_exception
+from atomiq._commands.settle import pack_exception
 from atomiq._core.keys import Keys
+from atomiq._core.settings import DEFAULT_ABANDONED, DEFAULT_FAILURE_TTL, DEFAULT_MAX_ABANDONED
 
 GRACE_MS: Final = 60_000
 """How long RQ lets an id stay there before it takes it for stuck."""
@@ -34,8 +35,8 @@ def recover_stuck(
     keys: Keys,
     *,
     queue: str,
-    max_abandoned: int = 3,
-    policy: str = "retry",
+    max_abandoned: int = DEFAULT_MAX_ABANDONED,
+    policy: str = DEFAULT_ABANDONED,
     grace_ms: int = GRACE_MS,
     limit: int = 100,
     failure_ttl: int = DEFAULT_FAILURE_TTL,

@@ -185,5 +185,15 @@ def view_workers(
     return call("view_workers", keys, (members, keys.workers()), (limit,), decode, now_ms=now_ms)
 
 
+def view_time() -> Command[float]:
+    """The server's clock in seconds since 1970."""
+    return plain("TIME", (), lambda reply: int(reply[0]) + int(reply[1]) / 1_000_000)
+
+
+def view_time_ms() -> Command[int]:
+    """The same in whole milliseconds."""
+    return plain("TIME", (), lambda reply: int(reply[0]) * 1000 + int(reply[1]) // 1000)
+
+
 def view_suspended(keys: Keys) -> Command[bool]:
     return plain("EXISTS", (keys.suspended(),), bool)

@@ -21,6 +21,7 @@ from atomiq._core.errors import InvalidURL
 from atomiq._wire.driver import with_driver
 from atomiq._wire.embedded import parse_embedded_url, prepared_folder, short_socket_path, start_or_join
 from atomiq._wire.prefixes import set_prefix
+from atomiq._wire.siblings import address_of
 from atomiq._wire.target import Target, find_target, parse_sentinel_url
 from atomiq._wire.translate import NoPermission, Unavailable, translated
 
@@ -219,7 +220,7 @@ def check_connection(connection: redis.Redis, tried: str = "") -> None:
         ServerError: it is there and has no such database.
     """
     pool = connection.connection_pool
-    tried = tried or address_of(pool.connection_kwargs)
+    tried = tried or address_of(connection)
     try:
         ask_for_life(pool)
     except redis.AuthenticationError as error:
@@ -275,13 +276,6 @@ def speaks_plainly(host: str, port: int) -> bool:
     except (redis.RedisError, OSError):
         return False
     return True
-
-
-def address_of(connection_kwargs: dict[str, Any]) -> str:
-    """Where a pool's connections lead, in words."""
-    if "path" in connection_kwargs:
-        return str(connection_kwargs["path"])
-    return f"{connection_kwargs.get('host', 'localhost')}:{connection_kwargs.get('port', 6379)}"
 
 
 def unavailable_text(tried: str, error: Exception) -> str:

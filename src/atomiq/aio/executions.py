@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any, ClassVar, Self
 
 from atomiq._commands.registry import drop_executions
-from atomiq._commands.views import view_execution, view_executions
+from atomiq._commands.views import view_execution, view_executions, view_time
 from atomiq._wire.aio import AsyncStore
 from atomiq.aio.job import Job
 from atomiq.aio.registry import BaseRegistry
 from atomiq.executions import ExecutionRecord, by_rank, executions_of
-from atomiq.registry.members import remove_up_to, server_time
+from atomiq.registry.members import remove_up_to
 
 
 class Execution(ExecutionRecord):
@@ -69,7 +69,7 @@ class ExecutionRegistry(BaseRegistry):
 
     async def cleanup(self, timestamp: float | None = None, exception_handlers: Any = None) -> None:
         """Drop entries that are over at `timestamp` (unix seconds; default: the server's now)."""
-        timestamp = await self._store.run(server_time()) if timestamp is None else timestamp
+        timestamp = await self._store.run(view_time()) if timestamp is None else timestamp
         await self._store.run(remove_up_to(self.key, timestamp))
 
     async def remove(self, execution: Execution, pipeline: Any) -> Any:  # type: ignore[override]

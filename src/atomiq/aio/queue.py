@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any, Self
 
-from atomiq._commands.enqueue import MAX_BATCH, enqueue
+from atomiq._commands.enqueue import enqueue
 from atomiq._commands.queues import EMPTIED_AT_ONCE, delete_queue, empty_queue, pause_queue, remove_from_queue
 from atomiq._commands.raw import WORTH_COMPACTING, compact_queue
 from atomiq._commands.views import (
@@ -275,19 +275,14 @@ class Queue(BaseQueue[Job]):
     async def get_jobs(self, offset: int = 0, length: int = -1) -> list[Job]:
         """`length` waiting jobs from a position. Ids whose job is gone are taken off the queue on the way."""
         ids = await self.get_job_ids(offset, length)
-        found: list[Job] = []
-        gone: list[str] = []
-        for start in range(0, len(ids), MAX_BATCH):
-            part = ids[start : start + MAX_BATCH]
-            jobs = await self.job_class.fetch_many(part, connection=self.connection, serializer=self.serializer)
-            gone += [job_id for job_id, job in zip(part, jobs, strict=True) if job is None]
-            found += [job for job in jobs if job is not None and job.origin == self.name]
+        jobs = await self.job_class.fetch_many(ids, connection=self.connection, serializer=self.serializer)
+        gone = [job_id for job_id, job in zip(ids, jobs, strict=True) if job is None]
         if len(gone) > WORTH_COMPACTING:
             await self.compact()
         else:
             for job_id in gone:
                 await self.remove(job_id)
-        return found
+        return [job for job in jobs if job is not None and job.origin == self.name]
 
     async def fetch_job(self, job_id: str) -> Job | None:
         """A job of this queue by its id, whatever its status; None if it is gone or of another queue."""

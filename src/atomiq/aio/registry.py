@@ -7,7 +7,7 @@ from typing import Any
 
 from atomiq._commands.change import requeue
 from atomiq._commands.queues import EXPIRED_AT_ONCE, expire
-from atomiq._commands.views import view_registry, view_registry_size, view_score
+from atomiq._commands.views import view_registry, view_registry_size, view_score, view_time
 from atomiq._core.classes import lookup
 from atomiq._core.errors import NoSuchJobError
 from atomiq._core.ids import validate_job_id
@@ -16,7 +16,7 @@ from atomiq._core.values import JobOrId
 from atomiq._wire.aio import AsyncStore
 from atomiq.aio.job import Job
 from atomiq.registry.base import milliseconds
-from atomiq.registry.members import due_members, id_of, remove_members, server_time
+from atomiq.registry.members import due_members, id_of, remove_members
 from atomiq.registry.record import Canceled, Deferred, Failed, Finished, RegistryRecord, Scheduled, Started
 
 
@@ -73,7 +73,7 @@ class BaseRegistry(RegistryRecord):
     async def get_expired_job_ids(self, timestamp: float | None = None) -> list[str]:
         """Ids whose score lies between 0 and `timestamp` (unix seconds; default: the server's now)."""
         if timestamp is None:
-            timestamp = await self._store.run(server_time())
+            timestamp = await self._store.run(view_time())
         return [self.parse_job_id(member) for member in await self._store.run(due_members(self.key, timestamp))]
 
     def get_queue(self) -> Any:
@@ -168,7 +168,7 @@ class ScheduledJobRegistry(Scheduled, BaseRegistry):
     async def get_jobs_to_schedule(self, timestamp: float | None = None, chunk_size: int = 1000) -> list[str]:
         """Ids that are due at `timestamp` (unix seconds; default: the server's now), at most `chunk_size`."""
         if timestamp is None:
-            timestamp = await self._store.run(server_time())
+            timestamp = await self._store.run(view_time())
         return await self._store.run(due_members(self.key, timestamp, chunk_size))
 
     async def get_jobs_to_enqueue(self, timestamp: float | None = None) -> list[str]:

@@ -10,8 +10,7 @@ from typing import Any, Final
 
 import click
 
-from atomiq._commands.base import plain
-from atomiq._commands.views import view_worker, view_workers
+from atomiq._commands.views import view_time_ms, view_worker, view_workers
 from atomiq._core.errors import ServerError
 from atomiq._core.timestamp import to_ms, utcparse
 from atomiq._wire.sync import Store
@@ -147,7 +146,7 @@ def look(settings: Settings, name: str | None, max_age: float | None, live: bool
     """What the server knows of a worker, or of those of this host."""
     try:
         store = Store.of(settings.connection)
-        now_ms = store.run(plain("TIME", (), lambda reply: int(reply[0]) * 1000 + int(reply[1]) // 1000))
+        now_ms = store.run(view_time_ms())
         if name is not None:
             fields = store.run(view_worker(store.keys, worker=name))
             found = [(name, fields)] if fields else []

@@ -20,8 +20,8 @@ from atomiq._core.states import JobStatus
 from atomiq._core.timestamp import utcformat
 from atomiq.job.base import BaseJob
 
-_LONGEST_RUN: Final = 7 * 86400
-_LEASE_MARGIN: Final = 60
+LONGEST_RUN: Final = 7 * 86400
+LEASE_MARGIN: Final = 60
 NOBODY: Final = "somebody"
 """The worker of a job that was called started by somebody who gave no name."""
 
@@ -45,7 +45,7 @@ def status_of(word: Any) -> JobStatus:
 def lease_of(job: BaseJob) -> int:
     """Seconds after which a job that nobody else looks after counts as abandoned: its time limit and a minute."""
     timeout = job.timeout or DEFAULT_TIMEOUT
-    return (timeout if timeout > 0 else _LONGEST_RUN) + _LEASE_MARGIN
+    return (timeout if timeout > 0 else LONGEST_RUN) + LEASE_MARGIN
 
 
 def status_command(keys: Keys, job: BaseJob, status: JobStatus) -> Command[str]:

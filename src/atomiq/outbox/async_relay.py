@@ -8,7 +8,7 @@ import time
 from typing import Any, Final
 
 from atomiq._commands.base import Command
-from atomiq._commands.outbox import server_time
+from atomiq._commands.views import view_time_ms
 from atomiq._core.errors import ScriptError
 from atomiq._core.log import get_logger
 from atomiq._wire.aio import AsyncStore
@@ -62,7 +62,7 @@ class AsyncRelay:
         if not self._source:
             self._source = await connection.run_sync(lambda one: checked_source(AlchemyLink(one)))
         if self._clock.is_stale:
-            self._clock.heard(await self._run(server_time()))
+            self._clock.heard(await self._run(view_time_ms()))
         not_after_ms = self._clock.now_ms + WINDOW_MS
         batch: Batch = await connection.run_sync(lambda one: read(AlchemyLink(one), self.route))
         if not batch.rows and not batch.unfit:

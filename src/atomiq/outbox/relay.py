@@ -7,7 +7,8 @@ import time
 from dataclasses import dataclass
 from typing import Any, Final
 
-from atomiq._commands.outbox import forget_rows, remembered_rows, server_time
+from atomiq._commands.outbox import forget_rows, remembered_rows
+from atomiq._commands.views import view_time_ms
 from atomiq._core.errors import ScriptError
 from atomiq._core.log import get_logger
 from atomiq._wire.sync import Store
@@ -102,7 +103,7 @@ class Relay:
             return Passed()
         if not not_after_ms:  # only now there is a reason to ask; read again, after the answer
             link.rollback()
-            self._clock.heard(self._store.run(server_time()))
+            self._clock.heard(self._store.run(view_time_ms()))
             return Passed(more=True)
         try:
             outcome = self.send(batch, not_after_ms)
@@ -142,7 +143,7 @@ class Relay:
         Rows that are locked while they are sent: a window after that. On SQLite, a window after they were seen to be
         gone.
         """
-        keys, now_ms = self._store.keys, self._store.run(server_time())
+        keys, now_ms = self._store.keys, self._store.run(view_time_ms())
         self._clock.heard(now_ms)
         seen_ms, seen = self._gone
         if seen:

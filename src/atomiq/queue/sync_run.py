@@ -28,11 +28,10 @@ from atomiq._core.values import Retry
 from atomiq._wire.sync import Store
 from atomiq.job import Job
 from atomiq.job.current import running
+from atomiq.job.planned import LEASE_MARGIN, LONGEST_RUN
 
 WORKER_NAME: Final = "sync"
 _NOT_CALLED: Final = (PreconditionNotMet, PreconditionError)
-_LONGEST_RUN = 7 * 86400
-_LEASE_MARGIN = 60
 
 
 @dataclass
@@ -50,8 +49,8 @@ class Run:
     def begin(cls, store: Store, job: Job) -> Run:
         """Start a stored job past its queue. Raises JobIsRunning, NoSuchJobError."""
         execution_id = new_execution_id()
-        seconds = job.timeout if job.timeout and job.timeout > 0 else _LONGEST_RUN
-        lease_ms = (seconds * (1 + max(job.retries_left or 0, 0)) + _LEASE_MARGIN) * 1000
+        seconds = job.timeout if job.timeout and job.timeout > 0 else LONGEST_RUN
+        lease_ms = (seconds * (1 + max(job.retries_left or 0, 0)) + LEASE_MARGIN) * 1000
         word, started_ms = store.run(
             begin_job(store.keys, job_id=job.id, worker=WORKER_NAME, execution=execution_id, lease_ms=lease_ms)
         )

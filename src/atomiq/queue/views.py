@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from functools import cached_property
 from typing import Any, Self
 
-from atomiq._commands.enqueue import MAX_BATCH
 from atomiq._commands.queues import EMPTIED_AT_ONCE, delete_queue, empty_queue, pause_queue, remove_from_queue
 from atomiq._commands.raw import WORTH_COMPACTING, compact_queue
 from atomiq._commands.views import QueueCounts, view_length, view_list, view_position, view_queues
@@ -89,20 +88,15 @@ class ViewedQueue(BaseQueue[Job]):
 
     def get_jobs(self, offset: int = 0, length: int = -1) -> list[Job]:
         """`length` waiting jobs from a position (RQ). Ids whose job is gone are taken off the queue on the way."""
-        return [job for job in self._jobs_of(self.get_job_ids(offset, length)) if job.origin == self.name]
-
-    def _jobs_of(self, ids: list[str]) -> Iterator[Job]:
-        gone: list[str] = []
-        for start in range(0, len(ids), MAX_BATCH):
-            part = ids[start : start + MAX_BATCH]
-            jobs = self.job_class.fetch_many(part, connection=self.connection, serializer=self.serializer)
-            gone += [job_id for job_id, job in zip(part, jobs, strict=True) if job is None]
-            yield from (job for job in jobs if job is not None)
+        ids = self.get_job_ids(offset, length)
+        jobs = self.job_class.fetch_many(ids, connection=self.connection, serializer=self.serializer)
+        gone = [job_id for job_id, job in zip(ids, jobs, strict=True) if job is None]
         if len(gone) > WORTH_COMPACTING:
             self.compact()
         else:
             for job_id in gone:
                 self.remove(job_id)
+        return [job for job in jobs if job is not None and job.origin == self.name]
 
     def fetch_job(self, job_id: str) -> Job | None:
         """A job of this queue by its id, whatever its status; None if it is gone or of another queue (RQ)."""

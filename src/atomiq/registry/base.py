@@ -9,7 +9,7 @@ from atomiq._commands.base import Command
 from atomiq._commands.change import requeue
 from atomiq._commands.queues import EXPIRED_AT_ONCE, expire
 from atomiq._commands.registry import KEEP_AS_IT_IS, Entered
-from atomiq._commands.views import view_registry, view_registry_size, view_score
+from atomiq._commands.views import view_registry, view_registry_size, view_score, view_time
 from atomiq._core.classes import lookup
 from atomiq._core.errors import NoSuchJobError
 from atomiq._core.ids import validate_job_id
@@ -17,7 +17,7 @@ from atomiq._core.keys import Keys
 from atomiq._core.values import JobOrId
 from atomiq._wire.sync import Store
 from atomiq.job import Job
-from atomiq.registry.members import add_member, due_members, id_of, remove_members, server_time
+from atomiq.registry.members import add_member, due_members, id_of, remove_members
 from atomiq.registry.record import RegistryRecord
 
 
@@ -100,7 +100,7 @@ class BaseRegistry(RegistryRecord):
     def get_expired_job_ids(self, timestamp: float | None = None) -> list[str]:
         """Ids whose score lies between 0 and `timestamp` (unix seconds; default: the server's now)."""
         if timestamp is None:
-            timestamp = self._store.run(server_time())
+            timestamp = self._store.run(view_time())
         return [self.parse_job_id(member) for member in self._store.run(due_members(self.key, timestamp))]
 
     def get_queue(self) -> Any:
@@ -157,7 +157,7 @@ class BaseRegistry(RegistryRecord):
         if self._status:
             command = self._entering(job_id, ttl=ttl, score=score, only_move=xx, keep=self._kept(ttl))
             return self._enter(command, job_id, pipeline)
-        score = int(self._store.run(server_time())) + ttl if score is None else score
+        score = int(self._store.run(view_time())) + ttl if score is None else score
         return self._send(add_member(self.key, job_id, score, xx), pipeline)
 
     def _kept(self, ttl: int) -> int:

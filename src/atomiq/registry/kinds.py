@@ -7,11 +7,12 @@ import zlib
 from datetime import datetime
 from typing import Any
 
+from atomiq._commands.views import view_time
 from atomiq._core.settings import DEFAULT_FAILURE_TTL
 from atomiq._core.ttl import FOREVER
 from atomiq._core.values import JobOrId
 from atomiq.registry.base import BaseRegistry
-from atomiq.registry.members import due_members, id_of, server_time
+from atomiq.registry.members import due_members, id_of
 from atomiq.registry.record import Canceled, Deferred, Failed, Finished, Scheduled
 
 
@@ -89,7 +90,7 @@ class ScheduledJobRegistry(Scheduled, BaseRegistry):
     def get_jobs_to_schedule(self, timestamp: float | None = None, chunk_size: int = 1000) -> list[str]:
         """Ids that are due at `timestamp` (unix seconds; default: the server's now), at most `chunk_size`."""
         if timestamp is None:
-            timestamp = self._store.run(server_time())
+            timestamp = self._store.run(view_time())
         return self._store.run(due_members(self.key, timestamp, chunk_size))
 
     def get_jobs_to_enqueue(self, timestamp: float | None = None) -> list[str]:

@@ -31,8 +31,3 @@ def remove_up_to(key: str, timestamp: float) -> Command[int]:
 def due_members(key: str, timestamp: float, limit: int = -1) -> Command[list[str]]:
     """Members with a score from 0 to `timestamp`, at most `limit`."""
     return plain("ZRANGEBYSCORE", (key, 0, timestamp, "LIMIT", 0, limit), texts)
-
-
-def server_time() -> Command[float]:
-    """The server's clock, unix seconds."""
-    return plain("TIME", (), lambda reply: int(reply[0]) + int(reply[1]) / 1_000_000)

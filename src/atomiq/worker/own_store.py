@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from atomiq._commands.base import as_is, plain, text
+from atomiq._commands.views import view_time
 from atomiq._core.errors import SERVER_AWAY, PermissionDenied, ScriptError
 from atomiq._wire.prefixes import set_prefix
 from atomiq._wire.siblings import fresh_like
@@ -88,7 +89,7 @@ def any_stuck(store: Store, queues: Sequence[str]) -> bool:
 
 def clock(store: Store) -> float:
     """Seconds of the server's clock."""
-    return store.run(plain("TIME", (), lambda reply: float(reply[0]) + float(reply[1]) / 1e6))
+    return store.run(view_time())
 
 
 def first_end(store: Store, queue: str) -> float | None:
