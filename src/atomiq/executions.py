@@ -234,10 +234,10 @@ class ExecutionRegistry(BaseRegistry):
 
 def prepare_execution(worker: Any, job: Any) -> Execution:
     """Open an execution of a job for a worker, which is busy then (RQ). One transaction."""
-    with worker.connection.pipeline() as pipeline:
-        execution = Execution.create(job, worker.get_heartbeat_ttl(job), pipeline, worker.name)
-        worker.set_state("busy", pipeline=pipeline)
-        pipeline.execute()
+    pipeline = worker.connection.pipeline()
+    execution = Execution.create(job, worker.get_heartbeat_ttl(job), pipeline, worker.name)
+    worker.set_state("busy", pipeline=pipeline)
+    Store.of(worker.connection).execute(pipeline)
     worker.execution = execution
     return execution
 

@@ -324,15 +324,10 @@ class Result(ResultRecord):
         Says the entry id; None when it goes into a caller's pipeline.
         """
         store = Store.of(self.connection)
-        steps = _save_commands(store.keys, self, ttl)
-        if pipeline is not None:
-            for step in steps:
-                store.queue_in(pipeline, step)
-            return None
-        own = self.connection.pipeline(transaction=True)
-        for step in steps:
-            store.queue_in(own, step)
-        return text(own.execute()[0])
+        given = self.connection.pipeline() if pipeline is None else pipeline
+        for step in _save_commands(store.keys, self, ttl):
+            store.queue_in(given, step)
+        return text(store.execute(given)[0]) if pipeline is None else None
 
 
 def _save_commands(keys: Keys, result: ResultRecord, ttl: int | None) -> list[Command[Any]]:

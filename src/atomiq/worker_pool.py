@@ -5,8 +5,6 @@ One worker with `concurrency` does the same with less: its children share its he
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import logging
 import multiprocessing
 import os
@@ -202,8 +200,7 @@ class WorkerPool:
         code = worker_data.process.exitcode
         level = logging.INFO if code == 0 else logging.WARNING
         self.log.log(level, "Worker %s has ended with exit code %s", worker_data.name, code)
-        with contextlib.suppress(KeyError):
-            del self.worker_dict[worker_data.name]
+        self.worker_dict.pop(worker_data.name, None)
 
     def all_workers_have_stopped(self) -> bool:
         """Whether none lives any more (RQ)."""
@@ -215,9 +212,7 @@ class WorkerPool:
         try:
             os.kill(worker_data.pid, sig)
             self.log.info("Sent shutdown command to worker with %s", worker_data.pid)
-        except OSError as error:
-            if error.errno != errno.ESRCH:
-                raise
+        except ProcessLookupError:
             self.log.debug("Horse already dead")
 
     def stop_workers(self) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import Any
 
 from atomiq._commands.base import plain
@@ -29,13 +28,11 @@ def unregister(worker: Any, pipeline: Any = None) -> None:
 def _write(verb: str, worker: Any, pipeline: Any) -> None:
     store = Store.of(worker.connection)
     lists = [store.keys.workers(), *(store.keys.worker_set(name) for name in worker.queue_names())]
-    with contextlib.ExitStack() as stack:
-        ours = pipeline is None
-        given = stack.enter_context(worker.connection.pipeline()) if ours else pipeline
-        for name in lists:
-            store.queue_in(given, plain(verb, (name, worker.key), int))
-        if ours:
-            given.execute()
+    given = worker.connection.pipeline() if pipeline is None else pipeline
+    for name in lists:
+        store.queue_in(given, plain(verb, (name, worker.key), int))
+    if pipeline is None:
+        store.execute(given)
 
 
 def get_keys(queue: Any = None, connection: Any = None) -> set[str]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 import redis
 
-from atomiq import Queue
+from atomiq import Queue, connect
 from atomiq._wire.sync import Store
+from atomiq.exceptions import ServerUnavailable
 from atomiq.worker import SimpleWorker
 from atomiq.worker_registration import clean_worker_registry, get_keys, register, unregister
 
@@ -45,3 +47,10 @@ def test_workers_without_a_hash_are_forgotten(store: Store) -> None:
         assert get_keys(queue) == get_keys(connection=connection) == {"rq:worker:living"}
     finally:
         living.register_death()
+
+
+def test_without_a_server_it_is_said_in_our_words() -> None:
+    """redis-py's error came through."""
+    worker = SimpleWorker([Queue(connection=connect("redis://localhost:1"))])
+    with pytest.raises(ServerUnavailable, match="localhost:1"):
+        register(worker)

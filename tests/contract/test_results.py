@@ -20,9 +20,9 @@ from tests.contract.both import Api, ask, both
 from tests.contract.driving import WORKER, claimed, fail, finish, settled
 from tests.helpers import wait_until
 
-from atomiq import Queue, Retry
+from atomiq import Job, Queue, Retry, connect
 from atomiq._wire.sync import Store
-from atomiq.exceptions import DeserializationError
+from atomiq.exceptions import DeserializationError, ServerUnavailable
 from atomiq.results import Result
 
 
@@ -211,3 +211,10 @@ def test_create_is_there_for_code_that_uses_it(store: Store) -> None:
     assert unserializable.serialize()["return_value"]
     assert job.latest_result().return_value == "Unserializable return value"
     assert Result.get_key("x") == "rq:results:x"
+
+
+def test_create_without_a_server_is_refused_in_our_words() -> None:
+    """What is sent in a pipeline of its own said so in redis-py's: code that waits for SERVER_AWAY didn't see it."""
+    job = Job.create(operator.add, (1, 2), connection=connect("redis://localhost:1"))
+    with pytest.raises(ServerUnavailable, match="localhost:1"):
+        Result.create(job, Result.Type.SUCCESSFUL, 60)
