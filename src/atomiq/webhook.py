@@ -17,7 +17,7 @@ _DEFAULT_TIMEOUT: Final = 10
 _log: Final = get_logger("webhook")
 
 
-class Told(Protocol):
+class EndedJob(Protocol):
     """What a webhook says of a job."""
 
     @property
@@ -86,7 +86,7 @@ class Webhook:
             timeout=data.get("timeout", _DEFAULT_TIMEOUT),
         )
 
-    def get_payload(self, job: Told, *, exc_string: str | None = None) -> dict[str, Any]:
+    def get_payload(self, job: EndedJob, *, exc_string: str | None = None) -> dict[str, Any]:
         """What a POST says: job_id, func_name, status, enqueued_at, ended_at (ISO 8601 or None), and for 'failed'
         exc_info (RQ). The job's arguments are not loaded for it."""
         payload = {
@@ -100,7 +100,7 @@ class Webhook:
             payload["exc_info"] = exc_string
         return payload
 
-    def send(self, job: Told, *, exc_string: str | None = None) -> None:
+    def send(self, job: EndedJob, *, exc_string: str | None = None) -> None:
         """Send it now and wait until it has arrived (RQ). Raises nothing: what goes wrong is logged as a warning."""
         try:
             with urlopen(self._request(job, exc_string), timeout=self.timeout):  # noqa: S310  only http and https
@@ -109,7 +109,7 @@ class Webhook:
             what = f"{type(error).__name__}: {error}"
             _log.warning("Job %s: the webhook to %s could not be sent: %s", job.id, self.url, what)
 
-    def _request(self, job: Told, exc_string: str | None) -> Request:
+    def _request(self, job: EndedJob, exc_string: str | None) -> Request:
         headers = {str(name): str(value) for name, value in (self.headers or {}).items()}
         body = None
         if self.method == "POST":

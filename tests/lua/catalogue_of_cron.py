@@ -21,7 +21,7 @@ def entry(scene: Scene) -> None:
 
 def sync(
     scene: Scene, schedule: str = SCHEDULE, scheduler: str = "S", takes: bool = True, definition: bytes = b"{}"
-) -> Command[cron.Told]:
+) -> Command[cron.EntryReply]:
     return cron.cron_sync(
         scene.keys, name="nightly", schedule=schedule, definition=definition, scheduler=scheduler, takes=takes
     )
@@ -29,7 +29,7 @@ def sync(
 
 def fire(
     scene: Scene, job_id: str = "fired", tick: int = NOW, before: int | None = None, **settings: Any
-) -> Command[cron.Told]:
+) -> Command[cron.EntryReply]:
     given = {"schedule": SCHEDULE, "due_ms": tick, "overlap": "allow", **settings}
     return cron.cron_fire(
         scene.keys, name="nightly", before_ms=before, tick_ms=tick, job=new_job(job_id, ttl=3000), **given

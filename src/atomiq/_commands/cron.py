@@ -29,7 +29,7 @@ class EntryState:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class EntryReply:
     """A reply about one entry: the word, the server's time, and the state after it. `other`: another definition of it,
     which another living scheduler goes by; empty if there is none, or it was not asked for."""
 
@@ -62,11 +62,11 @@ def _number(value: Any) -> int | None:
 
 
 def _told(name: str, *known: str) -> Any:
-    def decode(reply: Any) -> Told:
+    def decode(reply: Any) -> EntryReply:
         last, since, paused, waiting = reply[2]
         state = EntryState(_number(last), _number(since) or 0, bool(int(paused)), _number(waiting))
         other = reply[3] if len(reply) > 3 else b""  # only cron_sync says it
-        return Told(word(reply[0], name, *known), int(reply[1]), state, other)
+        return EntryReply(word(reply[0], name, *known), int(reply[1]), state, other)
 
     return decode
 
@@ -91,7 +91,7 @@ def cron_fire(
     overlap: str,
     job: NewJob,
     now_ms: int = 0,
-) -> Command[Told]:
+) -> Command[EntryReply]:
     """Decide the tick that follows `before_ms`, the last decided one that the caller knows of.
 
     ok: `job` is enqueued. skipped, held: the overlap policy says no, or not yet. already: another tick is the next one
@@ -115,7 +115,7 @@ def cron_run(keys: Keys, *, name: str, job: NewJob, now_ms: int = 0) -> Command[
 
 def cron_sync(
     keys: Keys, *, name: str, schedule: str, definition: bytes, scheduler: str, takes: bool, now_ms: int = 0
-) -> Command[Told]:
+) -> Command[EntryReply]:
     """A scheduler looks after an entry. `changed`: a living one says that it has another schedule, and `takes` is
     False."""
     args = (name, schedule, definition, scheduler, int(takes))

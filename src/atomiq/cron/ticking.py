@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from atomiq._commands.cron import EntryState, Told, cron_fire, cron_sync
+from atomiq._commands.cron import EntryReply, EntryState, cron_fire, cron_sync
 from atomiq._core.cadence import Rule
 from atomiq._wire.sync import Store
 from atomiq.cron.job import CronJob
@@ -174,7 +174,7 @@ class Ticker:
             call_in(definition),
         )
 
-    def _learn(self, entry: Tracked, told: Told) -> None:
+    def _learn(self, entry: Tracked, told: EntryReply) -> None:
         self.clock.hear(told.now_ms)
         entry.state = told.state
         entry.ask_at = told.now_ms + ASK_AGAIN_MS
@@ -204,7 +204,7 @@ class Ticker:
             elif told.word == "early":
                 return
 
-    def _ask(self, entry: Tracked, connection: Any, tick: int, due: int) -> Told:
+    def _ask(self, entry: Tracked, connection: Any, tick: int, due: int) -> EntryReply:
         job, new = entry.job.make_job(connection)
         told = self._store.run(
             cron_fire(

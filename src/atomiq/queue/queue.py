@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from atomiq._commands.base import Command
 from atomiq._commands.enqueue import Enqueued, enqueue
-from atomiq._commands.enqueue_mould import plain_enqueue
+from atomiq._commands.enqueue_template import plain_enqueue
 from atomiq._commands.raw import push_job_id
 from atomiq._commands.views import view_queue_names
 from atomiq._core.options import parse_enqueue

@@ -13,8 +13,8 @@ from typing import Any, Final
 
 from atomiq._commands.base import Command
 from atomiq._commands.claim import NO_TALLY, Held, claim, release
-from atomiq._commands.mould import Mould
 from atomiq._commands.settle import GROUP_PAUSE_MS, Freed, Settled, free, settle
+from atomiq._commands.settle_template import SettleTemplate
 from atomiq._core.errors import SERVER_AWAY, ServerUnavailable
 from atomiq._wire.line import Line
 from atomiq._wire.sync import Store
@@ -47,7 +47,7 @@ class Pump:
         self._identity = identity
         self._store = store
         self._slots = slots
-        self._mould = Mould(store.keys, identity.worker, identity.lease_ms)
+        self._template = SettleTemplate(store.keys, identity.worker, identity.lease_ms)
         self._share = Share(identity.budget, ledger)
         self._ahead, self._asked = ReadAhead(), 0
         self._uncounted = Uncounted(ledger)
@@ -115,7 +115,7 @@ class Pump:
             self._seems_busy = not outcome.full
             numbers = self._numbers(count)
             tally = self._uncounted.take(outcome.task.number, claims=False) if outcome.full else NO_TALLY
-            command = self._mould.settle_and_claim(outcome.end, self.lookout.queues, numbers, outcome.full, tally)
+            command = self._template.settle_and_claim(outcome.end, self.lookout.queues, numbers, outcome.full, tally)
         if self.line.open:
             self._uncounted.add(outcome)  # before: sending lets go of the GIL, and the server acts at once
         self._send(command, outcome)

@@ -1,4 +1,4 @@
-"""The enqueue of a plain job is made in a mould: its bytes must be those of the command, whatever the job says."""
+"""The enqueue of a plain job is made from a template: its bytes must be those of the command, whatever the job says."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from tests.tasks import nothing
 
 from atomiq import Job, Queue
 from atomiq._commands import enqueue as commands
-from atomiq._commands import enqueue_mould
+from atomiq._commands import enqueue_template
 from atomiq._commands.base import Command
 from atomiq._commands.enqueue import enqueue
-from atomiq._commands.enqueue_mould import plain_enqueue
+from atomiq._commands.enqueue_template import plain_enqueue
 from atomiq._core.keys import Keys
 from atomiq._core.record import NewJob
 from atomiq._wire.packed import packed
@@ -33,7 +33,7 @@ PLAIN = NewJob("a-job", "default", FIELDS)
 
 @pytest.fixture(autouse=True)
 def one_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (commands, enqueue_mould):
+    for module in (commands, enqueue_template):
         monkeypatch.setattr(module, "time", lambda: 1_795_225_028.574)
 
 

@@ -18,7 +18,7 @@ from atomiq._lua import script
 
 
 def plain_enqueue(keys: Keys, new: NewJob) -> Command[list[Enqueued]] | None:
-    """`enqueue` of this job alone; None for one that doesn't fit into the mould."""
+    """`enqueue` of this job alone; None for one that doesn't fit into the template."""
     words, parts = plain_words(new), _parts(keys.prefix, new.queue)
     if words is None or parts is None:
         return None

@@ -1,7 +1,7 @@
 """The command of a warm child's life, made at once as the bytes that go over the wire.
 
 `settle_and_claim` is sent once for each job. Of its two dozen arguments five differ from one call of a station to the
-next; the rest is in the mould. Filling it takes a fifth of what making and packing the command takes.
+next; the rest is in the template. Filling it takes a fifth of what making and packing the command takes.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _texts_of = lru_cache(8)(texts_of)
 """Jobs that are over in no time begin and end in the same milliseconds."""
 
 
-class Mould:
+class SettleTemplate:
     """Of one station: `worker`'s, whose claims last `lease_ms`."""
 
     def __init__(self, keys: Keys, worker: str, lease_ms: int) -> None:
@@ -45,7 +45,7 @@ class Mould:
         self, end: Settlement, queues: tuple[str, ...], executions: Sequence[str], full: bool, tally: Tally = NO_TALLY
     ) -> Command[tuple[Settled, Claim]]:
         """End one execution and take the next job: `settle_and_claim`, which makes it if it doesn't fit into the
-        mould."""
+        template."""
         ready = self._fill(end, queues, executions, full, tally)
         if ready is not None:
             return Command("settle_and_claim", self._script, (), (), decode_both, ready=ready)

@@ -1,4 +1,4 @@
-"""The bytes that warm children send most are made in a mould: they must be those of the command, whatever it says."""
+"""The bytes that warm children send most come from a template: they must be those of the command, whatever it says."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from atomiq._commands.claim import NO_TALLY, Tally
-from atomiq._commands.mould import LARGEST, MOST_ORDERS, Mould
 from atomiq._commands.settle import Settlement, settle_and_claim
+from atomiq._commands.settle_template import LARGEST, MOST_ORDERS, SettleTemplate
 from atomiq._core.keys import Keys
 from atomiq._wire.packed import packed
 
@@ -19,13 +19,15 @@ ENDED = Settlement("a-job", "default", EXECUTION + "1", "w1", "finished", starte
 ENDED.ended_ms = ENDED.started_ms + 1
 
 
-def made(mould: Mould, end: Settlement, queues: tuple[str, ...], numbers: list[str], told: Tally | None) -> Any:
-    return mould.settle_and_claim(end, queues, numbers, told is not None, told or NO_TALLY)
+def made(
+    template: SettleTemplate, end: Settlement, queues: tuple[str, ...], numbers: list[str], told: Tally | None
+) -> Any:
+    return template.settle_and_claim(end, queues, numbers, told is not None, told or NO_TALLY)
 
 
 def check(keys: Keys, end: Settlement, queues: tuple[str, ...], numbers: list[str], told: Tally | None) -> Any:
     """Twice, as the second time the constant parts are there. Gives the command."""
-    mould = Mould(keys, "w1", 30_000)
+    template = SettleTemplate(keys, "w1", 30_000)
     expected = settle_and_claim(
         keys,
         settlement=end,
@@ -36,7 +38,7 @@ def check(keys: Keys, end: Settlement, queues: tuple[str, ...], numbers: list[st
         full=told is not None,
         tally=told or NO_TALLY,
     )
-    for command in (made(mould, end, queues, numbers, told), made(mould, end, queues, numbers, told)):
+    for command in (made(template, end, queues, numbers, told), made(template, end, queues, numbers, told)):
         assert packed(command) == packed(expected)
         assert packed(command, whole=True) == packed(expected, whole=True)
         assert command.decode == expected.decode
@@ -83,17 +85,17 @@ def test_what_does_not_fit_is_made_as_ever(end: Settlement, queues: tuple[str, .
 
 
 def test_a_worker_whose_name_is_no_ascii() -> None:
-    mould = Mould(Keys(), "w\u00f6rker", 30_000)
-    assert made(mould, replace(ENDED, worker="w\u00f6rker"), ("default",), NUMBERS, None).ready is None
+    template = SettleTemplate(Keys(), "w\u00f6rker", 30_000)
+    assert made(template, replace(ENDED, worker="w\u00f6rker"), ("default",), NUMBERS, None).ready is None
 
 
 def test_the_settlement_of_another_worker_is_refused() -> None:
     with pytest.raises(ValueError, match="its own executions only"):
-        made(Mould(Keys(), "w2", 30_000), ENDED, ("default",), NUMBERS, None)
+        made(SettleTemplate(Keys(), "w2", 30_000), ENDED, ("default",), NUMBERS, None)
 
 
 def test_orders_of_the_queues_are_not_kept_for_ever() -> None:
-    mould = Mould(Keys(), "w1", 30_000)
+    template = SettleTemplate(Keys(), "w1", 30_000)
     for number in range(3 * MOST_ORDERS):
-        made(mould, ENDED, ("default", str(number)), NUMBERS, None)
-        assert len(mould._after) <= MOST_ORDERS
+        made(template, ENDED, ("default", str(number)), NUMBERS, None)
+        assert len(template._after) <= MOST_ORDERS
