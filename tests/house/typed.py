@@ -88,3 +88,10 @@ async def with_asyncio(queue: aio.Queue, execution: aio.Execution) -> None:
     assert_type(await found.is_finished(), bool)
     assert_type(await execution.job(), aio.Job)
     await queue.enqueue_call(add, (1,), timeout=[5])  # type: ignore[arg-type]
+
+
+def constructing() -> None:
+    Queue(5, connection=connect())  # type: ignore[arg-type]
+    Queue("mail", connection=connect(), default_timeout=[5])  # type: ignore[arg-type]
+    aio.Queue(5, connection=aio.connect())  # type: ignore[arg-type]
+    ScheduledJobRegistry(5)  # type: ignore[arg-type]

@@ -18,7 +18,6 @@ from atomiq._commands.views import (
     view_queue_names,
     view_queues,
 )
-from atomiq._core.errors import InvalidOption
 from atomiq._core.ids import parse_job_id
 from atomiq._core.options import parse_enqueue
 from atomiq._core.precondition import RequiresOption
@@ -67,12 +66,8 @@ class Queue(BaseQueue[Job]):
         InvalidOption: a ValueError; is_async=False, which runs jobs in the calling thread, is `atomiq.Queue`'s alone.
     """
 
-    job_class: Any = Job
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        if not self.is_async:
-            raise InvalidOption("is_async=False runs jobs in the calling thread; use atomiq.Queue for that")
+    job_class: type[Job] = Job
+    _runs_jobs = False
 
     @cached_property
     def _store(self) -> AsyncStore:

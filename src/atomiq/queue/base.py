@@ -73,6 +73,8 @@ class BaseQueue(NamedQueue, WaitsForCommit, Generic[J]):
     redis_server_version: tuple[int, int, int] | None = None
     log: ClassVar[logging.Logger] = get_logger("queue")
     _hooks: ClassVar[Hooks]
+    _runs_jobs: ClassVar[bool] = True
+    """Whether it can do so itself: is_async=False."""
 
     def __init__(
         self,
@@ -98,6 +100,8 @@ class BaseQueue(NamedQueue, WaitsForCommit, Generic[J]):
             self.DEFAULT_TIMEOUT
         )
         self._is_async = _async_of(kwargs, is_async)
+        if not (self._is_async or self._runs_jobs):
+            raise InvalidOption("is_async=False runs jobs in the calling thread; use atomiq.Queue for that")
         if job_class is not None:
             self.job_class = import_attribute(job_class) if isinstance(job_class, str) else job_class
             if not hasattr(self.job_class, "assemble"):
