@@ -150,8 +150,8 @@ class AlarmClock:
         """Class and identity of the exception, because holding it would hold the frames of a job, and whose it is."""
         self._put_off: tuple[Limit, float] | None = None
         """The limit that lets a destructor end, and since when."""
+        self._hook: Any = None
         self._hook_before: Any = None
-        self._hook: Final = self._dropped
         self._lent: list[_Lent] = []
         self._main_thread = threading.main_thread().ident
         self._handler: Final = self._ring  # a method is a new object each time it is looked up
@@ -261,25 +261,33 @@ class AlarmClock:
         self._raised = type(error), id(error), limit
 
     def _hear_drops(self) -> None:
-        if self._hook_before is None:
-            self._hook_before, sys.unraisablehook = sys.unraisablehook, self._hook
+        before = sys.unraisablehook
+        if before is self._hook:
+            return
+
+        def hook(report: Any) -> None:
+            if not self._hears(report):
+                before(report)
+
+        # A new one each time: somebody's own, put before an older one of ours, may call that.
+        self._hook, self._hook_before, sys.unraisablehook = hook, before, hook
 
     def _stop_hearing(self) -> None:
-        if sys.unraisablehook is self._hook:  # else somebody has put his own before it, who calls it
-            self._hook_before, sys.unraisablehook = None, self._hook_before
+        if sys.unraisablehook is self._hook:
+            sys.unraisablehook = self._hook_before
 
-    def _dropped(self, report: Any) -> None:
-        """Python has dropped an exception."""
+    def _hears(self, report: Any) -> bool:
+        """Whether an exception that Python has dropped is a limit's, which strikes again then."""
         raised, self._raised = self._raised, None
         if raised is None or (report.exc_type, id(report.exc_value)) != raised[:2] or not raised[2].open:
-            self._hook_before(report)
-            return
+            return False
         limit = raised[2]
         limit.deadline = time.monotonic() + _SOON
         if limit in self.limits:
             self.set_timer()
         else:
             self.enter(limit)
+        return True
 
     def forget(self) -> None:
         """In a forked child, which inherits no timer and is in none of its parent's limits."""

@@ -14,7 +14,7 @@ import redis
 import redis.asyncio
 
 import atomiq
-from atomiq import aio, command, group, registry, results, suspension
+from atomiq import aio, command, executions, group, registry, results, suspension
 from atomiq._wire.sync import Store
 
 
@@ -29,7 +29,7 @@ class Api:
 
     def __getattr__(self, name: str) -> Any:
         modules: tuple[ModuleType, ...] = (
-            (aio,) if self.kind == "aio" else (atomiq, registry, results, group, suspension, command)
+            (aio,) if self.kind == "aio" else (atomiq, registry, results, executions, group, suspension, command)
         )
         for module in modules:
             if hasattr(module, name):

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -251,6 +252,36 @@ def test_a_destructor_that_drops_what_is_raised_in_it() -> None:
     with UnixSignalDeathPenalty(0.01, JobTimeoutException):
         Careful(30)
     assert 1 < time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize("calls_ours", [False, True])
+def test_a_limit_hears_what_is_dropped_after_somebody_has_changed_the_hook(
+    calls_ours: bool, reports: list[Any]
+) -> None:
+    """A hook that was put in place while a limit was open, and stayed: the limits after that never heard again."""
+    hindered = []
+
+    def hinder(*_: Any) -> None:
+        if not hindered:
+            hindered.append(True)
+            busy(0.03)
+
+    def block() -> None:
+        gc.callbacks.append(hinder)
+        gc.collect()
+        gc.callbacks.remove(hinder)
+        busy(5)
+
+    with UnixSignalDeathPenalty(60, HorseMonitorTimeoutException):
+        ours = sys.unraisablehook
+        theirs = ours if calls_ours else reports.append
+        sys.unraisablehook = partial(theirs)
+    with pytest.raises(JobTimeoutException), UnixSignalDeathPenalty(0.01, JobTimeoutException):
+        block()
+    assert reports == []
+    with UnixSignalDeathPenalty(60, HorseMonitorTimeoutException):
+        Loud()
+    assert [str(report.exc_value) for report in reports] == ["somebody else's"]
 
 
 def test_what_python_drops_of_others_is_reported(reports: list[Any]) -> None:
