@@ -25,6 +25,8 @@ _LONGEST_TIMER: Final = 1e9
 """Seconds. Timers can't count much further; one that is over before its limit is set anew."""
 _SOON: Final = 0.001
 """Seconds until a limit strikes again whose exception Python has dropped."""
+_RINGS_AGAIN: Final = 0.05
+"""Seconds after which the timer rings once more: now and then Python doesn't call the handler of a signal that came."""
 _LONGEST_DESTRUCTOR: Final = 1.0
 """Seconds that a limit waits for one to end."""
 _TOLERANCE: Final = 0.05
@@ -230,7 +232,7 @@ class AlarmClock:
     def set_timer(self) -> None:
         """A deadline has changed."""
         self.rings_at = min((limit.deadline for limit in self.limits), default=NEVER)
-        signal.setitimer(signal.ITIMER_REAL, self._left())
+        signal.setitimer(signal.ITIMER_REAL, self._left(), _RINGS_AGAIN)
 
     def _ring(self, _signum: int, frame: FrameType | None) -> None:
         now = time.monotonic()

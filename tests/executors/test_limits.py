@@ -90,7 +90,7 @@ def test_what_strikes_in_a_destructor_strikes_again_behind_it(guard: MainThreadG
 def test_a_chain_of_short_calls_sets_the_timer_once(guard: MainThreadGuard, monkeypatch: pytest.MonkeyPatch) -> None:
     settings: list[float] = []
     really = signal.setitimer
-    monkeypatch.setattr(signal, "setitimer", lambda which, seconds: (settings.append(seconds), really(which, seconds)))
+    monkeypatch.setattr(signal, "setitimer", lambda *given: (settings.append(given[1]), really(*given)))
     for _ in range(ROUNDS):
         guard.call(180, int)
         guard.end()
