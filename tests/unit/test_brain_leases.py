@@ -166,6 +166,16 @@ class TestDeath:
         assert scene.until(m.KillAside) == m.KillAside("killed", "a")
         assert scene.now - begun == pytest.approx(3)
 
+    def test_a_handler_that_could_not_be_started_is_started_when_the_server_is_back(self) -> None:
+        scene = Scene(killed_handler=True, kill_after=1, aside_limit=2).begin()
+        scene.give("a")
+        scene.tell(m.CallEnded("a", reported=False))
+        scene.tell(m.CutOff("gone"))
+        scene.tell(m.AsidePutOff("killed", "a"))
+        assert none(scene.tell(m.Tick(), after=100), m.StartAside, m.KillAside, m.Settle)
+        assert only(scene.tell(m.Back()), m.StartAside) == m.StartAside("killed", "a")
+        assert only(scene.tell(m.AsideEnded("killed", "a")), m.Settle).verdict == "died"
+
 
 class TestRemote:
     def test_stop_kills_and_settles_as_stopped(self) -> None:

@@ -8,12 +8,14 @@ import os
 import signal
 import time
 from pathlib import Path
+from typing import Any
 
 from tests.tasks import note, wait
 
 from atomiq import Job, get_current_job
 from atomiq.command import send_stop_job_command
 from atomiq.exceptions import InvalidJobOperation, ShuttingDown
+from atomiq.worker import Worker
 
 
 def die_once(path: str) -> int:
@@ -119,3 +121,19 @@ def stop_and_wait(job_id: str, seconds: float) -> None:
     with contextlib.suppress(InvalidJobOperation):
         send_stop_job_command(job.connection, job_id)
     time.sleep(seconds)
+
+
+def wait_once(path: str) -> int:
+    """Wait to be killed at the first run; note each run with its pid."""
+    first = not Path(path).exists()
+    note(path, str(os.getpid()))
+    if first:
+        wait(60)
+    return 1
+
+
+class ToldOfDeaths(Worker):
+    """Notes in the job's own list that its process was killed."""
+
+    def handle_work_horse_killed(self, job: Job, retpid: int | None, ret_val: int | None, rusage: Any) -> None:
+        job.connection.rpush(f"calls:{job.id}", "killed")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +14,7 @@ from tests import tasks
 from tests.faults.proxy import cutting_proxy
 from tests.helpers import wait_until
 from tests.invariants import check_invariants
+from tests.worker import station_jobs
 from tests.worker.conftest import StartWorker
 from tests.worker.processes import Server, own_server
 from tests.worker.test_stations_death import attempts, warm_up
@@ -181,3 +184,20 @@ def test_a_queue_that_is_no_list_ends_the_worker(queue: Queue, start_worker: Sta
     assert worker.exits() == 1
     assert "children in a row failed at once" in worker.log
     assert "WRONGTYPE" in worker.log
+
+
+def test_a_child_that_dies_while_the_server_is_away_and_whose_death_somebody_is_told_of(
+    server: Server, own_queue: Queue, start_worker: StartWorker, tmp_path: Path
+) -> None:
+    """The handler of its death is given the job, which could not be read at that moment: the handler was never called,
+    and the worker waited for its end for ever, with the job in hand."""
+    notes = tmp_path / "notes"
+    job = own_queue.enqueue(station_jobs.wait_once, str(notes))
+    start_worker(url=server.url, kind="tests.worker.station_jobs.ToldOfDeaths", options={"lease": 3.0})
+    wait_until(lambda: own_queue.connection.hget(job.key, "status") == b"started" and notes.exists())
+    server.stop()
+    os.kill(int(notes.read_text()), signal.SIGKILL)
+    server.start()
+    wait_until(lambda: job.is_finished, within=20)
+    assert own_queue.connection.lrange(f"calls:{job.id}", 0, -1) == [b"killed"]
+    assert attempts(job) == 2

@@ -29,6 +29,7 @@ class Books:
         self._chores = Chores(rules)
         self._jitter = jitter
         self._abandoned: list[str] = []
+        self._put_off: list[tuple[m.AsideKind, str]] = []
         self._stop_asked_at: float | None = None
         self._failures = 0
         self._retry_at: float | None = None
@@ -60,10 +61,13 @@ class Books:
         run.intent, run.kill_at = intent, now + KILL_AFTER_INTERRUPT
         self._do(m.Kill(execution_id))
 
-    def _start_aside(self, now: float, kind: m.AsideKind, name: str, limit: float) -> None:
+    def _start_aside(self, now: float, kind: m.AsideKind, name: str) -> None:
+        limit: float | None = None
         if kind != "abandoned":
-            self.runs[name].in_aside = True
-        self.asides[kind, name] = now + limit + self.rules.kill_after
+            run = self.runs[name]
+            run.in_aside = True
+            limit = run.job.stopped_callback if kind == "stopped" else None
+        self.asides[kind, name] = now + (self.rules.aside_limit if limit is None else limit) + self.rules.kill_after
         self._do(m.StartAside(kind, name))
 
     def _claim(self, running: int) -> m.Claim | None:

@@ -104,6 +104,7 @@ class Brain(Stationed, Endings):
 
     _hear.register(m.CallEnded, Endings.call_ended)
     _hear.register(m.AsideEnded, Endings.aside_ended)
+    _hear.register(m.AsidePutOff, Endings.aside_put_off)
     _hear.register(m.Settled, Endings.settled)
     _hear.register(m.Seen, Stationed.seen)
     _hear.register(m.CrewState, Stationed.crew_changed)
@@ -206,8 +207,9 @@ class Brain(Stationed, Endings):
         self._resolve_doubts(now)
         self._search.wake_up(now)
         if self._abandoned and not any(kind == "abandoned" for kind, _ in self.asides):
-            self._start_aside(now, "abandoned", self._abandoned.pop(0), self.rules.aside_limit)
+            self._start_aside(now, "abandoned", self._abandoned.pop(0))
         if self.connected:
+            self._start_what_was_put_off(now)
             for chore in self._chores.due(now, self.held):
                 self._do(chore)
             self._send_what_ended()

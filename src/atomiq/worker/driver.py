@@ -82,16 +82,17 @@ class Driver:
         self._desk = desk
         self._job_log = job_log
         self._keeper = keeper
+        self._events: deque[m.Event] = deque()
         self._selector = DefaultSelector()
         self._children = Children(self._selector, ForkExecutor(self._unshare), self._limited, self._child_ended)
-        self._fork_slots = ForkSlots(self._children, engine, host.job_call, desk.holdings, self._tell)
+        self._fork_slots = ForkSlots(self._children, engine, host.job_call, desk.holdings, self._events.append)
         self._crew = Crew(
             self._selector,
             makers,
-            GiveBack(store, host.name, log, brain.rules, desk.holdings, upkeep.reap_first, self._tell),
+            GiveBack(store, host.name, log, brain.rules, desk.holdings, upkeep.reap_first, self._events.append),
             desk.tallies,
             desk.holdings,
-            self._tell,
+            self._events.append,
             self._unshare,
             host.name,
             log,
@@ -99,11 +100,11 @@ class Driver:
             brain.rules.lease,
             lambda: self._fork_slots.crowded,
         )
-        memory = MemoryWatch(engine.memory_limit, desk.holdings, self._tell)
+        memory = MemoryWatch(engine.memory_limit, desk.holdings, self._events.append)
         self._sender = job_log.notifier = host.sender(self._unshare)
         kin = (self._children, self._crew, self._sender)
         orphans = Orphans(lambda: {self._rehearsal.pid or 0}.union(*(one.pids() for one in kin)))
-        self._rehearsal = Rehearsal(host.name, lambda: self._tell(m.ReloadWanted()), log)
+        self._rehearsal = Rehearsal(host.name, lambda: self._events.append(m.ReloadWanted()), log)
         watch = FileWatch(watched, self._rehearsal.start)
         self._parts: list[Part] = [self._children, self._crew, memory, orphans, watch, self._rehearsal, self._sender]
         if health_port:
@@ -111,7 +112,6 @@ class Driver:
         self._watchdog = Watchdog(max(WATCHDOG_LIMIT, brain.rules.lease), log)
         channel = store.keys.pubsub(host.name) if keeper is None else None
         self._ears = Ears(store, channel, self._selector, self._bell_answered, self._message)
-        self._events: deque[m.Event] = deque()
         self.failed = ""
         self.left: tuple[Member, ...] | None = None
         self._over = self._dropping = False
@@ -163,9 +163,6 @@ class Driver:
         wanted = (self.brain.next_wake(), *(part.wake_at() for part in self._parts))
         first = min((at for at in wanted if at is not None), default=LONGEST_SELECT)
         return max(0.0, min(first - time.monotonic(), LONGEST_SELECT))
-
-    def _tell(self, event: m.Event) -> None:
-        self._events.append(event)
 
     def _feed(self, event: m.Event) -> None:
         self._events.append(event)
@@ -287,7 +284,11 @@ class Driver:
         job: Claimed | str = move.name
         if move.kind != "abandoned":
             holding = self._desk.holdings[move.name]
-            self._desk.know(holding)
+            try:
+                self._desk.know(holding)
+            except SERVER_AWAY:
+                self._events.append(m.AsidePutOff(move.kind, move.name))
+                raise
             job, death = holding.claimed, holding.death
         try:
             self._children.start((move.kind, move.name), self.host.aside_call(move.kind, job, death))

@@ -30,7 +30,7 @@ class Endings(Books):
         elif run.intent == "stop":
             run.verdict = "stopped"
             if run.job.stopped_callback is not None:
-                self._start_aside(now, "stopped", event.execution_id, run.job.stopped_callback)
+                self._start_aside(now, "stopped", event.execution_id)
         elif event.collateral and run.intent == "":
             run.intent = "release"  # its station was killed for another job's sake
         elif event.terminated and run.intent == "":
@@ -42,7 +42,7 @@ class Endings(Books):
         run = self.runs[execution_id]
         run.verdict, run.doubt_until = OUR_DOING.get(run.intent, "died"), None
         if self.rules.killed_handler:
-            self._start_aside(now, "killed", execution_id, self.rules.aside_limit)
+            self._start_aside(now, "killed", execution_id)
 
     def _resolve_doubts(self, now: float) -> None:
         """Whoever stops a service may signal all its processes: then the job wasn't killed, it was to stop with us."""
@@ -57,6 +57,16 @@ class Endings(Books):
         self.asides.pop((event.kind, event.name), None)
         if event.kind != "abandoned" and event.name in self.runs:
             self.runs[event.name].in_aside = False
+
+    def aside_put_off(self, event: m.AsidePutOff, _now: float) -> None:
+        """Its run waits for it until the server is back."""
+        del self.asides[event.kind, event.name]
+        self._put_off.append((event.kind, event.name))
+
+    def _start_what_was_put_off(self, now: float) -> None:
+        waiting, self._put_off = self._put_off, []
+        for kind, name in waiting:
+            self._start_aside(now, kind, name)
 
     def settled(self, event: m.Settled, now: float) -> None:
         """The server has answered a settlement or release."""

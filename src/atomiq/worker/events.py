@@ -145,6 +145,14 @@ class AsideEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class AsidePutOff:
+    """A callback could not be started, as the server that has its job is away; nothing of it has happened."""
+
+    kind: AsideKind
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class Settled:
     """The server's word on a settlement or release: ok, already, not_yours, gone. `more`: dependants wait to be
     freed."""
@@ -236,6 +244,7 @@ Event = (
     | Hopeless
     | ReloadWanted
     | AsideEnded
+    | AsidePutOff
     | Settled
     | Extended
     | Reaped

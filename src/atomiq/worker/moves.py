@@ -11,6 +11,7 @@ from typing import Final, Literal
 from atomiq.worker.events import (
     AsideEnded,
     AsideKind,
+    AsidePutOff,
     Back,
     Begin,
     CallEnded,
@@ -43,6 +44,7 @@ __all__ = [
     "NEEDS_SERVER",
     "AsideEnded",
     "AsideKind",
+    "AsidePutOff",
     "AskToStop",
     "Back",
     "Beat",
