@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from tests import tasks
 from tests.executors import contract_hooks, contract_jobs
@@ -36,6 +38,28 @@ def test_max_jobs(queue: Queue, executor: str) -> None:
     assert all(attempts(job) == 0 for job in made[5:])
     run(queue, executor, {"max_jobs": 4})
     assert all(job.is_finished for job in made)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere shared memory needs a folder for it")
+@on(*WARM)
+def test_a_file_system_that_is_read_only(queue: Queue, monkeypatch: pytest.MonkeyPatch, executor: str) -> None:
+    """As containers have it for safety: what supervisor and children share was a temporary file, so that no child could
+    be started."""
+    monkeypatch.setattr("tempfile.tempdir", "/proc")
+    job = queue.enqueue(tasks.add, 1, 2)
+    run(queue, executor, {"max_jobs": 1})
+    assert job.return_value() == 3
+
+
+@on("process")
+def test_a_worker_with_max_jobs_leaves_no_descriptor_open(queue: Queue, executor: str) -> None:
+    """Those who work through a few jobs in a process of theirs, again and again, ran out of them."""
+    opened = []
+    for _ in range(3):
+        queue.enqueue(tasks.nothing)
+        run(queue, executor, {"max_jobs": 1})
+        opened.append(psutil.Process().num_fds())
+    assert opened[1] == opened[2]
 
 
 @on(*WARM)

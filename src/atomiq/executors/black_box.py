@@ -9,20 +9,19 @@ Python (`os.write`, C code, processes that the call starts) is not; those have t
 
 from __future__ import annotations
 
-import contextlib
 import faulthandler
 import io
 import mmap
 import os
 import re
 import sys
-import tempfile
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from atomiq.executors.nameless import nameless_file
 from atomiq.executors.oom import OomWatch
 
 Spec = tuple[int, int, bool]
@@ -183,27 +182,12 @@ class BlackBox:
 
 
 def _two_files() -> tuple[int, int]:
-    page = _nameless("words")
+    page = nameless_file("words", _PAGE)
     try:
-        os.ftruncate(page, _PAGE)
-        return page, _nameless("stack")
+        return page, nameless_file("stack")
     except OSError:
         os.close(page)
         raise
-
-
-def _nameless(what: str) -> int:
-    """A file descriptor of an empty file that nobody else can open, in memory where the system can."""
-    if sys.platform == "linux":
-        with contextlib.suppress(OSError):  # forbidden in this sandbox, perhaps
-            return os.memfd_create(f"atomiq-{what}")
-    return _unlinked(what)
-
-
-def _unlinked(what: str) -> int:
-    fd, path = tempfile.mkstemp(prefix=f"atomiq-{what}-")
-    Path(path).unlink()
-    return fd
 
 
 def _tee(stream: Any, recorder: Callable[[Callable[[Any], Any], Callable[[Any], bytes]], Callable[[Any], Any]]) -> None:

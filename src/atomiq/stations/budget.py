@@ -5,10 +5,10 @@ from __future__ import annotations
 import fcntl
 import mmap
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from atomiq.executors.nameless import nameless_file
 from atomiq.stations.ledger import Ledger
 
 
@@ -18,15 +18,10 @@ class Budget:
     def __init__(self, total: int, file: int | None = None) -> None:
         """`file`: descriptor of an existing budget, for a process that didn't inherit the memory; `total` is then of no
         account."""
-        made = file is None
-        if file is None:
-            with tempfile.TemporaryFile(prefix="atomiq-") as fresh:
-                fresh.truncate(mmap.PAGESIZE)
-                file = os.dup(fresh.fileno())
-        self.file = file
-        self._memory = mmap.mmap(file, mmap.PAGESIZE)
+        self.file = nameless_file("budget", mmap.PAGESIZE) if file is None else file
+        self._memory = mmap.mmap(self.file, mmap.PAGESIZE)
         self._counts = memoryview(self._memory).cast("q")  # written at once; struct would write zeros first
-        if made:
+        if file is None:
             self._counts[0] = total
 
     @property

@@ -17,9 +17,10 @@ import fcntl
 import marshal
 import mmap
 import os
-import tempfile
 from collections.abc import Iterator
 from typing import Final, NamedTuple
+
+from atomiq.executors.nameless import nameless_file
 
 HEAD: Final = 4096
 SLOT: Final = 4096
@@ -76,12 +77,8 @@ class Ledger:
         """`file`: descriptor of an existing page, for a process that didn't inherit the memory."""
         self.slots = slots
         size = HEAD + slots * SLOT
-        if file is None:
-            with tempfile.TemporaryFile(prefix="atomiq-") as made:
-                made.truncate(size)
-                file = os.dup(made.fileno())
-        self.file = file
-        self._memory = mmap.mmap(file, size)
+        self.file = nameless_file("ledger", size) if file is None else file
+        self._memory = mmap.mmap(self.file, size)
         # One word is read and written at once, and quickly. (struct would write zeros first.)
         self._words = memoryview(self._memory).cast("Q")
         self._reals = memoryview(self._memory).cast("d")

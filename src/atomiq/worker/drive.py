@@ -137,6 +137,8 @@ class Driving(Horse):
                 keeper.close()
             for maker in makers:
                 maker.close()
+            if budget is not None:
+                budget.close()
         if driver.failed:
             raise WorkerFailed(f"worker {self.name} can't work: {driver.failed}")
 

@@ -8,10 +8,11 @@ import logging
 import os
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from typing import IO, Final
+
+from atomiq.executors.nameless import nameless_file
 
 VARIABLE: Final = "ATOMIQ_REHEARSAL"
 EVERY: Final = 0.05
@@ -40,7 +41,7 @@ class Rehearsal:
     def start(self) -> None:
         """Begin. If one is under way already, it is begun anew: the code may have changed meanwhile."""
         self._end()
-        self._said = tempfile.TemporaryFile(prefix="atomiq-")  # noqa: SIM115  lives as long as the process
+        self._said = os.fdopen(nameless_file("rehearsal"), "r+b")
         self._process = subprocess.Popen(
             [sys.executable, *sys.orig_argv[1:]],
             env={**os.environ, VARIABLE: "1"},

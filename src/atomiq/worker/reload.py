@@ -10,13 +10,13 @@ from __future__ import annotations
 import os
 import pickle
 import sys
-import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
 from atomiq.executors.black_box import BlackBox
 from atomiq.executors.fork import Child
+from atomiq.executors.nameless import nameless_file
 from atomiq.stations.ledger import Ledger
 from atomiq.stations.mail import Mailbox
 from atomiq.worker.posts import Member
@@ -74,7 +74,7 @@ def execute(handed_on: HandedOn) -> None:
     Raises:
         OSError: the interpreter can't be executed any more.
     """
-    file = tempfile.TemporaryFile(prefix="atomiq-")  # noqa: SIM115  it is to be open on the other side
+    file = os.fdopen(nameless_file("handed-on"), "r+b")
     file.write(pickle.dumps(handed_on))
     file.flush()
     file.seek(0)

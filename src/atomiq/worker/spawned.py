@@ -11,7 +11,6 @@ import os
 import pickle
 import signal
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, Final
@@ -22,6 +21,7 @@ from atomiq.executors import hooks
 from atomiq.executors.black_box import BlackBox
 from atomiq.executors.fork import Child
 from atomiq.executors.guard import LifeLine
+from atomiq.executors.nameless import nameless_file
 from atomiq.logutils import setup_loghandlers
 from atomiq.stations.budget import Budget
 from atomiq.stations.ledger import Ledger
@@ -51,7 +51,7 @@ class SpawnedStations:
         ours, theirs = mailboxes()
         reader, writer = os.pipe()
         budget = -1 if self._plan.budget is None else self._plan.budget.file
-        with tempfile.TemporaryFile(prefix="atomiq-") as file:
+        with os.fdopen(nameless_file("recipe"), "r+b") as file:
             plan = (self._plan.recycling, budget, self._plan.tell_idle)
             fds = (ledger.file, theirs.fd, self._life_line.reader, os.getpid())
             file.write(pickle.dumps((self._recipe, plan, fds, box.spec(), token, self.slots, sys.path)))
