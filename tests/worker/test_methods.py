@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 from tests import tasks
+from tests.contract.driving import claimed
 from tests.helpers import wait_until
 
 from atomiq import Job, Queue, Retry, SimpleWorker, Worker
+from atomiq._wire.sync import Store
 from atomiq.exceptions import JobIsRunning, NoSuchJobError, StopRequested
 from atomiq.job import JobStatus
 from atomiq.registry import StartedJobRegistry
@@ -269,6 +271,21 @@ class TestTheRest:
         queue.connection.zadd(queue.finished_job_registry.key, {job.id: 1})
         worker.clean_registries()
         assert queue.connection.zcard(queue.finished_job_registry.key) == 0
+
+    def test_a_machine_without_room_for_the_callbacks_of_an_abandoned_job(
+        self, queue: Queue, store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """It ended a worker that runs RQ's loop, over a job that was none of its own."""
+
+        def no_room() -> int:
+            raise BlockingIOError(11, "no room")
+
+        job = queue.enqueue(tasks.nothing)
+        claimed(store, now_ms=1)
+        monkeypatch.setattr("os.fork", no_room)
+        Worker([queue], max_abandoned=0).run_maintenance_tasks()
+        assert job.is_failed
+        assert f"callbacks of job {job.id} are left out" in caplog.text
 
     def test_suspension(self, worker: Worker, queue: Queue) -> None:
         worker.check_for_suspension(burst=True)

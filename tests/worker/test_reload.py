@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import subprocess
@@ -20,6 +21,7 @@ from atomiq import Job, Queue
 from atomiq.suspension import resume, suspend
 from atomiq.worker.file_watch import FileWatch
 from atomiq.worker.orphans import Orphans
+from atomiq.worker.rehearsal import Rehearsal
 from atomiq.worker.reload import VARIABLE, found
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -318,6 +320,23 @@ class TestFileWatch:
 
     def test_nothing_to_watch(self) -> None:
         assert FileWatch([], lambda: None).wake_at() is None
+
+
+def test_a_machine_without_room_to_try_the_command_ends_no_worker(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """SIGHUP ended the worker, and killed what it ran."""
+
+    def no_room(*_args: Any, **_options: Any) -> None:
+        raise BlockingIOError(11, "no room")
+
+    passed: list[bool] = []
+    rehearsal = Rehearsal("w", lambda: passed.append(True), logging.getLogger("atomiq.worker"))
+    monkeypatch.setattr("subprocess.Popen", no_room)
+    rehearsal.start()
+    assert "no reload" in caplog.text
+    rehearsal.check()
+    assert (rehearsal.wake_at(), rehearsal.fds(), passed) == (None, (), [])
 
 
 class TestHandedOn:

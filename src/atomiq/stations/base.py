@@ -17,6 +17,7 @@ from atomiq._core.errors import JobStopped, ShuttingDown
 from atomiq.executors import hooks
 from atomiq.executors.black_box import BlackBox
 from atomiq.executors.flush import flush_all
+from atomiq.executors.fork import Announce
 from atomiq.executors.job_forks import JobForks
 from atomiq.executors.limits import Guard
 from atomiq.executors.memory import own_resident_memory
@@ -25,7 +26,7 @@ from atomiq.executors.perform import Performer
 from atomiq.executors.report import Report
 from atomiq.executors.webhooks import ThreadSender
 from atomiq.job import Job
-from atomiq.stations.ledger import SHUT_DOWN, STOP, Ledger, can_be_noted, number_of
+from atomiq.stations.ledger import NOTHING, SHUT_DOWN, STOP, Ledger, can_be_noted, number_of
 from atomiq.stations.mail import Mailbox, Passed
 from atomiq.stations.pump import Pump
 from atomiq.stations.task import Task
@@ -41,7 +42,6 @@ MEMORY_CHECK: Final = 0.2
 UNUSABLE: Final = 70
 """Exit code of a child in which a job has closed our files, or a thread of ours has failed."""
 
-Announce = Callable[[float | None], None]
 _getsignal: Final = plain_getsignal()
 
 
@@ -206,6 +206,13 @@ class Station:
             return False
         self.pump.passed_on(task)
         return True
+
+    def _fulfil_wish(self, slot: int, interrupt: Callable[[type[BaseException]], bool]) -> None:
+        """Raise in a job that shares its process what the supervisor wishes of it; if it is between two calls at the
+        moment, the next look does."""
+        wish = self.ledger.wish(slot)
+        if wish in WISHES and interrupt(WISHES[wish]):
+            self.ledger.want(slot, NOTHING)
 
     def _receive(self, slot: int, passed: Passed) -> Task:
         """Begin a job that was handed over."""

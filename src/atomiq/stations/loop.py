@@ -19,10 +19,11 @@ from typing import Any
 from atomiq._commands.claim import Claimed
 from atomiq.executors import hooks
 from atomiq.executors.coroutine import TaskGuard
+from atomiq.executors.fork import Announce
 from atomiq.executors.perform import describe_error, run_in
 from atomiq.executors.report import Report
 from atomiq.executors.sentry import own_scope
-from atomiq.stations.base import UNUSABLE, WISHES, Announce, Station
+from atomiq.stations.base import UNUSABLE, Station
 from atomiq.stations.mail import Passed
 from atomiq.stations.task import Task
 
@@ -169,10 +170,7 @@ class AsyncStation(Station):
     def _obey(self) -> None:
         """SIGTERM: what the supervisor wishes of jobs that run."""
         for slot, guard in list(self._running.items()):
-            wish = self.ledger.wish(slot)
-            if wish in WISHES:
-                self.ledger.want(slot, 0)
-                guard.interrupt(WISHES[wish])
+            self._fulfil_wish(slot, guard.interrupt)
 
     # --- a job
 

@@ -9,9 +9,10 @@ from typing import Any
 
 from atomiq._commands.claim import Claimed
 from atomiq._core.errors import ShuttingDown
+from atomiq.executors.fork import Announce
 from atomiq.executors.limits import MainThreadGuard
 from atomiq.executors.report import Report
-from atomiq.stations.base import Announce, Station
+from atomiq.stations.base import Station
 from atomiq.stations.ledger import SHUT_DOWN
 from atomiq.stations.mail import Passed
 from atomiq.stations.task import Task

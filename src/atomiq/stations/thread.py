@@ -16,9 +16,10 @@ from types import FrameType
 from typing import Any
 
 from atomiq._commands.claim import Claimed
+from atomiq.executors.fork import Announce
 from atomiq.executors.limits import ThreadGuard
 from atomiq.executors.report import Report
-from atomiq.stations.base import UNUSABLE, WISHES, Announce, Station
+from atomiq.stations.base import UNUSABLE, Station
 from atomiq.stations.mail import Passed
 from atomiq.stations.task import Task
 
@@ -85,7 +86,7 @@ class ThreadStation(Station):
             self._polling = False
             self._look(ready)
             self._wake()
-        self._obey()
+            self._obey()  # under the lock, or the slot's next job may begin meanwhile
 
     def _wake(self) -> None:
         """As many threads as there is work for."""
@@ -96,10 +97,7 @@ class ThreadStation(Station):
     def _obey(self) -> None:
         """What the supervisor wishes of jobs that run."""
         for slot, guard in enumerate(self._guards):
-            wish = self.ledger.wish(slot)
-            if wish in WISHES:
-                self.ledger.want(slot, 0)
-                guard.interrupt(WISHES[wish])
+            self._fulfil_wish(slot, guard.interrupt)
 
     def _asked(self, _number: int, _frame: FrameType | None) -> None:
         self._poke()

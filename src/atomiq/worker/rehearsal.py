@@ -41,14 +41,19 @@ class Rehearsal:
     def start(self) -> None:
         """Begin. If one is under way already, it is begun anew: the code may have changed meanwhile."""
         self._end()
-        self._said = os.fdopen(nameless_file("rehearsal"), "r+b")
-        self._process = subprocess.Popen(
-            [sys.executable, *sys.orig_argv[1:]],
-            env={**os.environ, VARIABLE: "1"},
-            stdin=subprocess.DEVNULL,
-            stdout=self._said,
-            stderr=subprocess.STDOUT,
-        )
+        try:
+            self._said = os.fdopen(nameless_file("rehearsal"), "r+b")
+            self._process = subprocess.Popen(
+                [sys.executable, *sys.orig_argv[1:]],
+                env={**os.environ, VARIABLE: "1"},
+                stdin=subprocess.DEVNULL,
+                stdout=self._said,
+                stderr=subprocess.STDOUT,
+            )
+        except OSError as error:
+            self._end()
+            self._log.error("Worker %s: no reload, there is no room for a process that tries it: %s", self._name, error)
+            return
         self._deadline = time.monotonic() + AT_MOST
         self._at = 0.0
 

@@ -75,11 +75,11 @@ class Stepping(Driving):
         done, pause = 0, 1.0
         self._perseveres = True
         keeper = self._lease_keeper()
-        up_for = uptime(self._store)
-        self._reap_at = time.monotonic() + (0.0 if up_for is None else max(0.0, self.lease - up_for))
-        if not lives_here(self.connection):
-            self.subscribe()
         try:
+            up_for = uptime(self._store)
+            self._reap_at = time.monotonic() + (0.0 if up_for is None else max(0.0, self.lease - up_for))
+            if not lives_here(self.connection):
+                self.subscribe()
             while max_jobs is None or done < max_jobs:
                 try:
                     self.check_for_suspension(burst)
@@ -319,7 +319,13 @@ class Stepping(Driving):
     def _call_aside(self, job_id: str) -> None:
         """The callbacks of an abandoned job, in a process of their own: they may hang, or crash."""
         executor = ForkExecutor()
-        child = executor.start(self.aside_call("abandoned", job_id, None))
+        try:
+            child = executor.start(self.aside_call("abandoned", job_id, None))
+        except OSError as error:
+            executor.close()
+            text = "Worker %s: no room for a process: the callbacks of job %s are left out: %s"
+            self.log.error(text, self.name, job_id, error)
+            return
         try:
             fds = [fd for fd in (child.pidfd,) if fd >= 0]
             select.select(fds, [], [], CALLBACK_TIMEOUT if fds else 0.0)
