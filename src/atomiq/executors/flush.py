@@ -60,6 +60,13 @@ def flush_all(timeout_s: float = 2.0) -> tuple[str, ...]:
     return (*failed, *stuck)
 
 
+def flush_streams() -> None:
+    """stdout and stderr alone, with no limit of time. Raises nothing that a stream does."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError, AttributeError):  # full, closed, or None
+            stream.flush()
+
+
 def _exporters(timeout_s: float) -> Iterator[tuple[str, Action]]:
     """Those that the application has loaded; none is imported from here."""
     sentry_flush = getattr(sys.modules.get("sentry_sdk"), "flush", None)

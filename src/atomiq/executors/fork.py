@@ -10,7 +10,6 @@ import contextlib
 import gc
 import mmap
 import os
-import resource
 import signal
 import sys
 import time
@@ -22,7 +21,7 @@ from typing import Any, Final
 from atomiq.executors import hooks
 from atomiq.executors.black_box import BlackBox
 from atomiq.executors.death import Death
-from atomiq.executors.flush import flush_all
+from atomiq.executors.flush import flush_all, flush_streams
 from atomiq.executors.guard import LifeLine
 from atomiq.executors.report import FrameReader, Report, limit_frame, write_all
 
@@ -85,7 +84,7 @@ class Child:
         """Wait for its death."""
         if self.death is None:
             try:
-                self.death = Death(*_wait(self.pid))
+                self.death = Death(*os.wait4(self.pid, 0))
             except ChildProcessError:
                 self.death = Death(self.pid, None)
         return self.death
@@ -124,7 +123,7 @@ class ForkExecutor:
     def start(self, call: Call, boxed: bool = False) -> Child:
         """Fork a child that makes the call and reports over a pipe; `boxed`: with a black box, which `put_back` takes
         back. Raises OSError when the machine has no room for it."""
-        _flush()
+        flush_streams()
         hooks.before_fork()
         box = None
         if boxed:
@@ -142,10 +141,8 @@ class ForkExecutor:
         if pid == 0:
             _child(call, writer, self.life_line, [reader, *self._unshare()], box)
         os.close(writer)
-        with contextlib.suppress(
-            OSError
-        ):  # the child does it too; whoever comes first, no kill can hit the wrong group
-            os.setpgid(pid, pid)
+        with contextlib.suppress(OSError):
+            os.setpgid(pid, pid)  # the child does it too; whoever comes first, no kill can hit the wrong group
         return Child(pid, reader, box)
 
     def close(self) -> None:
@@ -192,7 +189,7 @@ def _child(call: Call, writer: int, life_line: LifeLine, unshare: Iterable[int],
         traceback.print_exc()
     finally:
         with contextlib.suppress(BaseException):
-            flush_all() if box is not None else _flush()
+            flush_all() if box is not None else flush_streams()
         os._exit(code)
 
 
@@ -212,19 +209,9 @@ def _settle_in(life_line: LifeLine, unshare: Iterable[int]) -> None:
     hooks.after_fork_in_child()
 
 
-def _flush() -> None:
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError, ValueError, AttributeError):
-            stream.flush()
-
-
 def _open_pidfd(pid: int) -> int:
     """Readable at the death of the process; -1 where the system has none."""
     if sys.platform == "linux":
         with contextlib.suppress(OSError):
             return os.pidfd_open(pid)
     return -1
-
-
-def _wait(pid: int) -> tuple[int, int, resource.struct_rusage]:
-    return os.wait4(pid, 0)

@@ -1,8 +1,5 @@
 """Calls the hooks (atomiq.hooks) where jobs run, and does by itself what would be everybody's hook: fresh random
-numbers after a fork, Django's database connections.
-
-`start_job` and `end_job` take None for a job as long as `needs_job()` says so.
-"""
+numbers after a fork, Django's database connections."""
 
 from __future__ import annotations
 
@@ -28,11 +25,6 @@ _log: Final = get_logger("worker")
 def job_hooks_wanted() -> bool:
     """Whether `start_job` and `end_job` have anything to do."""
     return bool(JOB_START or JOB_END or "django.db" in _MODULES)
-
-
-def needs_job() -> bool:
-    """Whether they want a Job object for it."""
-    return bool(JOB_START or JOB_END)
 
 
 # --- the process
@@ -91,7 +83,7 @@ async def astop_child() -> None:
 # --- a job
 
 
-def start_job(job: Job | None) -> None:
+def start_job(job: Job) -> None:
     """Before a job, in the thread that will run it.
 
     Raises:
@@ -99,25 +91,25 @@ def start_job(job: Job | None) -> None:
     """
     if "django.db" in _MODULES:
         databases.around_job()
-    if JOB_START and job is not None:
+    if JOB_START:
         with running(job):
             for hook in tuple(JOB_START):
                 _call(hook, job)
 
 
-async def astart_job(job: Job | None) -> None:
+async def astart_job(job: Job) -> None:
     """`start_job` for a coroutine, in its task: context variables that a hook sets are there for the job."""
     if "django.db" in _MODULES:
         await databases.aside(databases.around_job)
-    if JOB_START and job is not None:
+    if JOB_START:
         with running(job):
             for hook in tuple(JOB_START):
                 await _acall(hook, job)
 
 
-def end_job(job: Job | None, error: BaseException | None) -> None:
+def end_job(job: Job, error: BaseException | None) -> None:
     """After a job, in the thread that ran it and outside of its time limit. What a hook raises is logged."""
-    if JOB_END and job is not None:
+    if JOB_END:
         with running(job):
             for hook in tuple(reversed(JOB_END)):
                 with _logged("on_job_end", hook, job):
@@ -126,9 +118,9 @@ def end_job(job: Job | None, error: BaseException | None) -> None:
         databases.around_job()
 
 
-async def aend_job(job: Job | None, error: BaseException | None) -> None:
+async def aend_job(job: Job, error: BaseException | None) -> None:
     """`end_job` for a coroutine, in its task."""
-    if JOB_END and job is not None:
+    if JOB_END:
         with running(job):
             for hook in tuple(reversed(JOB_END)):
                 with _logged("on_job_end", hook, job):

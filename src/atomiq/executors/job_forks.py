@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import sys
@@ -10,6 +9,7 @@ import threading
 import traceback
 from typing import Any, Final
 
+from atomiq.executors.flush import flush_streams
 from atomiq.timeouts import plain_getsignal
 
 _LEFT_RAISING: Final = 1
@@ -57,9 +57,7 @@ def end_if_stray(home: int, error: BaseException | None = None) -> None:
     code = _LEFT_RAISING
     try:
         code = _exit_code(error)
-        for stream in (sys.stdout, sys.stderr):
-            with contextlib.suppress(OSError, ValueError, AttributeError):
-                stream.flush()
+        flush_streams()
     finally:
         os._exit(code)
 

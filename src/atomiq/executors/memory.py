@@ -28,12 +28,6 @@ def own_resident_memory() -> int:
     return found or 0
 
 
-def own_peak_memory() -> int:
-    """Bytes of physical memory that this process has had at most. An upper bound of `own_resident_memory` for a tenth
-    of its price."""
-    return peak_bytes(resource.getrusage(resource.RUSAGE_SELF))
-
-
 def peak_bytes(usage: resource.struct_rusage) -> int:
     """`ru_maxrss` in bytes."""
     return usage.ru_maxrss if sys.platform == "darwin" else usage.ru_maxrss * 1024

@@ -30,8 +30,6 @@ from atomiq.executors.story import ColdStop, ExcInfo, Narrator, exception_text, 
 from atomiq.job import Job
 from atomiq.job.current import running
 
-__all__ = ["ColdStop", "ExcInfo", "Handler", "Hooks", "Performer", "describe_error", "exception_text", "run_handlers"]
-
 _PERFORM: Final = Job.perform
 _EXECUTE: Final = Job._execute  # noqa: SLF001
 """As we have made them: what a subclass, or somebody who patches Job, puts in their place is called."""

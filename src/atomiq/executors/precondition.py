@@ -11,28 +11,15 @@ import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from types import CoroutineType
-from typing import Any, Protocol
+from typing import Any
 
 from atomiq._core.errors import PreconditionError, PreconditionNotMet
 from atomiq._core.precondition import Requirement, Wait, Waits, error_text
 from atomiq._core.timestamp import to_ms
 from atomiq.executors import databases
+from atomiq.executors.limits import Guard
 from atomiq.job import Job
 from atomiq.job.current import running
-
-
-class Runs(Protocol):
-    """What a look asks of a guard: a loop for a coroutine."""
-
-    def run(self, coroutine: CoroutineType[Any, Any, Any]) -> Any: ...
-
-
-class Aside(Protocol):
-    """The guard of a thread."""
-
-    def call(self, seconds: float | None, function: Callable[..., Any], *args: Any) -> Any: ...
-
-    def interrupt(self, exception: type[BaseException]) -> bool: ...
 
 
 class Look:
@@ -91,7 +78,7 @@ class Look:
         return f"not there yet: {requirement.what} ({count}); looked for again in {self.next.delay_ms / 1000:g} s"
 
 
-def look(job: Job, guard: Runs) -> bool:
+def look(job: Job, guard: Guard) -> bool:
     """Call the check in this thread."""
     check, args, kwargs = job.required_call()
     with running(job):
@@ -99,7 +86,7 @@ def look(job: Job, guard: Runs) -> bool:
         return bool(guard.run(answer) if type(answer) is CoroutineType else answer)
 
 
-async def alook(job: Job, pool: Executor | None, guard: Aside) -> bool:
+async def alook(job: Job, pool: Executor | None, guard: Guard) -> bool:
     """Call the check on this loop if it is a coroutine function, otherwise in a thread of the pool: it may wait for a
     database, and Django's refuses to be asked on a loop."""
     check, args, kwargs = job.required_call()

@@ -73,8 +73,7 @@ __all__ = [
 
 @our_own
 class BaseWorker(Living):
-    """A worker (RQ). Use `Worker`, which runs each job in a forked child, or `SimpleWorker`, which runs jobs in its
-    own process."""
+    """A worker (RQ). Use `Worker`, which runs jobs in child processes, or `SimpleWorker`, which runs them itself."""
 
     queue_class: Any = Queue
     job_class: type[Job] = Job

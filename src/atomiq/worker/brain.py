@@ -168,16 +168,16 @@ class Brain(Stationed, Endings):
     def _told(self, event: m.Told, now: float) -> None:
         running = [name for name, run in self.runs.items() if not run.over]
         if not self.rules.killable:
-            self._log(logging.WARNING, f"command {event.command} ignored: this worker runs its jobs in its own process")
+            self._warn(f"command {event.command} ignored: this worker runs its jobs in its own process")
         elif event.command == "kill-horse":
             if not running:
-                self._log(logging.INFO, "command kill-horse ignored: no job runs here")
+                self._info("command kill-horse ignored: no job runs here")
             for execution_id in running:
                 self._kill(now, execution_id, "kill")
         elif event.command == "stop-job":
             named = [name for name in running if self.runs[name].job.job_id == event.job_id]
             if not named:
-                self._log(logging.INFO, f"command stop-job ignored: job {event.job_id} doesn't run here")
+                self._info(f"command stop-job ignored: job {event.job_id} doesn't run here")
             for execution_id in named:
                 self._stop_job(now, execution_id)
 
@@ -198,7 +198,7 @@ class Brain(Stationed, Endings):
     def _back(self, _event: m.Back, now: float) -> None:
         self.connected, self._retry_at = True, None
         self._chores.back(now)
-        self._log(logging.INFO, "the server is back")
+        self._info("the server is back")
 
     # --- what follows from any event
 
@@ -228,7 +228,7 @@ class Brain(Stationed, Endings):
             self._look_at_crew(now)
         elif self._search.used_up:
             if not self._has_more_to_do:
-                self._log(logging.INFO, f"finished executing {self.executed} jobs, quitting")
+                self._info(f"finished executing {self.executed} jobs, quitting")
                 self._end()
         elif self.connected:
             if self._search.listening and self.rules.burst and not self._has_more_to_do:
@@ -241,23 +241,23 @@ class Brain(Stationed, Endings):
     def _found_nothing(self, now: float, event: m.Claimed) -> None:
         if self._search.suspended:
             self._search.suspended = False
-            self._log(logging.INFO, "resumed")
+            self._info("resumed")
         if event.more:  # a bounded step met only what is not to be run: look on
             return
         if self.rules.burst and not self._has_more_to_do:
-            self._log(logging.INFO, "done, quitting")
+            self._info("done, quitting")
             self._end()
             return
         idle = self._search.idle_for(now, len(self.runs))
         if self.rules.max_idle_time is not None and idle >= self.rules.max_idle_time and not self._busy:
-            self._log(logging.INFO, f"idle for {idle:.0f} seconds, quitting")
+            self._info(f"idle for {idle:.0f} seconds, quitting")
             self._end()
             return
         self._do(m.Listen(self._search.order, self._search.listen(now, event.due_in, len(self.runs))))
 
     def _rest(self) -> None:
         if not self._search.suspended:
-            self._log(logging.INFO, "suspended, run `atomiq resume` to resume")
+            self._info("suspended, run `atomiq resume` to resume")
         self._search.suspended = True
         if self.rules.burst and not self._busy:
             self._end()
@@ -272,7 +272,7 @@ class Brain(Stationed, Endings):
             self._grace_at, self._grace_is_over = None, True
         for execution_id, run in self.runs.items():
             if self._grace_is_over and not run.over and run.intent == "":
-                self._log(logging.WARNING, f"job {run.job.job_id} is interrupted and given back: the grace is over")
+                self._warn(f"job {run.job.job_id} is interrupted and given back: the grace is over")
                 run.intent, run.kill_at = "release", now + KILL_AFTER_INTERRUPT
                 self._do(m.Interrupt(execution_id))
         for execution_id, run in self.runs.items():
@@ -280,11 +280,11 @@ class Brain(Stationed, Endings):
                 self._lose(now, execution_id)
             if not run.over and run.kill_at is not None and now >= run.kill_at:
                 if run.intent == "":
-                    self._log(logging.WARNING, f"job {run.job.job_id} overran its time limit and is killed")
+                    self._warn(f"job {run.job.job_id} overran its time limit and is killed")
                 self._kill(now, execution_id, run.intent or "overrun")
         for kind, name in [key for key, kill_at in self.asides.items() if now >= kill_at]:
             self.asides[kind, name] = now + KILL_AFTER_INTERRUPT
-            self._log(logging.WARNING, f"a callback ({kind}, {name}) overran its time limit and is killed")
+            self._warn(f"a callback ({kind}, {name}) overran its time limit and is killed")
             self._do(m.KillAside(kind, name))
 
     def _stop_job(self, now: float, execution_id: str) -> None:
@@ -292,9 +292,9 @@ class Brain(Stationed, Endings):
         if run.over or run.intent in ("stop", "lost"):
             return
         if not self.rules.killable:
-            self._log(logging.WARNING, f"job {run.job.job_id} can't be stopped: it runs in the worker's own process")
+            self._warn(f"job {run.job.job_id} can't be stopped: it runs in the worker's own process")
             return
-        self._log(logging.INFO, f"job {run.job.job_id} is stopped on request")
+        self._info(f"job {run.job.job_id} is stopped on request")
         if run.job.shared and run.intent == "":
             run.intent, run.kill_at = "stop", now + STOP_PATIENCE
             self._do(m.AskToStop(execution_id))
@@ -304,16 +304,16 @@ class Brain(Stationed, Endings):
     def _stop(self, now: float, cause: str, asked_at: float) -> None:
         if self._stop_asked_at is not None:  # one that ends by itself is stopping too, and nobody has asked
             if asked_at - self._stop_asked_at >= DOUBLE_SIGNAL:
-                self._log(logging.INFO, "cold shut down")
+                self._info("cold shut down")
                 self._quit(cold=True)
             return
         self.phase, self._stop_asked_at = "stopping", asked_at
-        self._log(logging.INFO, f"warm shut down requested ({cause})")
+        self._info(f"warm shut down requested ({cause})")
         self._stop_listening()
         if self._has_crew:
             self._do(m.Drain())
         if not self.runs and not self._has_crew:
-            self._log(logging.INFO, "stopping on request")
+            self._info("stopping on request")
             return
         if self.rules.grace is not None and self.rules.killable:
             self._grace_at = now + self.rules.grace

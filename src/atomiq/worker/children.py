@@ -19,7 +19,7 @@ LEAVING_LIMIT: Final = 5.0
 LOOK_AGAIN: Final = 0.05
 
 OnLimit = Callable[[Hashable, float | None], None]
-OnEnd = Callable[[Hashable, "Report | None", "Death | None"], None]
+OnEnd = Callable[[Hashable, Report | None, Death | None], None]
 
 
 @dataclass(slots=True)

@@ -101,10 +101,12 @@ class Driving(Horse):
         abandonment = Abandonment(self.abandoned, self.max_abandoned)
         job_log = self._job_log()
         desk = Desk(store, self.name, self.lease, ttl, abandonment, job_log, self.log)
-        keeper = self._keeper(ttl) if self.engine.inline else None
+        keeper = self._keeper(hears=True) if self.engine.inline else None
         budget = None if max_jobs is None or not self.engine.stations() else Budget(max_jobs)
         makers = self._makers(Plan(self.engine.recycling, budget, brain.rules.burst or bool(brain.rules.max_idle_time)))
         try:
+            if keeper is not None:
+                keeper.start()
             driver = Driver(
                 self,
                 self.engine,
@@ -187,16 +189,15 @@ class Driving(Horse):
             return self.webhooks
         return Couriers(self.restore_claimed, self.job_class, self.log, unshare)
 
-    def _keeper(self, ttl: int) -> Keeper:
+    def _keeper(self, hears: bool) -> Keeper:
+        """Extends the lease of a job that runs in this process. `hears`: the worker's channel, too."""
         page = Page()
 
         def connect() -> Store:
             return own_store(self.connection, self.name, self.lease)
 
-        loop = KeeperLoop(connect, page, self.name, self.lease, ttl, self.log)
-        keeper = Keeper(loop, page, reaches=not lives_here(self.connection))
-        keeper.start()
-        return keeper
+        loop = KeeperLoop(connect, page, self.name, self.lease, self.worker_ttl + 60, self.log, hears)
+        return Keeper(loop, page, reaches=not lives_here(self.connection))
 
     def run_maintenance_tasks(self) -> None:
         """What has to be done every so often (RQ)."""
@@ -243,10 +244,13 @@ class Driving(Horse):
     def reorder_queues(self, reference_queue: Any) -> None:
         """Change `_ordered_queues` after a job of `reference_queue` was taken, by the strategy (RQ)."""
         if self._dequeue_strategy is DequeueStrategy.ROUND_ROBIN:
-            position = [queue.name for queue in self._ordered_queues].index(reference_queue.name)
-            self._ordered_queues = self._ordered_queues[position + 1 :] + self._ordered_queues[: position + 1]
+            self._rotate_queues(reference_queue)
         elif self._dequeue_strategy is DequeueStrategy.RANDOM:
             random.shuffle(self._ordered_queues)
+
+    def _rotate_queues(self, served: Any) -> None:
+        position = [queue.name for queue in self._ordered_queues].index(served.name)
+        self._ordered_queues = self._ordered_queues[position + 1 :] + self._ordered_queues[: position + 1]
 
     @property
     def _reorders(self) -> bool:

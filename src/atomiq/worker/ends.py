@@ -211,7 +211,7 @@ class Ends(WorkerFields):
     def handle_job_success(self, job: Job, queue: Any, started_job_registry: Any) -> None:
         """Settle the job as finished: result, dependants, repetition, counters (RQ)."""
         opened = self._opened_for(job)
-        report = self._last_report(opened)
+        report = opened.holding.report
         if report is None or report.outcome != "finished":
             at = time.monotonic()
             value = job._result  # noqa: SLF001  where RQ's users put it
@@ -228,7 +228,7 @@ class Ends(WorkerFields):
             opened.holding.retry = retry
             self._settle_death(job, opened, exc_string)
             return
-        report = self._last_report(opened)
+        report = opened.holding.report
         if report is not None and report.retry == "never":
             retry = "never"
         if report is None or report.outcome != "failed":
@@ -247,7 +247,7 @@ class Ends(WorkerFields):
         done = job.number_of_retries or 0
         outcome: Any = "retried" if done < retry.max else "exhausted"
         delay = retry.delay_ms(done)
-        report = self._last_report(opened)
+        report = opened.holding.report
         at = time.monotonic()
         started, ended = (at, at) if report is None else (report.started, report.ended)
         result = self._dumped(retry)
@@ -282,9 +282,6 @@ class Ends(WorkerFields):
         final = opened.holding.report or report
         final.told = opened.settled is not None
         return final
-
-    def _last_report(self, opened: Opened) -> Report | None:
-        return opened.holding.report
 
     def _dumped(self, value: Any) -> bytes:
         try:

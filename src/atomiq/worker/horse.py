@@ -23,9 +23,10 @@ from atomiq.executors.death import Death, death_text
 from atomiq.executors.fork import Announce, Call
 from atomiq.executors.job_forks import JobForks
 from atomiq.executors.limits import Guard, MainThreadGuard
-from atomiq.executors.perform import ColdStop, Handler, Performer, describe_error, run_handlers
+from atomiq.executors.perform import Handler, Performer, describe_error, run_handlers
 from atomiq.executors.report import Report
 from atomiq.executors.sentry import own_scope
+from atomiq.executors.story import ColdStop
 from atomiq.executors.webhooks import ThreadSender
 from atomiq.job import Job, JobStatus
 from atomiq.timeouts import BaseDeathPenalty, UnixSignalDeathPenalty
@@ -74,7 +75,7 @@ class Horse(Ends):
             here.announce, here.report = announce, None
             here.opened = Opened.under_supervision(claimed)
             try:
-                job = self._restore_job(claimed)
+                job = self.restore_claimed(claimed)
                 queue = self.queue_class(claimed.queue, connection=self.connection, serializer=self.serializer)
                 if not self.engine.inline:
                     self._heed(shuts_down)
@@ -88,8 +89,7 @@ class Horse(Ends):
                 raise
             except BaseException:  # noqa: BLE001  the job's hash, or a method of a subclass; neither may end the worker
                 return Report("failed", started, time.monotonic(), exc_string=describe_error())
-            text = f"{type(self).__name__}.perform_job did not perform the job"
-            return self._made_report() or Report("failed", started, time.monotonic(), exc_string=text)
+            return self._made_report(started)
 
         return call
 
@@ -118,7 +118,11 @@ class Horse(Ends):
 
     def restore_claimed(self, claimed: Claimed) -> Job:
         """The job object of a claimed job."""
-        return self._restore_job(claimed)
+        job = self.job_class.from_hash(claimed.job_id, claimed.fields, self.connection, self.serializer)
+        job._status = JobStatus.STARTED  # noqa: SLF001  the hash is as it was before the claim
+        job.worker_name, job.attempts, job.origin = self.name, claimed.attempt, claimed.queue
+        job.started_at = datetime.now(UTC)
+        return job
 
     @cached_property
     def webhooks(self) -> ThreadSender:
@@ -162,15 +166,14 @@ class Horse(Ends):
         started = time.monotonic()
         try:
             with own_scope():
-                job = self._restore_job(claimed)
+                job = self.restore_claimed(claimed)
                 if self.overrides_perform_job:
                     here = self._call
                     here.announce, here.guard, here.report = announce, guard, None
                     here.opened = Opened.under_supervision(claimed)
                     queue = self.queue_class(claimed.queue, connection=self.connection, serializer=self.serializer)
                     self.perform_job(job, queue)
-                    text = f"{type(self).__name__}.perform_job did not perform the job"
-                    return self._made_report() or Report("failed", started, time.monotonic(), exc_string=text)
+                    return self._made_report(started)
                 return self.performer().perform(job, announce, guard)
         except BaseException:  # noqa: BLE001  the job's hash, or a method of a subclass; neither may end the station
             return Report("failed", started, time.monotonic(), exc_string=describe_error())
@@ -199,7 +202,7 @@ class Horse(Ends):
                     self.handle_exception,
                     self.log,
                 )
-            restored = self._restore_job(job)
+            restored = self.restore_claimed(job)
             if kind == "stopped":
                 restored._status = JobStatus.STOPPED  # noqa: SLF001  what callbacks see, as with RQ
                 return call_stopped(restored, self.death_penalty_class, self.log)
@@ -222,15 +225,10 @@ class Horse(Ends):
 
         return tell
 
-    def _made_report(self) -> Report | None:
-        return self._call.report
-
-    def _restore_job(self, claimed: Claimed) -> Job:
-        job = self.job_class.from_hash(claimed.job_id, claimed.fields, self.connection, self.serializer)
-        job._status = JobStatus.STARTED  # noqa: SLF001  the hash is as it was before the claim
-        job.worker_name, job.attempts, job.origin = self.name, claimed.attempt, claimed.queue
-        job.started_at = datetime.now(UTC)
-        return job
+    def _made_report(self, started: float) -> Report:
+        """Of the call that `perform_job` has made; a failure, if it has made none."""
+        text = f"{type(self).__name__}.perform_job did not perform the job"
+        return self._call.report or Report("failed", started, time.monotonic(), exc_string=text)
 
     # --- RQ's methods
 

@@ -1,15 +1,17 @@
-"""A job in the worker's own process (SimpleWorker), while the keeper holds its lease."""
+"""A job in the worker's own process (SimpleWorker), while the keeper holds its lease.
+
+No isolation: a call that crashes takes the worker along, and nothing can kill it alone.
+"""
 
 from __future__ import annotations
 
+import contextvars
 import logging
-import time
+import os
 
 from atomiq.executors.fork import Call
-from atomiq.executors.inline import InlineExecutor
-from atomiq.executors.outcome import look_limit, time_limit
-from atomiq.executors.perform import ColdStop
-from atomiq.worker.keeper import Keeper, Note
+from atomiq.executors.story import ColdStop
+from atomiq.worker.keeper import Keeper
 from atomiq.worker.settle import Holding
 from atomiq.worker.signals import Signals
 
@@ -18,16 +20,12 @@ def run_in_place(
     keeper: Keeper, signals: Signals, holding: Holding, call: Call, kill_after: float, log: logging.Logger
 ) -> bool:
     """Make a call here and now. Says whether it has ended: a second wish to stop breaks it off, to be given back."""
-    claimed, limit = holding.claimed, time_limit(holding.claimed)
-    now = time.monotonic()
-    until = None if limit is None else now + look_limit(claimed) + limit + kill_after
-    keeper.start()
-    keeper.hold(Note(claimed.queue, claimed.job_id, claimed.execution_id, now, until))
+    home = os.getpid()
     try:
-        with signals.job_here():
-            holding.report = InlineExecutor().start(call)
+        with keeper.kept(holding.claimed, kill_after), signals.job_here():
+            holding.report = contextvars.copy_context().run(call, lambda _seconds: None)
+            if os.getpid() != home:  # a fork made by the call came back to us; it must not go on as a second worker
+                os._exit(0)
     except ColdStop:
-        log.warning("Job %s is broken off and given back", claimed.job_id)
-    finally:
-        keeper.drop()
+        log.warning("Job %s is broken off and given back", holding.claimed.job_id)
     return holding.report is not None

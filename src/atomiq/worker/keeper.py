@@ -17,15 +17,16 @@ import signal
 import struct
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
-from atomiq._commands.claim import Held, extend
+from atomiq._commands.claim import Claimed, Held, extend
 from atomiq._core.errors import ServerError
 from atomiq._wire.sync import Store
 from atomiq._wire.wait import CommandChannel
 from atomiq.command import BadCommand, parse_command
 from atomiq.executors.fork import Announce, Child, ForkExecutor
+from atomiq.executors.outcome import look_limit, time_limit
 from atomiq.executors.report import Report
 
 _HEADER: Final = struct.Struct("!II")
@@ -80,7 +81,7 @@ class KeeperLoop:
         lease: float,
         worker_ttl: int,
         log: logging.Logger,
-        hears: bool = True,
+        hears: bool,
     ) -> None:
         """`hears`: the worker's channel; somebody else does otherwise."""
         self._connect = connect
@@ -194,11 +195,18 @@ class Keeper:
             self._child.close()
         self._child = self._executor.start(self._keep)
 
-    def hold(self, note: Note) -> None:
-        self._page.write(note)
-
-    def drop(self) -> None:
-        self._page.write(None)
+    @contextlib.contextmanager
+    def kept(self, claimed: Claimed, kill_after: float) -> Iterator[None]:
+        """Around a call: its lease is extended, until `kill_after` seconds behind its time limit."""
+        now, limit, home = time.monotonic(), time_limit(claimed), os.getpid()
+        until = None if limit is None else now + look_limit(claimed) + limit + kill_after
+        self.start()
+        self._page.write(Note(claimed.queue, claimed.job_id, claimed.execution_id, now, until))
+        try:
+            yield
+        finally:
+            if os.getpid() == home:
+                self._page.write(None)
 
     def close(self) -> None:
         """End the keeper; it holds nothing that could be lost."""

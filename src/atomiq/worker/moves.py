@@ -141,7 +141,7 @@ class Settle:
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """Give executions back to the front of their queues. None: only show that the worker rests, if it does."""
+    """Give executions back to the front of their queues. Without any: only show that the worker rests, if it does."""
 
     execution_ids: tuple[str, ...]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from atomiq._commands.claim import Claimed
@@ -57,4 +56,3 @@ class CallState(threading.local):
     guard: Guard | None = None
     report: Report | None = None
     opened: Opened | None = None
-    shuts_down: Callable[[], bool] | None = None

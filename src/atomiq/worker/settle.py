@@ -115,11 +115,11 @@ def settlement(
 ) -> Settlement:
     """The settlement of an execution that ended as `verdict` says."""
     claimed, report = holding.claimed, holding.report
+    if verdict == "reported" and report is not None:
+        return reported(claimed, report, worker, holding.server_ms)
     base = Settlement(claimed.job_id, claimed.queue, claimed.execution_id, worker, "failed")
     base.started_ms = holding.server_ms(holding.claimed_at if holding.started_at is None else holding.started_at)
     base.failure_ttl = number(claimed, b"failure_ttl")
-    if verdict == "reported" and report is not None:
-        return reported(claimed, report, worker, holding.server_ms)
     base.ended_ms = holding.server_ms(holding.claimed_at if holding.ended is None else holding.ended)
     base.retry = holding.retry
     if verdict == "stopped":

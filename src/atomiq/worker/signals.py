@@ -13,7 +13,7 @@ from types import FrameType
 from typing import Any, Final
 
 from atomiq.executors.job_forks import JobForks
-from atomiq.executors.perform import ColdStop
+from atomiq.executors.story import ColdStop
 from atomiq.worker.runs import DOUBLE_SIGNAL
 
 SHUTDOWN_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)

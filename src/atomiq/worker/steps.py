@@ -11,7 +11,6 @@ import contextlib
 import os
 import select
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any, ClassVar
@@ -21,22 +20,21 @@ from atomiq._core.errors import SERVER_AWAY, StopRequested
 from atomiq._core.ids import new_execution_id
 from atomiq._core.settings import CALLBACK_TIMEOUT, QUICK_SAFETY_CHECK, SAFETY_CHECK
 from atomiq._wire.siblings import lives_here
-from atomiq._wire.sync import Store
 from atomiq._wire.wait import Bell
 from atomiq.command import handle_command, parse_payload
 from atomiq.executors.fork import ForkExecutor
-from atomiq.executors.outcome import look_limit, time_limit
-from atomiq.executors.perform import ColdStop, describe_error
+from atomiq.executors.perform import describe_error
 from atomiq.executors.report import Report
+from atomiq.executors.story import ColdStop
 from atomiq.job import Job
 from atomiq.stations.rules import QUICK_PERIOD
 from atomiq.suspension import is_suspended
 from atomiq.worker.drive import Driving
-from atomiq.worker.keeper import Keeper, KeeperLoop, Note, Page
+from atomiq.worker.keeper import Keeper
 from atomiq.worker.listener import Listener
 from atomiq.worker.opened import Opened
 from atomiq.worker.overrides import LOOP, our_own, overridden
-from atomiq.worker.own_store import own_store, uptime
+from atomiq.worker.own_store import uptime
 from atomiq.worker.settle import Holding
 from atomiq.worker.signals import Signals
 from atomiq.worker.status import WorkerStatus
@@ -74,7 +72,7 @@ class Stepping(Driving):
     def _work_in_steps(self, signals: Signals, burst: bool, max_jobs: int | None, max_idle_time: float | None) -> bool:
         done, pause = 0, 1.0
         self._perseveres = True
-        keeper = self._lease_keeper()
+        keeper = self._keeper(hears=False)
         try:
             up_for = uptime(self._store)
             self._reap_at = time.monotonic() + (0.0 if up_for is None else max(0.0, self.lease - up_for))
@@ -131,9 +129,10 @@ class Stepping(Driving):
     def _execute(self, signals: Signals, keeper: Keeper, job: Job, queue: Any) -> None:
         """Have a job executed; whatever `execute_job` does or leaves out, it ends."""
         opened, me = self._call.opened, os.getpid()
+        kept = keeper.kept(opened.holding.claimed, self.kill_after) if opened else contextlib.nullcontext()
         with signals.job_here():
             try:
-                with self._kept(keeper, opened):
+                with kept:
                     self.execute_job(job, queue)
                 if os.getpid() != me:  # a fork that came back to us; it must not go on as a second worker
                     os._exit(0)
@@ -228,7 +227,7 @@ class Stepping(Driving):
         (claimed,) = answer.jobs
         self._call.opened = Opened(Holding(claimed, time.monotonic(), answer.now_ms))
         self._stopped_job_id = None
-        job = self._restore_job(claimed)
+        job = self.restore_claimed(claimed)
         queue = next((queue for queue in self.queues if queue.name == claimed.queue), None)
         assert queue is not None
         self.reorder_queues(reference_queue=queue)
@@ -337,35 +336,6 @@ class Stepping(Driving):
         finally:
             child.close()
             executor.close()
-
-    # --- the lease of what runs
-
-    def _lease_keeper(self) -> Keeper:
-        """A process that extends the lease of the job that runs, and hears no commands: those are the listener's."""
-        page = Page()
-
-        def connect() -> Store:
-            return own_store(self.connection, self.name, self.lease)
-
-        loop = KeeperLoop(connect, page, self.name, self.lease, self.worker_ttl + 60, self.log, hears=False)
-        return Keeper(loop, page, reaches=not lives_here(self.connection))
-
-    @contextlib.contextmanager
-    def _kept(self, keeper: Keeper, opened: Opened | None) -> Iterator[None]:
-        """Have the lease extended meanwhile."""
-        if opened is None:
-            yield
-            return
-        claimed, me = opened.holding.claimed, os.getpid()
-        limit, begun = time_limit(claimed), time.monotonic()
-        until = None if limit is None else begun + look_limit(claimed) + limit + self.kill_after
-        keeper.start()
-        keeper.hold(Note(claimed.queue, claimed.job_id, claimed.execution_id, begun, until))
-        try:
-            yield
-        finally:
-            if os.getpid() == me:
-                keeper.drop()
 
     # --- commands
 

@@ -89,8 +89,7 @@ class RoundRobinWorker(Worker):
 
     def reorder_queues(self, reference_queue: Any) -> None:
         """Put the queue that was just served behind the others (RQ)."""
-        position = [queue.name for queue in self._ordered_queues].index(reference_queue.name)
-        self._ordered_queues = self._ordered_queues[position + 1 :] + self._ordered_queues[: position + 1]
+        self._rotate_queues(reference_queue)
 
 
 @our_own
