@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from atomiq.stations.rules import Rules
+from atomiq.worker import events as e
 from atomiq.worker import moves as m
 from atomiq.worker.brain import Brain
 
@@ -21,7 +22,7 @@ class Scene:
         self.brain = Brain(Rules(queues, **rules), reorder or (lambda order, _served: order), lambda: 0.0)
         self.moves: list[m.Move] = []
 
-    def tell(self, event: m.Event, after: float = 0.0) -> list[m.Move]:
+    def tell(self, event: e.Event, after: float = 0.0) -> list[m.Move]:
         """Turn the clock, tell the event; the moves without log lines."""
         self.now += after
         self.moves = self.brain.on(self.now, event)
@@ -29,25 +30,25 @@ class Scene:
 
     def begin(self) -> Scene:
         """Started, upkeep asked for and done, the first claim asked for."""
-        self.tell(m.Begin())
-        self.tell(m.Reaped())
+        self.tell(e.Begin())
+        self.tell(e.Reaped())
         return self
 
     def give(self, *names: str, **fields: Any) -> list[m.Move]:
-        return self.tell(m.Claimed(tuple(m.Taken(name, f"job-{name}", "high", **fields) for name in names)))
+        return self.tell(e.Claimed(tuple(e.Taken(name, f"job-{name}", "high", **fields) for name in names)))
 
     def idle(self, due_in: float | None = None) -> list[m.Move]:
-        return self.tell(m.Claimed(due_in=due_in))
+        return self.tell(e.Claimed(due_in=due_in))
 
     def signal(self, after: float = 0.0) -> list[m.Move]:
         self.now += after
-        return self.tell(m.Signalled("SIGTERM", self.now))
+        return self.tell(e.Signalled("SIGTERM", self.now))
 
     def wake(self) -> list[m.Move]:
         """Turn the clock to the next timer."""
         at = self.brain.next_wake()
         assert at is not None
-        return self.tell(m.Tick(), after=max(0.0, at - self.now))
+        return self.tell(e.Tick(), after=max(0.0, at - self.now))
 
     def until(self, kind: type[Move], limit: int = 50) -> Move:
         """Let timers fire until a move of this kind is asked for; answers beats and reaps on the way."""
@@ -58,7 +59,7 @@ class Scene:
                 return found
             for move in moves:
                 if isinstance(move, m.Reap):
-                    self.tell(m.Reaped())
+                    self.tell(e.Reaped())
         raise AssertionError(f"no {kind.__name__} within {limit} timers")
 
     def said(self, text: str) -> bool:

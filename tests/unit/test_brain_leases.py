@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from tests.unit.brain_scene import QUEUES, Scene, none, only
 
+from atomiq.worker import events as e
 from atomiq.worker import moves as m
 
 
@@ -15,7 +16,7 @@ class TestLeases:
         begun = scene.now
         assert scene.until(m.Extend) == m.Extend(("a",))
         assert scene.now - begun == pytest.approx(10)
-        scene.tell(m.Extended())
+        scene.tell(e.Extended())
         assert scene.until(m.Extend) == m.Extend(("a",))
         assert scene.now - begun == pytest.approx(20)
 
@@ -24,9 +25,9 @@ class TestLeases:
         extended = 0
         scene.give("0", limit=None)
         for number in range(1, 40):
-            moves = scene.tell(m.CallEnded(str(number - 1), reported=True), after=1)
+            moves = scene.tell(e.CallEnded(str(number - 1), reported=True), after=1)
             extended += sum(isinstance(move, m.Extend | m.Beat) for move in moves)
-            scene.tell(m.Settled(str(number - 1), "ok"))
+            scene.tell(e.Settled(str(number - 1), "ok"))
             scene.give(str(number), limit=None)
         assert extended == 3
 
@@ -38,15 +39,15 @@ class TestLeases:
     def test_a_keeper_extends_what_runs_here(self) -> None:
         scene = Scene(extends=False, killable=False).begin()
         scene.give("a")
-        assert none(scene.tell(m.Tick(), after=11), m.Extend)
+        assert none(scene.tell(e.Tick(), after=11), m.Extend)
 
     def test_a_lost_job_is_killed_and_nothing_of_it_is_sent(self) -> None:
         scene = Scene().begin()
         scene.give("a")
-        assert scene.tell(m.Extended(lost=("a",))) == [m.Kill("a")]
+        assert scene.tell(e.Extended(lost=("a",))) == [m.Kill("a")]
         assert scene.brain.lost == 1
-        assert scene.tell(m.Extended(lost=("a",))) == []
-        moves = scene.tell(m.CallEnded("a", reported=False))
+        assert scene.tell(e.Extended(lost=("a",))) == []
+        moves = scene.tell(e.CallEnded("a", reported=False))
         assert m.Forget("a") in moves
         assert none(moves, m.Settle)
         assert only(moves, m.Claim)
@@ -54,20 +55,20 @@ class TestLeases:
     def test_a_lost_job_that_reports_all_the_same_is_dropped(self) -> None:
         scene = Scene().begin()
         scene.give("a")
-        scene.tell(m.Extended(lost=("a",)))
-        assert m.Forget("a") in scene.tell(m.CallEnded("a", reported=True))
+        scene.tell(e.Extended(lost=("a",)))
+        assert m.Forget("a") in scene.tell(e.CallEnded("a", reported=True))
 
     def test_a_vanished_hash_is_written_anew(self) -> None:
         scene = Scene().begin()
         scene.idle()
-        assert scene.tell(m.Extended(reborn=True)) == [m.Register()]
+        assert scene.tell(e.Extended(reborn=True)) == [m.Register()]
 
 
 class TestOthersLeases:
     def test_they_are_looked_at_when_the_first_is_over(self) -> None:
         scene = Scene(lease=30)
-        scene.tell(m.Begin())
-        scene.tell(m.Reaped(next_in=4.0))
+        scene.tell(e.Begin())
+        scene.tell(e.Reaped(next_in=4.0))
         scene.idle()
         begun = scene.now
         scene.until(m.Reap)
@@ -75,8 +76,8 @@ class TestOthersLeases:
 
     def test_and_in_any_case_every_third_of_a_lease(self) -> None:
         scene = Scene(lease=30)
-        scene.tell(m.Begin())
-        scene.tell(m.Reaped(next_in=29.0))
+        scene.tell(e.Begin())
+        scene.tell(e.Reaped(next_in=29.0))
         scene.idle()
         begun = scene.now
         scene.until(m.Reap)
@@ -84,8 +85,8 @@ class TestOthersLeases:
 
     def test_a_lease_that_was_over_already_makes_no_hot_circle(self) -> None:
         scene = Scene()
-        scene.tell(m.Begin())
-        scene.tell(m.Reaped(next_in=-1.0))
+        scene.tell(e.Begin())
+        scene.tell(e.Reaped(next_in=-1.0))
         scene.idle()
         at = scene.brain.next_wake()
         assert at is not None
@@ -94,9 +95,9 @@ class TestOthersLeases:
     def test_callbacks_of_abandoned_jobs_run_one_after_the_other(self) -> None:
         scene = Scene().begin()
         scene.idle()
-        assert scene.tell(m.Reaped(failed=("x", "y"))) == [m.StartAside("abandoned", "x")]
-        assert scene.tell(m.AsideEnded("abandoned", "x")) == [m.StartAside("abandoned", "y")]
-        assert scene.tell(m.AsideEnded("abandoned", "y")) == []
+        assert scene.tell(e.Reaped(failed=("x", "y"))) == [m.StartAside("abandoned", "x")]
+        assert scene.tell(e.AsideEnded("abandoned", "x")) == [m.StartAside("abandoned", "y")]
+        assert scene.tell(e.AsideEnded("abandoned", "y")) == []
 
     def test_upkeep_keeps_its_interval(self) -> None:
         scene = Scene(upkeep_interval=600).begin()
@@ -113,23 +114,23 @@ class TestTimeLimits:
         begun = scene.now
         assert scene.until(m.Kill) == m.Kill("a")
         assert scene.now - begun == pytest.approx(65)
-        assert only(scene.tell(m.CallEnded("a", reported=False)), m.Settle).verdict == "overran"
+        assert only(scene.tell(e.CallEnded("a", reported=False)), m.Settle).verdict == "overran"
 
     def test_a_report_that_was_on_its_way_counts(self) -> None:
         scene = Scene(kill_after=1).begin()
         scene.give("a", limit=1.0)
         scene.until(m.Kill)
-        assert only(scene.tell(m.CallEnded("a", reported=True)), m.Settle).verdict == "reported"
+        assert only(scene.tell(e.CallEnded("a", reported=True)), m.Settle).verdict == "reported"
 
     def test_no_limit(self) -> None:
         scene = Scene().begin()
         scene.give("a", limit=None)
-        assert none(scene.tell(m.Tick(), after=100_000), m.Kill)
+        assert none(scene.tell(e.Tick(), after=100_000), m.Kill)
 
     def test_a_callback_gets_its_own_limit(self) -> None:
         scene = Scene(kill_after=1).begin()
         scene.give("a", limit=2.0)
-        scene.tell(m.Limited("a", 50.0), after=1.5)
+        scene.tell(e.Limited("a", 50.0), after=1.5)
         begun = scene.now
         scene.until(m.Kill)
         assert scene.now - begun == pytest.approx(51)
@@ -143,25 +144,25 @@ class TestTimeLimits:
     def test_a_job_in_our_own_process_is_not_killed(self) -> None:
         scene = Scene(killable=False, extends=False).begin()
         scene.give("a", limit=1.0)
-        assert none(scene.tell(m.Tick(), after=1000), m.Kill)
+        assert none(scene.tell(e.Tick(), after=1000), m.Kill)
 
 
 class TestDeath:
     def test_a_dead_child_is_settled_at_once(self) -> None:
         scene = Scene().begin()
         scene.give("a")
-        assert scene.tell(m.CallEnded("a", reported=False)) == [m.Settle("a", "died", m.Claim(QUEUES, 1))]
+        assert scene.tell(e.CallEnded("a", reported=False)) == [m.Settle("a", "died", m.Claim(QUEUES, 1))]
 
     def test_a_handler_is_told_first(self) -> None:
         scene = Scene(killed_handler=True).begin()
         scene.give("a")
-        assert scene.tell(m.CallEnded("a", reported=False)) == [m.StartAside("killed", "a")]
-        assert only(scene.tell(m.AsideEnded("killed", "a")), m.Settle).verdict == "died"
+        assert scene.tell(e.CallEnded("a", reported=False)) == [m.StartAside("killed", "a")]
+        assert only(scene.tell(e.AsideEnded("killed", "a")), m.Settle).verdict == "died"
 
     def test_a_handler_that_never_ends_is_killed(self) -> None:
         scene = Scene(killed_handler=True, kill_after=1, aside_limit=2).begin()
         scene.give("a")
-        scene.tell(m.CallEnded("a", reported=False))
+        scene.tell(e.CallEnded("a", reported=False))
         begun = scene.now
         assert scene.until(m.KillAside) == m.KillAside("killed", "a")
         assert scene.now - begun == pytest.approx(3)
@@ -169,75 +170,75 @@ class TestDeath:
     def test_a_handler_that_could_not_be_started_is_started_when_the_server_is_back(self) -> None:
         scene = Scene(killed_handler=True, kill_after=1, aside_limit=2).begin()
         scene.give("a")
-        scene.tell(m.CallEnded("a", reported=False))
-        scene.tell(m.CutOff("gone"))
-        scene.tell(m.AsidePutOff("killed", "a"))
-        assert none(scene.tell(m.Tick(), after=100), m.StartAside, m.KillAside, m.Settle)
-        assert only(scene.tell(m.Back()), m.StartAside) == m.StartAside("killed", "a")
-        assert only(scene.tell(m.AsideEnded("killed", "a")), m.Settle).verdict == "died"
+        scene.tell(e.CallEnded("a", reported=False))
+        scene.tell(e.CutOff("gone"))
+        scene.tell(e.AsidePutOff("killed", "a"))
+        assert none(scene.tell(e.Tick(), after=100), m.StartAside, m.KillAside, m.Settle)
+        assert only(scene.tell(e.Back()), m.StartAside) == m.StartAside("killed", "a")
+        assert only(scene.tell(e.AsideEnded("killed", "a")), m.Settle).verdict == "died"
 
 
 class TestRemote:
     def test_stop_kills_and_settles_as_stopped(self) -> None:
         scene = Scene().begin()
         scene.give("a")
-        assert scene.tell(m.Told("stop-job", "job-a")) == [m.Kill("a")]
-        assert only(scene.tell(m.CallEnded("a", reported=False)), m.Settle).verdict == "stopped"
+        assert scene.tell(e.Told("stop-job", "job-a")) == [m.Kill("a")]
+        assert only(scene.tell(e.CallEnded("a", reported=False)), m.Settle).verdict == "stopped"
 
     def test_the_stopped_callback_comes_first(self) -> None:
         scene = Scene().begin()
         scene.give("a", stopped_callback=3.0)
-        scene.tell(m.Told("stop-job", "job-a"))
-        assert scene.tell(m.CallEnded("a", reported=False)) == [m.StartAside("stopped", "a")]
-        assert only(scene.tell(m.AsideEnded("stopped", "a")), m.Settle).verdict == "stopped"
+        scene.tell(e.Told("stop-job", "job-a"))
+        assert scene.tell(e.CallEnded("a", reported=False)) == [m.StartAside("stopped", "a")]
+        assert only(scene.tell(e.AsideEnded("stopped", "a")), m.Settle).verdict == "stopped"
 
     def test_the_lease_is_kept_during_the_callback(self) -> None:
         scene = Scene().begin()
         scene.give("a", stopped_callback=1000.0)
-        scene.tell(m.Told("stop-job", "job-a"))
-        scene.tell(m.CallEnded("a", reported=False))
+        scene.tell(e.Told("stop-job", "job-a"))
+        scene.tell(e.CallEnded("a", reported=False))
         assert scene.until(m.Extend) == m.Extend(("a",))
 
     def test_the_durable_wish_to_stop_does_the_same(self) -> None:
         scene = Scene().begin()
         scene.give("a")
-        assert scene.tell(m.Extended(stop=("a",))) == [m.Kill("a")]
-        assert none(scene.tell(m.Extended(stop=("a",))), m.Kill)
+        assert scene.tell(e.Extended(stop=("a",))) == [m.Kill("a")]
+        assert none(scene.tell(e.Extended(stop=("a",))), m.Kill)
 
     def test_a_job_that_ended_before_the_kill_keeps_its_outcome(self) -> None:
         scene = Scene().begin()
         scene.give("a")
-        scene.tell(m.Told("stop-job", "job-a"))
-        assert only(scene.tell(m.CallEnded("a", reported=True)), m.Settle).verdict == "reported"
+        scene.tell(e.Told("stop-job", "job-a"))
+        assert only(scene.tell(e.CallEnded("a", reported=True)), m.Settle).verdict == "reported"
 
     def test_stop_of_another_job_is_ignored(self) -> None:
         scene = Scene().begin()
         scene.give("a")
-        assert scene.tell(m.Told("stop-job", "job-b")) == []
+        assert scene.tell(e.Told("stop-job", "job-b")) == []
 
     def test_a_stop_does_not_stick_to_the_next_run_of_the_job(self) -> None:
         scene = Scene().begin()
         scene.give("a")
-        scene.tell(m.Told("stop-job", "job-a"))
-        scene.tell(m.CallEnded("a", reported=True))
-        scene.tell(m.Settled("a", "ok"))
-        scene.tell(m.Claimed((m.Taken("again", "job-a", "high"),)))
-        assert only(scene.tell(m.CallEnded("again", reported=False)), m.Settle).verdict == "died"
+        scene.tell(e.Told("stop-job", "job-a"))
+        scene.tell(e.CallEnded("a", reported=True))
+        scene.tell(e.Settled("a", "ok"))
+        scene.tell(e.Claimed((e.Taken("again", "job-a", "high"),)))
+        assert only(scene.tell(e.CallEnded("again", reported=False)), m.Settle).verdict == "died"
 
     def test_kill_horse(self) -> None:
         scene = Scene().begin()
         scene.give("a")
-        assert scene.tell(m.Told("kill-horse")) == [m.Kill("a")]
-        assert only(scene.tell(m.CallEnded("a", reported=False)), m.Settle).verdict == "killed"
+        assert scene.tell(e.Told("kill-horse")) == [m.Kill("a")]
+        assert only(scene.tell(e.CallEnded("a", reported=False)), m.Settle).verdict == "killed"
 
     def test_kill_horse_of_an_idle_worker_is_ignored(self) -> None:
         scene = Scene().begin()
         scene.idle()
-        assert scene.tell(m.Told("kill-horse")) == []
+        assert scene.tell(e.Told("kill-horse")) == []
 
     @pytest.mark.parametrize("command", ["kill-horse", "stop-job"])
     def test_an_inline_worker_ignores_them_and_says_so(self, command: str) -> None:
         scene = Scene(killable=False, extends=False).begin()
         scene.give("a")
-        assert scene.tell(m.Told(command, "job-a")) == []
+        assert scene.tell(e.Told(command, "job-a")) == []
         assert scene.said("ignored")

@@ -20,7 +20,7 @@ from atomiq._wire.sync import Store
 from atomiq.stations.ledger import IDLE, Ledger, execution_id
 from atomiq.stations.mail import mailboxes
 from atomiq.stations.rules import Rules
-from atomiq.worker import moves as m
+from atomiq.worker import events as e
 from atomiq.worker.crew import Crew
 from atomiq.worker.give_back import GiveBack
 from atomiq.worker.posts import Post
@@ -46,7 +46,7 @@ def test_a_burst_worker_does_not_end_before_what_it_gave_back_is_done(
     queue.enqueue(tasks.nothing)
     name = execution_id(TOKEN, next(iter(ledger.ask(1))))
     store.run(claim(store.keys, queues=["default"], worker="w", executions=[name], lease_ms=60_000))
-    told: list[m.Event] = []
+    told: list[e.Event] = []
     ours, theirs = mailboxes()
     member: Any = SimpleNamespace(kind="process", ledger=ledger, mailbox=ours, guests=set(), token=TOKEN)
     rules = replace(Rules(("default",)), burst=True)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from atomiq.stations.rules import Rules
 from atomiq.stations.search import Reorder, Search
+from atomiq.worker import events as e
 from atomiq.worker import moves as m
 from atomiq.worker.chores import Chores
 from atomiq.worker.runs import KILL_AFTER_INTERRUPT, Intent, Phase, Run
@@ -22,14 +23,14 @@ class Books:
         self.executed = 0
         self.lost = 0
         self.runs: dict[str, Run] = {}
-        self.asides: dict[tuple[m.AsideKind, str], float] = {}
+        self.asides: dict[tuple[e.AsideKind, str], float] = {}
         self.connected = True
-        self.crew = m.CrewState()
+        self.crew = e.CrewState()
         self._search = Search(rules, reorder)
         self._chores = Chores(rules)
         self._jitter = jitter
         self._abandoned: list[str] = []
-        self._put_off: list[tuple[m.AsideKind, str]] = []
+        self._put_off: list[tuple[e.AsideKind, str]] = []
         self._stop_asked_at: float | None = None
         self._failures = 0
         self._retry_at: float | None = None
@@ -61,7 +62,7 @@ class Books:
         run.intent, run.kill_at = intent, now + KILL_AFTER_INTERRUPT
         self._do(m.Kill(execution_id))
 
-    def _start_aside(self, now: float, kind: m.AsideKind, name: str) -> None:
+    def _start_aside(self, now: float, kind: e.AsideKind, name: str) -> None:
         limit: float | None = None
         if kind != "abandoned":
             run = self.runs[name]

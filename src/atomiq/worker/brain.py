@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from functools import singledispatchmethod
 
+from atomiq.worker import events as e
 from atomiq.worker import moves as m
 from atomiq.worker.endings import Endings
 from atomiq.worker.runs import (
@@ -28,7 +29,7 @@ class Brain(Stationed, Endings):
 
     # --- the two questions a driver asks
 
-    def on(self, now: float, event: m.Event) -> list[m.Move]:
+    def on(self, now: float, event: e.Event) -> list[m.Move]:
         """What to do about `event`."""
         if not self._over():
             self._hear(event, now)
@@ -54,15 +55,15 @@ class Brain(Stationed, Endings):
     # --- events
 
     @singledispatchmethod
-    def _hear(self, event: m.Event, now: float) -> None:
+    def _hear(self, event: e.Event, now: float) -> None:
         """Time passed, and `_go_on` sees what is due."""
 
     @_hear.register
-    def _begin(self, event: m.Begin, now: float) -> None:
+    def _begin(self, event: e.Begin, now: float) -> None:
         self._chores.begin(now, event.cut_off_for)
 
     @_hear.register
-    def _claimed(self, event: m.Claimed, now: float) -> None:
+    def _claimed(self, event: e.Claimed, now: float) -> None:
         self._failures = 0  # not before: a server that answers may still refuse writes
         self._search.claiming = False
         stopping = self.phase == "stopping"
@@ -82,43 +83,43 @@ class Brain(Stationed, Endings):
             self._found_nothing(now, event)
 
     @_hear.register
-    def _rang(self, _event: m.Rang, _now: float) -> None:
+    def _rang(self, _event: e.Rang, _now: float) -> None:
         self._search.rang()
 
     @_hear.register
-    def _not_rung(self, _event: m.NotRung, _now: float) -> None:
+    def _not_rung(self, _event: e.NotRung, _now: float) -> None:
         self._search.not_rung()
 
     @_hear.register
-    def _not_started(self, event: m.NotStarted, now: float) -> None:
+    def _not_started(self, event: e.NotStarted, now: float) -> None:
         run = self.runs[event.execution_id]
         run.over, run.intent = True, "release"
         self._search.not_started(now + NO_ROOM_PAUSE)
         self._log(logging.ERROR, f"no process can be started ({event.reason}): job {run.job.job_id} is given back")
 
     @_hear.register
-    def _limited(self, event: m.Limited, now: float) -> None:
+    def _limited(self, event: e.Limited, now: float) -> None:
         run = self.runs.get(event.execution_id)
         if run is not None and not run.over and run.intent == "":
             run.kill_at = self._kill_time(now, event.seconds)
 
-    _hear.register(m.CallEnded, Endings.call_ended)
-    _hear.register(m.AsideEnded, Endings.aside_ended)
-    _hear.register(m.AsidePutOff, Endings.aside_put_off)
-    _hear.register(m.Settled, Endings.settled)
-    _hear.register(m.Seen, Stationed.seen)
-    _hear.register(m.CrewState, Stationed.crew_changed)
-    _hear.register(m.HandedOver, Stationed.handed_over)
-    _hear.register(m.TooLarge, Stationed.too_large)
-    _hear.register(m.ReloadWanted, Stationed.reload_wanted)
+    _hear.register(e.CallEnded, Endings.call_ended)
+    _hear.register(e.AsideEnded, Endings.aside_ended)
+    _hear.register(e.AsidePutOff, Endings.aside_put_off)
+    _hear.register(e.Settled, Endings.settled)
+    _hear.register(e.Seen, Stationed.seen)
+    _hear.register(e.CrewState, Stationed.crew_changed)
+    _hear.register(e.HandedOver, Stationed.handed_over)
+    _hear.register(e.TooLarge, Stationed.too_large)
+    _hear.register(e.ReloadWanted, Stationed.reload_wanted)
 
     @_hear.register
-    def _hopeless(self, event: m.Hopeless, _now: float) -> None:
+    def _hopeless(self, event: e.Hopeless, _now: float) -> None:
         self._log(logging.CRITICAL, event.reason)
         self._quit(failed=event.reason)
 
     @_hear.register
-    def _extended(self, event: m.Extended, now: float) -> None:
+    def _extended(self, event: e.Extended, now: float) -> None:
         if event.reborn:
             self._do(m.Register())
         for execution_id in event.lost:
@@ -145,27 +146,27 @@ class Brain(Stationed, Endings):
             self._kill(now, execution_id, "lost")
 
     @_hear.register
-    def _reaped(self, event: m.Reaped, now: float) -> None:
+    def _reaped(self, event: e.Reaped, now: float) -> None:
         self._chores.reaped(now, event.next_in)
         if event.more:
             self._chores.free(now, more=True)
         self._abandoned.extend(event.failed)
 
     @_hear.register
-    def _failed(self, event: m.Failed, now: float) -> None:
+    def _failed(self, event: e.Failed, now: float) -> None:
         self._chores.free(now, more=True)
         self._abandoned.extend(event.jobs)
 
     @_hear.register
-    def _freed(self, event: m.Freed, now: float) -> None:
+    def _freed(self, event: e.Freed, now: float) -> None:
         self._chores.free(now, event.more)
 
     @_hear.register
-    def _signalled(self, event: m.Signalled, now: float) -> None:
+    def _signalled(self, event: e.Signalled, now: float) -> None:
         self._stop(now, event.name, event.at)
 
     @_hear.register
-    def _told(self, event: m.Told, now: float) -> None:
+    def _told(self, event: e.Told, now: float) -> None:
         running = [name for name, run in self.runs.items() if not run.over]
         if not self.rules.killable:
             self._warn(f"command {event.command} ignored: this worker runs its jobs in its own process")
@@ -182,7 +183,7 @@ class Brain(Stationed, Endings):
                 self._stop_job(now, execution_id)
 
     @_hear.register
-    def _cut_off(self, event: m.CutOff, now: float) -> None:
+    def _cut_off(self, event: e.CutOff, now: float) -> None:
         if self.connected:
             self._do(m.Hangup())
         self.connected = False
@@ -195,7 +196,7 @@ class Brain(Stationed, Endings):
         self._log(logging.ERROR, f"the server can't be reached ({event.reason}); next try in {delay:.1f} s")
 
     @_hear.register
-    def _back(self, _event: m.Back, now: float) -> None:
+    def _back(self, _event: e.Back, now: float) -> None:
         self.connected, self._retry_at = True, None
         self._chores.back(now)
         self._info("the server is back")
@@ -238,7 +239,7 @@ class Brain(Stationed, Endings):
             if claim is not None:
                 self._do(claim)
 
-    def _found_nothing(self, now: float, event: m.Claimed) -> None:
+    def _found_nothing(self, now: float, event: e.Claimed) -> None:
         if self._search.suspended:
             self._search.suspended = False
             self._info("resumed")

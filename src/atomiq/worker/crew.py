@@ -19,7 +19,7 @@ from atomiq.executors.report import report_of
 from atomiq.stations.budget import Budget
 from atomiq.stations.ledger import AWAY, BUSY, IDLE, RESTING, STARTING, Running, number_of
 from atomiq.stations.mail import Passed
-from atomiq.worker import moves as m
+from atomiq.worker import events as e
 from atomiq.worker.give_back import GiveBack
 from atomiq.worker.hands import Hands
 from atomiq.worker.posts import Condition, Maker, Member, Post, runs_of, sighted_in, slot_of
@@ -48,7 +48,7 @@ class Crew:
         give_back: GiveBack,
         tallies: Tallies,
         holdings: dict[str, Holding],
-        tell: Callable[[m.Event], None],
+        tell: Callable[[e.Event], None],
         unshare: Callable[[], Iterator[int]],
         name: str,
         log: logging.Logger,
@@ -73,7 +73,7 @@ class Crew:
         self._look_at = 0.0
         self._look_idle = min(LOOK_IDLE, lease / 6)
         self._draining = False
-        self._summary: m.CrewState | None = None
+        self._summary: e.CrewState | None = None
 
     @property
     def members(self) -> list[Member]:
@@ -180,7 +180,7 @@ class Crew:
         kind = "warm" if post.maker is None else post.maker.kind
         self._log.error("Worker %s: a %s child failed: %s; the next in %.1f s", self._name, kind, why, pause)
         if post.failures >= HOPELESS:
-            self._tell(m.Hopeless(f"{post.failures} children in a row failed at once: {why}"))
+            self._tell(e.Hopeless(f"{post.failures} children in a row failed at once: {why}"))
 
     # --- what the ledgers say
 
@@ -188,7 +188,7 @@ class Crew:
         """Read all ledgers, and tell at once what stations run."""
         now = time.monotonic()
         pause = self._look_idle
-        sighted: list[m.Sighted] = []
+        sighted: list[e.Sighted] = []
         gone: list[str] = []
         for member in self.members:
             if member.ledger.watched:
@@ -206,7 +206,7 @@ class Crew:
                 sighted.append(sighted_in(member, entry))
         self._let_go(gone)
         if sighted or gone:
-            self._tell(m.Seen(tuple(sighted), tuple(gone)))
+            self._tell(e.Seen(tuple(sighted), tuple(gone)))
         self._summary = None  # told again: the brain may want to be sure
         self._tell_state()
         self._look_at = now + pause
@@ -245,7 +245,7 @@ class Crew:
             idle = not self._give_back.found_more()  # or a station has taken it between our two looks
             idle = idle and asked == [member.ledger.asked for member in members]
         since = max((member.ledger.state_since for member in members), default=0.0) if idle else None
-        state = m.CrewState(since, RESTING in states, len(members), self.done, self._spent)
+        state = e.CrewState(since, RESTING in states, len(members), self.done, self._spent)
         if state != self._summary:
             self._summary = state
             self._tell(state)
@@ -281,7 +281,7 @@ class Crew:
             holding.report, holding.ended = report, time.monotonic()
             released = report.outcome == "released"
             self.refund(holding.waits or released)
-            self._tell(m.CallEnded(name, reported=True, released=released, waits=holding.waits))
+            self._tell(e.CallEnded(name, reported=True, released=released, waits=holding.waits))
 
     def hand(self, holding: Holding) -> bool:
         """Have a station of the job's own kind run it, as soon as one has room; False if there is none of it."""
@@ -342,12 +342,12 @@ class Crew:
         for _, entry in running:
             self._hold(member, entry)
             if entry.execution_id not in member.seen:
-                self._tell(m.Seen((sighted_in(member, entry),), ()))
+                self._tell(e.Seen((sighted_in(member, entry),), ()))
         since = {entry.execution_id: entry.since for _, entry in running}
         gone = tuple(name for name in member.seen if name not in since and name.startswith(member.token))
         if gone:
             self._let_go(gone)
-            self._tell(m.Seen((), gone))
+            self._tell(e.Seen((), gone))
         words = member.box.last_words()
         for name in {*since, *(member.guests & member.targets)}:
             ran_for = now - since[name] if name in since else None
@@ -377,7 +377,7 @@ class Crew:
         collateral = bool(member.targets) and name not in member.targets
         if collateral:
             self.refund(1)
-        self._tell(m.CallEnded(name, reported=False, collateral=collateral))
+        self._tell(e.CallEnded(name, reported=False, collateral=collateral))
 
     def _forget(self, member: Member) -> None:
         for fd in member.fds:

@@ -22,6 +22,7 @@ from atomiq._wire.sync import Store
 from atomiq.executors.job_log import JobLog
 from atomiq.executors.outcome import bulk, unstorable
 from atomiq.stations.task import BULKY, MOST_CUT_OFFS
+from atomiq.worker import events as e
 from atomiq.worker import moves as m
 from atomiq.worker.own_store import clock
 from atomiq.worker.settle import Abandonment, Holding, settlement, taken
@@ -63,7 +64,7 @@ class Desk:
         """Now, in seconds of the server's clock; None until it has told."""
         return None if self._server_offset is None else time.monotonic() + self._server_offset
 
-    def claim(self, ask: m.Claim) -> m.Claimed:
+    def claim(self, ask: m.Claim) -> e.Claimed:
         command = claim(
             self._store.keys,
             queues=ask.queues,
@@ -74,7 +75,7 @@ class Desk:
         )
         return self._claimed(self._store.run(command))
 
-    def settle(self, move: m.Settle, kill_after: float) -> Iterator[m.Event]:
+    def settle(self, move: m.Settle, kill_after: float) -> Iterator[e.Event]:
         """Tell how an execution ended; with the next claim in the same step, if one is wanted."""
         holding = self.holdings[move.execution_id]
         self.know(holding)
@@ -97,7 +98,7 @@ class Desk:
             settled, more = self._send(end, move.claim)
         del self.holdings[move.execution_id]
         self._job_log.settled(holding.claimed, end, settled, holding.took)
-        yield m.Settled(move.execution_id, settled.word, settled.more)
+        yield e.Settled(move.execution_id, settled.word, settled.more)
         if more is not None:
             yield self._claimed(more)
 
@@ -109,18 +110,18 @@ class Desk:
             attempt = int(found.get(b"attempts") or 1)
             holding.claimed = Claimed(claimed.queue, claimed.job_id, claimed.execution_id, attempt, found)
 
-    def release(self, execution_ids: Sequence[str]) -> Iterator[m.Event]:
+    def release(self, execution_ids: Sequence[str]) -> Iterator[e.Event]:
         held = [self.holdings[name].held for name in execution_ids]
         words = self._store.run(release(self._store.keys, worker=self._name, held=held))
         for name, word in zip(execution_ids, words, strict=True):
             job_id = self.holdings.pop(name).claimed.job_id
             self._log.info("Worker %s: job %s given back to its queue", self._name, job_id)
-            yield m.Settled(name, word)
+            yield e.Settled(name, word)
 
-    def extend(self, execution_ids: Sequence[str]) -> m.Extended:
+    def extend(self, execution_ids: Sequence[str]) -> e.Extended:
         held = [self.holdings[name] for name in execution_ids if name in self.holdings]
         if not held:  # stations have settled all of them a moment ago
-            return m.Extended()
+            return e.Extended()
         since = min(holding.claimed_at for holding in held)
         command = extend(
             self._store.keys,
@@ -134,9 +135,9 @@ class Desk:
         self.answered_at = time.monotonic()
         self._server_offset = answer.now_ms / 1000 - time.monotonic()
         self.tallies.beat()
-        return m.Extended(tuple(answer.lost), tuple(answer.stop), answer.reborn)
+        return e.Extended(tuple(answer.lost), tuple(answer.stop), answer.reborn)
 
-    def beat(self, move: m.Beat) -> Iterator[m.Event]:
+    def beat(self, move: m.Beat) -> Iterator[e.Event]:
         if not move.state and not move.stopping:
             yield from self._touch()
             self.tallies.beat()
@@ -148,13 +149,13 @@ class Desk:
         word = self._store.run(beat)
         self.answered_at = time.monotonic()
         if word == "gone":
-            yield m.Extended(reborn=True)
+            yield e.Extended(reborn=True)
 
-    def _touch(self) -> Iterator[m.Event]:
+    def _touch(self) -> Iterator[e.Event]:
         """The beat of a worker that rests, day and night: two commands, where a script would make five of it."""
         key = self._store.keys.worker(self._name)
         if not self._store.run(plain("EXPIRE", (key, self._worker_ttl), int)):
-            yield m.Extended(reborn=True)
+            yield e.Extended(reborn=True)
             return
         if self._server_offset is None or time.monotonic() > self._offset_until:
             self._offset_until = time.monotonic() + OFFSET_KEPT
@@ -186,11 +187,11 @@ class Desk:
             self._unanswered = tuple(new_execution_id() for _ in range(ask.count))
         return self._unanswered
 
-    def _claimed(self, answer: Claim) -> m.Claimed:
+    def _claimed(self, answer: Claim) -> e.Claimed:
         self._unanswered = ()
         now = self.answered_at = time.monotonic()
         self._server_offset = answer.now_ms / 1000 - now
         for claimed in answer.jobs:
             self.holdings[claimed.execution_id] = Holding(claimed, now, answer.now_ms)
         due_in = max(0.0, (answer.next_due_ms - answer.now_ms) / 1000) if answer.next_due_ms else None
-        return m.Claimed(tuple(taken(claimed) for claimed in answer.jobs), answer.more, answer.suspended, due_in)
+        return e.Claimed(tuple(taken(claimed) for claimed in answer.jobs), answer.more, answer.suspended, due_in)

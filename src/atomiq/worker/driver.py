@@ -24,6 +24,7 @@ from atomiq.executors.job_log import JobLog
 from atomiq.executors.report import Report
 from atomiq.stations.budget import Budget
 from atomiq.stations.ledger import SHUT_DOWN, STOP
+from atomiq.worker import events as e
 from atomiq.worker import moves as m
 from atomiq.worker.brain import Brain
 from atomiq.worker.children import Children
@@ -82,7 +83,7 @@ class Driver:
         self._desk = desk
         self._job_log = job_log
         self._keeper = keeper
-        self._events: deque[m.Event] = deque()
+        self._events: deque[e.Event] = deque()
         self._selector = DefaultSelector()
         self._children = Children(self._selector, ForkExecutor(self._unshare), self._limited, self._child_ended)
         self._fork_slots = ForkSlots(self._children, engine, host.job_call, desk.holdings, self._events.append)
@@ -104,7 +105,7 @@ class Driver:
         self._sender = job_log.notifier = host.sender(self._unshare)
         kin = (self._children, self._crew, self._sender)
         orphans = Orphans(lambda: {self._rehearsal.pid or 0}.union(*(one.pids() for one in kin)))
-        self._rehearsal = Rehearsal(host.name, lambda: self._events.append(m.ReloadWanted()), log)
+        self._rehearsal = Rehearsal(host.name, lambda: self._events.append(e.ReloadWanted()), log)
         watch = FileWatch(watched, self._rehearsal.start)
         self._parts: list[Part] = [self._children, self._crew, memory, orphans, watch, self._rehearsal, self._sender]
         if health_port:
@@ -131,7 +132,7 @@ class Driver:
             self._ears.subscribe()
             if self._keeper is None:
                 self._watchdog.start()
-            self._feed(m.Begin(0.0 if up_for is None else max(0.0, self.brain.rules.lease - up_for)))
+            self._feed(e.Begin(0.0 if up_for is None else max(0.0, self.brain.rules.lease - up_for)))
             while not self._over:
                 self._turn()
         finally:
@@ -154,24 +155,24 @@ class Driver:
         for part in self._parts:
             part.check()
         if self._ears.overdue():
-            self._events.append(m.CutOff("the connection of the bell is dead"))
+            self._events.append(e.CutOff("the connection of the bell is dead"))
         due = self.brain.next_wake()
         if self._events or (due is not None and time.monotonic() >= due):
-            self._feed(m.Tick())
+            self._feed(e.Tick())
 
     def _wait(self) -> float:
         wanted = (self.brain.next_wake(), *(part.wake_at() for part in self._parts))
         first = min((at for at in wanted if at is not None), default=LONGEST_SELECT)
         return max(0.0, min(first - time.monotonic(), LONGEST_SELECT))
 
-    def _feed(self, event: m.Event) -> None:
+    def _feed(self, event: e.Event) -> None:
         self._events.append(event)
         self._work_off()
 
     def _work_off(self) -> None:
         while self._events and not self._over:
             event = self._events.popleft()
-            if isinstance(event, m.CutOff):
+            if isinstance(event, e.CutOff):
                 self._dropping = False
             self._watchdog.feed()
             for move in self.brain.on(time.monotonic(), event):
@@ -184,7 +185,7 @@ class Driver:
 
     def _cut_off(self, error: Exception) -> None:
         self._dropping = True
-        self._events.appendleft(m.CutOff(str(error)))
+        self._events.appendleft(e.CutOff(str(error)))
 
     # --- what happened
 
@@ -193,10 +194,10 @@ class Driver:
             if name == "SIGHUP":
                 self._rehearsal.start()
             else:
-                self._events.append(m.Signalled(name, at))
+                self._events.append(e.Signalled(name, at))
 
     def _bell_answered(self, rung: bool) -> None:
-        self._events.append(m.Rang() if rung else m.NotRung())
+        self._events.append(e.Rang() if rung else e.NotRung())
 
     def _message(self, payload: bytes) -> None:
         try:
@@ -209,19 +210,19 @@ class Driver:
             self.host.stop_by_command()
         else:
             self._crew.look()  # or the brain wouldn't know yet what stations have started a moment ago
-            self._events.append(m.Told(command.name, command.job_id))
+            self._events.append(e.Told(command.name, command.job_id))
 
     def _limited(self, key: Hashable, seconds: float | None) -> None:
         if key in self._desk.holdings:  # it is no callback's, and not given up meanwhile
             self._desk.holdings[str(key)].limit = seconds
-            self._events.append(m.Limited(str(key), seconds))
+            self._events.append(e.Limited(str(key), seconds))
 
     def _child_ended(self, key: Hashable, report: Report | None, death: Death | None) -> None:
         if isinstance(key, tuple):
             kind, name = key
             if kind == "killed" and report is not None and name in self._desk.holdings:
                 self._desk.holdings[name].retry = report.retry
-            self._events.append(m.AsideEnded(kind, name))
+            self._events.append(e.AsideEnded(kind, name))
             return
         execution_id = str(key)
         holding = self._desk.holdings[execution_id]
@@ -229,7 +230,7 @@ class Driver:
         terminated = death is not None and death.signal_number in SHUTDOWN_SIGNALS
         released, said = report is not None and report.outcome == "released", report is not None
         self._crew.refund(holding.waits or released)
-        self._events.append(m.CallEnded(execution_id, said, terminated, released=released, waits=holding.waits))
+        self._events.append(e.CallEnded(execution_id, said, terminated, released=released, waits=holding.waits))
         self._fork_slots.ended(execution_id)
 
     # --- moves: work
@@ -249,7 +250,7 @@ class Driver:
             ended = run_in_place(self._keeper, self._signals, holding, call, self.brain.rules.kill_after, self.log)
             self._take_wishes()
             if ended:
-                self._events.append(m.CallEnded(move.execution_id, reported=True, waits=holding.waits))
+                self._events.append(e.CallEnded(move.execution_id, reported=True, waits=holding.waits))
         else:
             self._fork_slots.start(move.execution_id)
 
@@ -287,7 +288,7 @@ class Driver:
             try:
                 self._desk.know(holding)
             except SERVER_AWAY:
-                self._events.append(m.AsidePutOff(move.kind, move.name))
+                self._events.append(e.AsidePutOff(move.kind, move.name))
                 raise
             job, death = holding.claimed, holding.death
         try:
@@ -295,7 +296,7 @@ class Driver:
         except OSError as error:
             text = "Worker %s: no room for the process of a callback (%s, %s), it is left out: %s"
             self.log.error(text, self.host.name, move.kind, move.name, error)
-            self._events.append(m.AsideEnded(move.kind, move.name))
+            self._events.append(e.AsideEnded(move.kind, move.name))
 
     def _kill_aside(self, move: m.KillAside) -> None:
         self._children.kill((move.kind, move.name), signal.SIGKILL)
@@ -325,14 +326,14 @@ class Driver:
     def _reap(self, _move: m.Reap) -> None:
         failed, next_in, more = self._upkeep.reap(self._desk.server_time())
         self._desk.answered_at = time.monotonic()
-        self._events.append(m.Reaped(tuple(failed), next_in, more))
+        self._events.append(e.Reaped(tuple(failed), next_in, more))
 
     def _keep_up(self, _move: m.Upkeep) -> None:
         if self._upkeep.clean(self.brain.rules.upkeep_interval):
-            self._events.append(m.Freed(more=True))
+            self._events.append(e.Freed(more=True))
 
     def _free(self, _move: m.Free) -> None:
-        self._events.append(m.Freed(self._upkeep.free().more))
+        self._events.append(e.Freed(self._upkeep.free().more))
 
     def _hangup(self, _move: m.Hangup) -> None:
         self._ears.close()
@@ -340,7 +341,7 @@ class Driver:
     def _probe(self, _move: m.Probe) -> None:
         ping(self.store)
         self._ears.subscribe()
-        self._events.append(m.Back())
+        self._events.append(e.Back())
 
     def _log(self, move: m.Log) -> None:
         self.log.log(move.level, "Worker %s: %s", self.host.name, move.text)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from atomiq.worker import events as e
 from atomiq.worker import moves as m
 from atomiq.worker.books import Books
 from atomiq.worker.runs import ECHO_OF_STOP, OUR_DOING
@@ -12,7 +13,7 @@ from atomiq.worker.runs import ECHO_OF_STOP, OUR_DOING
 class Endings(Books):
     """From the end of a call to the server's word on it."""
 
-    def call_ended(self, event: m.CallEnded, now: float) -> None:
+    def call_ended(self, event: e.CallEnded, now: float) -> None:
         """A call is over: with a report, by our doing, or by the death of its process."""
         run = self.runs.get(event.execution_id)
         if run is None or run.over:
@@ -52,13 +53,13 @@ class Endings(Books):
             elif run.doubt_until is not None and now >= run.doubt_until:
                 self._died(now, execution_id)
 
-    def aside_ended(self, event: m.AsideEnded, _now: float) -> None:
+    def aside_ended(self, event: e.AsideEnded, _now: float) -> None:
         """A callback in a child of its own is over."""
         self.asides.pop((event.kind, event.name), None)
         if event.kind != "abandoned" and event.name in self.runs:
             self.runs[event.name].in_aside = False
 
-    def aside_put_off(self, event: m.AsidePutOff, _now: float) -> None:
+    def aside_put_off(self, event: e.AsidePutOff, _now: float) -> None:
         """Its run waits for it until the server is back."""
         del self.asides[event.kind, event.name]
         self._put_off.append((event.kind, event.name))
@@ -68,7 +69,7 @@ class Endings(Books):
         for kind, name in waiting:
             self._start_aside(now, kind, name)
 
-    def settled(self, event: m.Settled, now: float) -> None:
+    def settled(self, event: e.Settled, now: float) -> None:
         """The server has answered a settlement or release."""
         if event.more:
             self._chores.free(now, more=True)

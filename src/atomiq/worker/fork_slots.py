@@ -8,7 +8,7 @@ from collections.abc import Callable
 from atomiq._commands.claim import Claimed
 from atomiq.executors.fork import Call
 from atomiq.executors.outcome import time_limit
-from atomiq.worker import moves as m
+from atomiq.worker import events as e
 from atomiq.worker.children import Children
 from atomiq.worker.engine import Engine
 from atomiq.worker.settle import Holding
@@ -23,7 +23,7 @@ class ForkSlots:
         engine: Engine,
         call: Callable[[Claimed, Callable[[], bool]], Call],
         holdings: dict[str, Holding],
-        tell: Callable[[m.Event], None],
+        tell: Callable[[e.Event], None],
     ) -> None:
         self._children = children
         self._slots = engine.executors.get("fork", 1)
@@ -54,13 +54,13 @@ class ForkSlots:
         if execution_id not in self._waiting:
             return False
         self._waiting.remove(execution_id)
-        self._tell(m.CallEnded(execution_id, reported=False))
+        self._tell(e.CallEnded(execution_id, reported=False))
         return True
 
     def give_up(self) -> None:
         """What waits here goes back to its queue."""
         while self._waiting:
-            self._tell(m.CallEnded(self._waiting.popleft(), reported=False, released=True))
+            self._tell(e.CallEnded(self._waiting.popleft(), reported=False, released=True))
 
     def _go_on(self) -> None:
         while self._waiting and len(self._running) < self._slots:
@@ -72,8 +72,8 @@ class ForkSlots:
             try:
                 holding.child = self._children.start(execution_id, call, self._spare.take(holding.claimed))
             except OSError as error:
-                self._tell(m.NotStarted(execution_id, str(error)))
+                self._tell(e.NotStarted(execution_id, str(error)))
                 continue
             self._running.add(execution_id)
-            self._tell(m.Limited(execution_id, time_limit(holding.claimed)))
+            self._tell(e.Limited(execution_id, time_limit(holding.claimed)))
             self._spare.prepare()

@@ -17,7 +17,7 @@ from atomiq._core.errors import SERVER_AWAY
 from atomiq._wire.sync import Store
 from atomiq.stations.ledger import Ledger, execution_id
 from atomiq.stations.rules import Rules
-from atomiq.worker import moves as m
+from atomiq.worker import events as e
 from atomiq.worker.posts import Member
 from atomiq.worker.unheard import Unheard
 
@@ -55,7 +55,7 @@ class GiveBack:
         rules: Rules,
         ours: Container[str],
         reap: Callable[[str, int], Sequence[str]],
-        tell: Callable[[m.Event], None],
+        tell: Callable[[e.Event], None],
     ) -> None:
         """`ours`, `reap`, `tell`: as for `Unheard`."""
         self._store = store

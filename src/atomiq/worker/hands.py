@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from atomiq.executors.outcome import time_limit
 from atomiq.stations.mail import Passed
-from atomiq.worker import moves as m
+from atomiq.worker import events as e
 from atomiq.worker.posts import Member
 from atomiq.worker.settle import Holding, taken
 
@@ -22,7 +22,7 @@ class Hands:
         kinds: Sequence[str],
         members: Callable[[], list[Member]],
         holdings: dict[str, Holding],
-        tell: Callable[[m.Event], None],
+        tell: Callable[[e.Event], None],
         crowded: Callable[[], bool],
     ) -> None:
         self._waiting: dict[str, deque[Passed]] = {kind: deque() for kind in kinds}
@@ -35,7 +35,7 @@ class Hands:
         """From the station that has claimed it."""
         holding = Holding(passed.claimed, passed.claimed_at, passed.claimed_ms)
         self._holdings[passed.execution_id] = holding
-        self._tell(m.HandedOver(taken(holding.claimed)))
+        self._tell(e.HandedOver(taken(holding.claimed)))
 
     def give(self, holding: Holding) -> bool:
         """To a station of its kind; False if there are none of it."""
@@ -62,7 +62,7 @@ class Hands:
             for passed in waiting:
                 if passed.execution_id == name:
                     waiting.remove(passed)
-                    self._tell(m.CallEnded(name, reported=False))
+                    self._tell(e.CallEnded(name, reported=False))
                     return True
         return False
 
@@ -70,7 +70,7 @@ class Hands:
         """What waits here goes back to its queue."""
         for waiting in self._waiting.values():
             while waiting:
-                self._tell(m.CallEnded(waiting.popleft().execution_id, reported=False, released=True))
+                self._tell(e.CallEnded(waiting.popleft().execution_id, reported=False, released=True))
 
     def deal(self, kind: str) -> None:
         """There may be room for what waits."""
@@ -82,7 +82,7 @@ class Hands:
                 passed = waiting.popleft()
                 member.guests.add(passed.execution_id)
                 member.mail("run", *passed)
-                self._tell(m.Limited(passed.execution_id, time_limit(passed.claimed)))
+                self._tell(e.Limited(passed.execution_id, time_limit(passed.claimed)))
         self.hold_or_go_on()
 
     def hold_or_go_on(self) -> None:

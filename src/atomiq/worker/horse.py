@@ -32,7 +32,7 @@ from atomiq.job import Job, JobStatus
 from atomiq.timeouts import BaseDeathPenalty, UnixSignalDeathPenalty
 from atomiq.worker.ends import Ends
 from atomiq.worker.engine import Engine
-from atomiq.worker.moves import AsideKind
+from atomiq.worker.events import AsideKind
 from atomiq.worker.opened import Opened
 from atomiq.worker.overrides import CALL, our_own, overridden
 

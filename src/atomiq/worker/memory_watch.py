@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Final
 
 from atomiq.executors.memory import resident_memory
-from atomiq.worker import moves as m
+from atomiq.worker import events as e
 from atomiq.worker.settle import Holding, MemoryUse
 
 EVERY: Final = 0.05
@@ -17,7 +17,7 @@ EVERY: Final = 0.05
 class MemoryWatch:
     """For one worker. `limit`: bytes that a child may use; None: it isn't watched."""
 
-    def __init__(self, limit: int | None, holdings: dict[str, Holding], tell: Callable[[m.Event], None]) -> None:
+    def __init__(self, limit: int | None, holdings: dict[str, Holding], tell: Callable[[e.Event], None]) -> None:
         self._limit = limit
         self._holdings = holdings
         self._tell = tell
@@ -42,7 +42,7 @@ class MemoryWatch:
             used = resident_memory(child.pid)
             if used is not None and used > self._limit:
                 holding.memory = MemoryUse(self._limit, used)
-                self._tell(m.TooLarge(name, used))
+                self._tell(e.TooLarge(name, used))
 
     def _oldest_first(self) -> list[tuple[str, Holding]]:
         return sorted(self._holdings.items(), key=lambda pair: pair[1].started_at or pair[1].claimed_at)

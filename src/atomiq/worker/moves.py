@@ -1,102 +1,12 @@
-"""What the brain is told (events, from events.py) and what it wants done (moves). Data only; times are seconds.
-
-An execution is named by its id alone: the driver knows what belongs to it.
-"""
+"""What the brain wants done. Data only; times are seconds. An execution is named by its id alone: the driver knows what
+belongs to it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from atomiq.worker.events import (
-    AsideEnded,
-    AsideKind,
-    AsidePutOff,
-    Back,
-    Begin,
-    CallEnded,
-    Claimed,
-    CrewState,
-    CutOff,
-    Event,
-    Extended,
-    Failed,
-    Freed,
-    HandedOver,
-    Hopeless,
-    Limited,
-    NotRung,
-    NotStarted,
-    Rang,
-    Reaped,
-    ReloadWanted,
-    Seen,
-    Settled,
-    Sighted,
-    Signalled,
-    Taken,
-    Tick,
-    Told,
-    TooLarge,
-)
-
-__all__ = [
-    "NEEDS_SERVER",
-    "AsideEnded",
-    "AsideKind",
-    "AsidePutOff",
-    "AskToStop",
-    "Back",
-    "Beat",
-    "Begin",
-    "CallEnded",
-    "Claim",
-    "Claimed",
-    "CrewState",
-    "CutOff",
-    "Drain",
-    "Event",
-    "Extend",
-    "Extended",
-    "Failed",
-    "Forget",
-    "Free",
-    "Freed",
-    "HandedOver",
-    "Hangup",
-    "Hopeless",
-    "Interrupt",
-    "Kill",
-    "KillAside",
-    "Limited",
-    "Listen",
-    "Log",
-    "Move",
-    "NotRung",
-    "NotStarted",
-    "Probe",
-    "Quit",
-    "Rang",
-    "Reap",
-    "Reaped",
-    "Register",
-    "Release",
-    "ReloadWanted",
-    "Seen",
-    "Settle",
-    "Settled",
-    "Sighted",
-    "Signalled",
-    "StartAside",
-    "StartJob",
-    "StopListening",
-    "Taken",
-    "Tick",
-    "Told",
-    "TooLarge",
-    "Upkeep",
-    "Verdict",
-]
+from atomiq.worker.events import AsideKind
 
 
 @dataclass(frozen=True, slots=True)

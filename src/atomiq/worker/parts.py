@@ -10,7 +10,7 @@ from atomiq._commands.claim import Claimed
 from atomiq._commands.settle import Settled, Settlement
 from atomiq.executors.death import Death
 from atomiq.executors.fork import Call
-from atomiq.worker import moves as m
+from atomiq.worker import events as e
 from atomiq.worker.brain import Brain
 from atomiq.worker.desk import Desk
 from atomiq.worker.health import Health, judge
@@ -54,7 +54,7 @@ class Host(Protocol):
     def job_call(self, claimed: Claimed, shuts_down: Callable[[], bool]) -> Call:
         """The call of a job, for a child or for here."""
 
-    def aside_call(self, kind: m.AsideKind, job: Claimed | str, death: Death | None) -> Call:
+    def aside_call(self, kind: e.AsideKind, job: Claimed | str, death: Death | None) -> Call:
         """A callback of a job, for a child. `job` is an id for 'abandoned'."""
 
     def sender(self, unshare: Callable[[], Iterator[int]]) -> Sender:

@@ -10,7 +10,7 @@ from atomiq.executors.black_box import BlackBox
 from atomiq.executors.fork import Child
 from atomiq.stations.ledger import Ledger, Running
 from atomiq.stations.mail import Mailbox
-from atomiq.worker import moves as m
+from atomiq.worker import events as e
 
 
 @dataclass(slots=True)
@@ -81,11 +81,11 @@ class Post:
     failures: int = 0
 
 
-def sighted_in(member: Member, entry: Running) -> m.Sighted:
+def sighted_in(member: Member, entry: Running) -> e.Sighted:
     """An entry of a station's ledger, as the brain is told of it."""
     shared = member.ledger.slots > 1
-    taken = m.Taken(entry.execution_id, entry.job_id, entry.queue, entry.limit, entry.stopped_callback, shared=shared)
-    return m.Sighted(taken, entry.since)
+    taken = e.Taken(entry.execution_id, entry.job_id, entry.queue, entry.limit, entry.stopped_callback, shared=shared)
+    return e.Sighted(taken, entry.since)
 
 
 def runs_of(member: Member) -> list[tuple[int, Running]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from atomiq.worker import events as e
 from atomiq.worker import moves as m
 
 Phase = Literal["working", "reloading", "stopping", "over"]
@@ -31,7 +32,7 @@ class Run:
     station runs it, and settles it itself unless it dies. `lost_at`: when to believe that its lease is lost. `waits`:
     what it requires is not there, its function was not called."""
 
-    job: m.Taken
+    job: e.Taken
     kill_at: float | None
     intent: Intent = ""
     verdict: m.Verdict | None = None

@@ -12,7 +12,8 @@ from atomiq.executors.fork import Child
 from atomiq.executors.outcome import number, reported, stopped_callback_limit, time_limit
 from atomiq.executors.report import STOPPED_TEXT, Report
 from atomiq.stations.ledger import Running
-from atomiq.worker.moves import Taken, Verdict
+from atomiq.worker.events import Taken
+from atomiq.worker.moves import Verdict
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@ killed and drained here; what they leave behind when they die goes the way of an
 
 from __future__ import annotations
 
+from atomiq.worker import events as e
 from atomiq.worker import moves as m
 from atomiq.worker.books import Books
 from atomiq.worker.runs import Run
@@ -11,7 +12,7 @@ from atomiq.worker.runs import Run
 class Stationed(Books):
     """From what the crew says to moves."""
 
-    def seen(self, event: m.Seen, now: float) -> None:
+    def seen(self, event: e.Seen, now: float) -> None:
         """What stations run is ours to extend, to stop and to kill, as if we ran it."""
         for name in event.gone:
             run = self.runs.get(name)
@@ -27,7 +28,7 @@ class Stationed(Books):
                 run.job = job  # one that was handed over may have begun to share its process
                 run.kill_at = self._kill_time(sighted.since, job.limit)
 
-    def crew_changed(self, event: m.CrewState, now: float) -> None:
+    def crew_changed(self, event: e.CrewState, now: float) -> None:
         """How the stations are, all together."""
         rested, self.crew = self.crew.resting, event
         if event.resting and not rested:
@@ -36,7 +37,7 @@ class Stationed(Books):
         elif rested and not event.resting and self.phase == "working":
             self._info("resumed")
 
-    def handed_over(self, event: m.HandedOver, now: float) -> None:
+    def handed_over(self, event: e.HandedOver, now: float) -> None:
         """A job that a station has claimed for another executor: ours from now on, and settled by us."""
         run = Run(event.job, None)
         self.runs[event.job.execution_id] = run
@@ -45,14 +46,14 @@ class Stationed(Books):
         else:
             self._do(m.StartJob(event.job.execution_id))
 
-    def too_large(self, event: m.TooLarge, now: float) -> None:
+    def too_large(self, event: e.TooLarge, now: float) -> None:
         """Killed before the machine runs out of memory."""
         run = self.runs.get(event.execution_id)
         if run is not None and not run.over and run.intent == "":
             self._warn(f"job {run.job.job_id} is killed: its process uses {event.used / 2**20:.0f} MiB")
             self._kill(now, event.execution_id, "memory")
 
-    def reload_wanted(self, _event: m.ReloadWanted, _now: float) -> None:
+    def reload_wanted(self, _event: e.ReloadWanted, _now: float) -> None:
         """No child takes another job; once nothing runs but in stations, a new program takes them over."""
         if self.phase == "working":
             self._info("reload requested: what runs is finished by the present children")

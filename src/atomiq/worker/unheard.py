@@ -15,7 +15,7 @@ from atomiq._commands.base import as_is, fields, plain, text
 from atomiq._core.errors import SERVER_AWAY
 from atomiq._wire.sync import Store
 from atomiq.stations.ledger import number_of
-from atomiq.worker import moves as m
+from atomiq.worker import events as e
 from atomiq.worker.posts import Member
 
 PAUSE: Final = 0.1
@@ -37,7 +37,7 @@ class Unheard:
         log: logging.Logger,
         ours: Container[str],
         reap: Callable[[str, int], Sequence[str]],
-        tell: Callable[[m.Event], None],
+        tell: Callable[[e.Event], None],
     ) -> None:
         self._store = store
         self._name = name
@@ -92,4 +92,4 @@ class Unheard:
         ended = self._store.run(plain("ZCOUNT", (self._store.keys.wip(queue), "-inf", _LONG_AGO), int))
         failed = self._reap(queue, ended) if ended else ()
         if failed:
-            self._tell(m.Failed(tuple(failed)))
+            self._tell(e.Failed(tuple(failed)))
