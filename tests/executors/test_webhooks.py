@@ -25,7 +25,7 @@ from atomiq._commands.claim import Claimed
 from atomiq._commands.settle import Settled, Settlement
 from atomiq._wire.sync import Store
 from atomiq.executors.webhooks import MOST_THREADS, MOST_WAITING, ThreadSender
-from atomiq.worker.couriers import MOST_EACH, Couriers
+from atomiq.worker.fork_sender import MOST_EACH, ForkSender
 
 LOG = logging.getLogger("atomiq.worker")
 
@@ -277,18 +277,18 @@ def test_a_supervisor_that_ends_waits_for_no_receiver_for_ever(
     def restore(claimed: Claimed) -> Job:
         return Job.from_hash(claimed.job_id, claimed.fields, queue.connection)
 
-    couriers = Couriers(restore, Job, LOG, lambda: iter(()))
+    sender = ForkSender(restore, Job, LOG, lambda: iter(()))
     job = queue.enqueue(tasks.add, 1, webhooks=[Webhook(f"{there.url}/hold", "finished")])
     found = claimed(Store.of(queue.connection))
     end = Settlement(job.id, "default", found.execution_id, "w", "finished", started_ms=1, ended_ms=2)
     count = 2 * MOST_EACH + 1
     for _ in range(count):
-        couriers.ended(found, end, Settled("ok", "finished", 0, False))
-    couriers.check()
-    assert len(couriers.pids()) == 3
+        sender.ended(found, end, Settled("ok", "finished", 0, False))
+    sender.check()
+    assert len(sender.pids()) == 3
     wait_until(lambda: len(there.got) == 3, what="each child has sent its first")
-    couriers.patience = 0.05
-    couriers.close()
+    sender.patience = 0.05
+    sender.close()
     assert f"The webhooks of {count} jobs were not sent within 0.1 s" in said()
 
 
@@ -300,14 +300,14 @@ def test_a_child_that_dies_is_no_harm(queue: Queue, there: Receiver, said: Calla
             os.kill(os.getpid(), signal.SIGKILL)
         return Job.from_hash(claimed.job_id, claimed.fields, queue.connection)
 
-    couriers = Couriers(restore, Job, LOG, lambda: iter(()))
+    sender = ForkSender(restore, Job, LOG, lambda: iter(()))
     job = queue.enqueue(tasks.add, 1, webhooks=hooks(there, "good"))
     found = claimed(Store.of(queue.connection))
     end = Settlement(job.id, "default", found.execution_id, "w", "finished", started_ms=1, ended_ms=2)
-    couriers.ended(found, end, Settled("ok", "finished", 0, False))
-    couriers.check()
+    sender.ended(found, end, Settled("ok", "finished", 0, False))
+    sender.check()
     again = Claimed(found.queue, found.job_id, found.execution_id, 2, found.fields)
-    couriers.ended(again, end, Settled("ok", "finished", 0, False))
-    couriers.close()
+    sender.ended(again, end, Settled("ok", "finished", 0, False))
+    sender.close()
     assert there.paths() == ["/good/finished"]
     assert f"has died; perhaps not all are sent, of jobs {job.id}" in said()

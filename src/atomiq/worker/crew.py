@@ -21,7 +21,7 @@ from atomiq.stations.ledger import AWAY, BUSY, IDLE, RESTING, STARTING, Running,
 from atomiq.stations.mail import Passed
 from atomiq.worker import events as e
 from atomiq.worker.give_back import GiveBack
-from atomiq.worker.hands import Hands
+from atomiq.worker.handover import Handover
 from atomiq.worker.posts import Condition, Maker, Member, Post, runs_of, sighted_in, slot_of
 from atomiq.worker.settle import Holding
 from atomiq.worker.tallies import Tallies
@@ -66,7 +66,7 @@ class Crew:
         self._name = name
         self._log = log
         self._posts = [Post(maker) for maker in makers for _ in range(maker.wanted)]
-        self._hands = Hands([maker.kind for maker in makers], lambda: self.members, holdings, tell, crowded)
+        self._handover = Handover([maker.kind for maker in makers], lambda: self.members, holdings, tell, crowded)
         self._adopted: list[Post] = []
         self._done_before = 0
         self._childless_since = time.monotonic()
@@ -123,13 +123,13 @@ class Crew:
                 self._start(post, now)
         if (self._posts or self._adopted) and now >= self._look_at:
             self.look()
-        self._hands.hold_or_go_on()
+        self._handover.hold_or_go_on()
         self._give_back.go_on(now)
 
     def _is_missed(self, post: Post) -> bool:
         if post.member is not None or post.maker is None or self._draining:
             return False
-        return not self._spent or self._hands.has_for(post.maker.kind)
+        return not self._spent or self._handover.has_for(post.maker.kind)
 
     @property
     def _ending(self) -> bool:
@@ -165,7 +165,7 @@ class Crew:
             self._failed(post, now, f"no process can be started ({error})")
             return
         self._register(post, member)
-        self._hands.deal(member.kind)
+        self._handover.deal(member.kind)
 
     def _register(self, post: Post, member: Member) -> None:
         self._tallies.know(member)
@@ -263,11 +263,11 @@ class Crew:
                 member.ledger.watch(True)
                 self._look_at = 0.0
             elif kind == "pass":
-                self._hands.take(Passed(*message[1:]))
+                self._handover.take(Passed(*message[1:]))
             elif kind == "ended" and message[1] in member.guests:
                 member.guests.discard(message[1])
                 self._reported(message[1], report_of(message[1:]))
-                self._hands.deal(member.kind)
+                self._handover.deal(member.kind)
             elif kind == "failed":
                 member.reason = str(message[1])
         if member.mailbox.ended and member.mailbox.fd in self._selector.get_map():
@@ -285,7 +285,7 @@ class Crew:
 
     def hand(self, holding: Holding) -> bool:
         """Have a station of the job's own kind run it, as soon as one has room; False if there is none of it."""
-        return self._hands.give(holding)
+        return self._handover.give(holding)
 
     # --- what is wished of them
 
@@ -296,7 +296,7 @@ class Crew:
                 member.targets.add(name)
                 member.child.kill(signal.SIGKILL)
                 return True
-        return self._hands.drop(name)
+        return self._handover.drop(name)
 
     def ask(self, name: str, wish: int) -> bool:
         """Have an exception raised in a job; False if no station runs it."""
@@ -315,7 +315,7 @@ class Crew:
         for member in self.members:
             member.ledger.drain()
             member.mail("wake")
-        self._hands.give_up()
+        self._handover.give_up()
         self._look_at = 0.0
         self._tell_state()
 
@@ -353,9 +353,9 @@ class Crew:
             ran_for = now - since[name] if name in since else None
             self._left_behind(member, name, replace(death, words=words, ran_for=ran_for), now, len(since) > 1)
         for name in member.guests - member.targets - since.keys():
-            self._hands.again(name, member.kind)
+            self._handover.again(name, member.kind)
         if self._draining:
-            self._hands.give_up()
+            self._handover.give_up()
         if post.maker is not None:  # an adopted one took from the budget of an earlier program
             self.refund(member.ledger.reserved)
         self._forget(member)

@@ -18,10 +18,10 @@ from atomiq.stations.budget import Budget
 from atomiq.stations.rules import Rules
 from atomiq.stations.task import Identity
 from atomiq.worker.brain import Brain
-from atomiq.worker.couriers import Couriers
 from atomiq.worker.desk import Desk
 from atomiq.worker.driver import Driver
 from atomiq.worker.engine import Engine
+from atomiq.worker.fork_sender import ForkSender
 from atomiq.worker.horse import Horse
 from atomiq.worker.keeper import Keeper, KeeperLoop, Page
 from atomiq.worker.making import ForkedStations, Plan
@@ -187,7 +187,7 @@ class Driving(Horse):
         """Sends the webhooks of jobs that the loop settles. `unshare`: what a child must not keep."""
         if self.engine.inline:
             return self.webhooks
-        return Couriers(self.restore_claimed, self.job_class, self.log, unshare)
+        return ForkSender(self.restore_claimed, self.job_class, self.log, unshare)
 
     def _keeper(self, hears: bool) -> Keeper:
         """Extends the lease of a job that runs in this process. `hears`: the worker's channel, too."""

@@ -13,7 +13,7 @@ from atomiq.worker.posts import Member
 from atomiq.worker.settle import Holding, taken
 
 
-class Hands:
+class Handover:
     """For one worker. `kinds`: of its stations; `members`: those that live; `crowded`: more wait for forks of their own
     than there is room for."""
 

@@ -30,7 +30,7 @@ from atomiq.executors.webhooks import (
 from atomiq.job import Job
 from atomiq.worker.children import Children
 
-MOST_COURIERS: Final = 4
+MOST_CHILDREN: Final = 4
 MOST_EACH: Final = 20
 """Jobs whose webhooks one child sends, one after the other."""
 LONGEST_WAY: Final = 60.0
@@ -38,8 +38,8 @@ LONGEST_WAY: Final = 60.0
 LOOK_AGAIN: Final = 0.05
 
 
-class Couriers:
-    """A part of the supervisor's loop. `unshare`: what a child must not keep."""
+class ForkSender:
+    """`ThreadSender` for the supervisor, a part of its loop. `unshare`: what a child must not keep."""
 
     def __init__(
         self, restore: Restore, job_class: type[Job], log: logging.Logger, unshare: Callable[[], Iterator[int]]
@@ -73,7 +73,7 @@ class Couriers:
         for number, (until, _) in self._away.items():
             if now >= until:
                 self._children.kill(number, signal.SIGKILL)
-        while self._waiting and len(self._away) < MOST_COURIERS:
+        while self._waiting and len(self._away) < MOST_CHILDREN:
             self._send_off()
 
     def _send_off(self) -> None:
@@ -101,7 +101,7 @@ class Couriers:
 
     def wake_at(self) -> float | None:
         """When `check` wants to be called."""
-        if self._waiting and len(self._away) < MOST_COURIERS:
+        if self._waiting and len(self._away) < MOST_CHILDREN:
             return time.monotonic()
         leaving = self._children.wake_at()
         return leaving if not self._away else time.monotonic() + LOOK_AGAIN
