@@ -74,10 +74,15 @@ class Driving(Horse):
         """The command to shut down has come."""
         raise NotImplementedError
 
+    @property
+    def _distinct_names(self) -> tuple[str, ...]:
+        """Of its queues: somebody may have named one twice."""
+        return tuple(dict.fromkeys(self.queue_names()))
+
     def _rules(self, burst: bool, max_jobs: int | None, max_idle_time: float | None) -> Rules:
         engine = self.engine
         return Rules(
-            tuple(dict.fromkeys(self.queue_names())),
+            self._distinct_names,
             lease=self.lease,
             slots=1 if engine.inline else engine.forks,
             stations=sum(wanted for _, _, wanted in engine.stations()),
@@ -95,9 +100,7 @@ class Driving(Horse):
     def _drive(self, brain: Brain, max_jobs: int | None) -> None:
         assert self._signals is not None
         store, ttl = self._own_store(), self.worker_ttl + 60
-        names = list(dict.fromkeys(self.queue_names()))
-        policy = (self.max_abandoned, self.abandoned)
-        upkeep = Upkeep(store, self.name, names, self.log, *policy, self._cleaned, self._own_maintenance())
+        upkeep = self._upkeep(store, self._own_maintenance())
         abandonment = Abandonment(self.abandoned, self.max_abandoned)
         job_log = self._job_log()
         desk = Desk(store, self.name, self.lease, ttl, abandonment, job_log, self.log)
@@ -203,6 +206,10 @@ class Driving(Horse):
         """What has to be done every so often (RQ)."""
         raise NotImplementedError
 
+    def _upkeep(self, store: Store, instead: Callable[[], None] | None = None) -> Upkeep:
+        policy = (self.max_abandoned, self.abandoned)
+        return Upkeep(store, self.name, self._distinct_names, self.log, *policy, self._cleaned, instead)
+
     def _own_maintenance(self) -> Callable[[], None] | None:
         changed = overridden(self, "run_maintenance_tasks", "clean_registries")
         return self.run_maintenance_tasks if changed else None
@@ -224,7 +231,7 @@ class Driving(Horse):
             worker=self.name,
             token=token,
             lease_ms=round(self.lease * 1000),
-            rules=Rules(tuple(dict.fromkeys(self.queue_names())), lease=self.lease, slots=slots),
+            rules=Rules(self._distinct_names, lease=self.lease, slots=slots),
             reorder=self._reordered if self._reorders else None,
             one_by_one=self._reorders,
             log=self.log,

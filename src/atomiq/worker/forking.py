@@ -21,7 +21,7 @@ from atomiq.executors.limits import MainThreadGuard
 from atomiq.executors.report import Report
 from atomiq.job import Job
 from atomiq.timeouts import HorseMonitorTimeoutException
-from atomiq.worker.ends import NOBODY, Waited
+from atomiq.worker.execution_methods import NOBODY, Waited
 from atomiq.worker.opened import Opened
 from atomiq.worker.overrides import our_own, overridden
 from atomiq.worker.signals import SHUTDOWN_SIGNALS

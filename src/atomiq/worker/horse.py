@@ -30,17 +30,17 @@ from atomiq.executors.story import ColdStop
 from atomiq.executors.webhooks import ThreadSender
 from atomiq.job import Job, JobStatus
 from atomiq.timeouts import BaseDeathPenalty, UnixSignalDeathPenalty
-from atomiq.worker.ends import Ends
 from atomiq.worker.engine import Engine
 from atomiq.worker.events import AsideKind
+from atomiq.worker.execution_methods import ExecutionMethods
 from atomiq.worker.opened import Opened
 from atomiq.worker.overrides import CALL, our_own, overridden
 
 
 @our_own
-class Horse(Ends):
+class Horse(ExecutionMethods):
     """What a worker does where user code runs. Subclasses may override `main_work_horse`, `setup_work_horse_signals`,
-    `perform_job`, `handle_exception`, `handle_work_horse_killed` and what `Ends` has, as with RQ."""
+    `perform_job`, `handle_exception`, `handle_work_horse_killed` and what `ExecutionMethods` has, as with RQ."""
 
     death_penalty_class: type[BaseDeathPenalty] = UnixSignalDeathPenalty
     queue_class: Any

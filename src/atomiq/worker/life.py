@@ -53,7 +53,7 @@ class Living(Stepping):
         birth = worker_birth(
             store.keys,
             worker=self.name,
-            queues=list(dict.fromkeys(self.queue_names())),
+            queues=self._distinct_names,
             fields=self._birth_fields(),
             ttl=self.worker_ttl + 60,
             lease_ms=round(self.lease * 1000),
@@ -65,8 +65,7 @@ class Living(Stepping):
     def register_death(self) -> None:
         """Take leave; what is still held goes back to the front of its queues (RQ)."""
         store = self._own_store()
-        names = list(dict.fromkeys(self.queue_names()))
-        death = worker_death(store.keys, worker=self.name, queues=names, incarnation=self._incarnation)
+        death = worker_death(store.keys, worker=self.name, queues=self._distinct_names, incarnation=self._incarnation)
         released = store.run(death)
         for job_id in released:
             self.log.warning("Worker %s: job %s given back to its queue", self.name, job_id)

@@ -238,7 +238,7 @@ class Stepping(Driving):
         """Wait for work at most so long, or until the worker is to end. Says whether somebody rang."""
         bell = self._bell = self._bell or Bell(self._store)
         if not bell.listening:
-            bell.listen(tuple(dict.fromkeys(self.queue_names())), seconds)
+            bell.listen(self._distinct_names, seconds)
         fds = [bell.fileno()] if self._signals is None else [bell.fileno(), self._signals.fileno()]
         ready, _, _ = select.select(fds, [], [], seconds + 1.0)
         rung = bell.fileno() in ready and bell.read()
@@ -295,12 +295,10 @@ class Stepping(Driving):
     def clean_registries(self) -> None:
         """Clean the registries of the worker's queues, now (RQ)."""
         self._own_upkeep.clean_now()
-        self.last_cleaned_at = datetime.now(UTC)
 
     @cached_property
     def _own_upkeep(self) -> Upkeep:
-        names = list(dict.fromkeys(self.queue_names()))
-        return Upkeep(self._store, self.name, names, self.log, self.max_abandoned, self.abandoned, self._cleaned)
+        return self._upkeep(self._store)
 
     def _look_after_others(self) -> None:
         """Take expired leases back, at most every third of a lease."""

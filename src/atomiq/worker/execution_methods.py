@@ -48,7 +48,7 @@ LONGEST_PAUSE = 5.0
 
 
 @our_own
-class Ends(WorkerFields):
+class ExecutionMethods(WorkerFields):
     """From the beginning of an execution to its end."""
 
     log_result_lifespan: ClassVar[bool] = True
