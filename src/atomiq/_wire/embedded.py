@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import os
-import select
 import subprocess
 import sys
 import tempfile
@@ -27,6 +26,7 @@ from atomiq._core.errors import (
     SocketPathTooLong,
 )
 from atomiq._wire import keeper
+from atomiq._wire.readable import readable
 
 DEFAULT_FOLDER = ".atomiq/"
 FSYNC_WORDS = ("everysec", "always")
@@ -193,7 +193,7 @@ def start_keeper(folder: Path, fsync: str, idle_s: float, deadline: float) -> st
         said = b""
         while True:
             left = max(0.0, deadline - time.monotonic())
-            if not select.select([process.stdout], [], [], left)[0]:
+            if not readable((process.stdout.fileno(),), left):
                 raise EmbeddedServerError(f"the embedded server in {folder} took too long to start")
             chunk = os.read(process.stdout.fileno(), 4096)
             if not chunk:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-import select
 import time
 import weakref
 from typing import Any, Final, Protocol
 
 from atomiq._core.log import get_logger
+from atomiq._wire.readable import readable
 from atomiq.outbox.database import Database, Link
 from atomiq.outbox.table import CHANNEL
 from atomiq.outbox.trouble import is_database_error
@@ -78,7 +78,7 @@ class Ears:
             except Exception as error:  # noqa: BLE001 - each driver has its own; polling goes on
                 logger.info("outbox: lost the connection that listens to PostgreSQL: %s", error)
                 self._drop()
-        ready = select.select(files, [], [], seconds)[0]
+        ready = readable(files, seconds)
         if self._read in ready:
             os.read(self._read, 4096)
 

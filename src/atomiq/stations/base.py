@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import select
 import signal
 import time
 from collections.abc import Callable
@@ -14,6 +13,7 @@ from typing import Final, Protocol
 
 from atomiq._commands.claim import Claimed
 from atomiq._core.errors import JobStopped, ShuttingDown
+from atomiq._wire.readable import readable
 from atomiq.executors import hooks
 from atomiq.executors.black_box import BlackBox
 from atomiq.executors.flush import flush_all
@@ -233,11 +233,7 @@ class Station:
         until = self.pump.go_on(now)
         if self.pump.held or self._done:
             return
-        poll = select.poll()
-        for fd in (*self.pump.fds(), self.mailbox.fd):
-            poll.register(fd, select.POLLIN)
-        ready = {fd for fd, _ in poll.poll(None if until is None else max(0.0, until - now) * 1000)}
-        self._look(ready)
+        self._look(readable((*self.pump.fds(), self.mailbox.fd), None if until is None else until - now))
 
     def _look(self, ready: set[int]) -> None:
         bell = self.pump.lookout.bell.fileno() if self.pump.lookout.bell.listening else -1
@@ -278,7 +274,7 @@ class Station:
                 pump.take(time.monotonic())
                 pump.release_held()
             elif not pump.line.open:
-                select.select([self.mailbox.fd], [], [], 0.1)
+                readable((self.mailbox.fd,), 0.1)
                 self._read_mail()  # or the next select wouldn't wait
                 if self.mailbox.ended:
                     return

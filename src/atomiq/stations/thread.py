@@ -9,13 +9,13 @@ from __future__ import annotations
 import contextlib
 import contextvars
 import os
-import select
 import threading
 import time
 from types import FrameType
 from typing import Any
 
 from atomiq._commands.claim import Claimed
+from atomiq._wire.readable import readable
 from atomiq.executors.fork import Announce
 from atomiq.executors.limits import ThreadGuard
 from atomiq.executors.report import Report
@@ -70,13 +70,9 @@ class ThreadStation(Station):
             hungry = bool(self._idle)
             fds = self.pump.fds() if hungry else []
             self._polling = hungry
-        poll = select.poll()
-        for fd in (*fds, self._reader, self.mailbox.fd):
-            poll.register(fd, select.POLLIN)
         limits = [guard.strike(now) for guard in self._guards] if self._idle < self._slots else []
         until = min([at for at in (until, *limits, now + LONGEST_WAIT) if at is not None])
-        ready = {fd for fd, _ in poll.poll(max(0.0, until - now) * 1000)}
-        self._see(ready)
+        self._see(readable((*fds, self._reader, self.mailbox.fd), until - now))
 
     def _see(self, ready: set[int]) -> None:
         if self._reader in ready:

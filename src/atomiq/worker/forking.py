@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import select
 import signal
 import time
 from typing import Any
@@ -14,6 +13,7 @@ from atomiq._commands.base import text
 from atomiq._commands.settle import Settled
 from atomiq._commands.views import view_job
 from atomiq._core.settings import DEFAULT_TIMEOUT
+from atomiq._wire.readable import readable
 from atomiq.executors import hooks
 from atomiq.executors.death import Death, death_text
 from atomiq.executors.fork import Announce, Child, ForkExecutor
@@ -106,7 +106,7 @@ class Forking(Stepping):
         """Wait for the horse, at most until the lease has to be extended. Says whether it has ended, and how."""
         seconds = min(float(self.job_monitoring_interval), self.lease / 3)
         if not overridden(self, "wait_for_horse") and self._horse is not None and self._horse.pidfd >= 0:
-            ready, _, _ = select.select([self._horse.pidfd], [], [], seconds)
+            ready = readable((self._horse.pidfd,), seconds)
             return (True, self.wait_for_horse()) if ready else (False, NOBODY)
         try:
             with self.death_penalty_class(max(1, int(seconds)), HorseMonitorTimeoutException, job_id=job.id):

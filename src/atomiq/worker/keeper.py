@@ -12,7 +12,6 @@ import logging
 import marshal
 import mmap
 import os
-import select
 import signal
 import struct
 import time
@@ -22,6 +21,7 @@ from typing import Final, NamedTuple
 
 from atomiq._commands.claim import Claimed, Held, extend
 from atomiq._core.errors import ServerError
+from atomiq._wire.readable import readable
 from atomiq._wire.sync import Store
 from atomiq._wire.wait import CommandChannel
 from atomiq.command import BadCommand, parse_command
@@ -104,7 +104,7 @@ class KeeperLoop:
             self._listen(store)
             readers = [life_line] if self._channel is None else [life_line, self._channel.fileno()]
             wait = max(0.0, next_beat - time.monotonic())
-            ready, _, _ = select.select(readers, [], [], wait if self._channel else min(wait, _LOOK_AGAIN))
+            ready = readable(readers, wait if self._channel else min(wait, _LOOK_AGAIN))
             if life_line in ready:
                 return
             if ready:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
-import select
 import threading
 from collections.abc import Callable
 from typing import Any
 
 from atomiq._core.errors import ServerError
+from atomiq._wire.readable import readable
 from atomiq._wire.sync import Store
 from atomiq._wire.wait import CommandChannel
 
@@ -45,7 +45,7 @@ class Listener:
     def _run(self) -> None:
         while True:
             fds = [self._reader] if self._channel is None else [self._reader, self._channel.fileno()]
-            ready, _, _ = select.select(fds, [], [], PAUSE if self._channel is None else CHECK_EVERY)
+            ready = readable(fds, PAUSE if self._channel is None else CHECK_EVERY)
             if self._reader in ready:
                 break
             try:

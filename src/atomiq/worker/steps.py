@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import select
 import time
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -19,6 +18,7 @@ from atomiq._commands.claim import Claim, claim, release
 from atomiq._core.errors import SERVER_AWAY, StopRequested
 from atomiq._core.ids import new_execution_id
 from atomiq._core.settings import CALLBACK_TIMEOUT, QUICK_SAFETY_CHECK, SAFETY_CHECK
+from atomiq._wire.readable import readable
 from atomiq._wire.siblings import lives_here
 from atomiq._wire.wait import Bell
 from atomiq.command import handle_command, parse_payload
@@ -240,7 +240,7 @@ class Stepping(Driving):
         if not bell.listening:
             bell.listen(self._distinct_names, seconds)
         fds = [bell.fileno()] if self._signals is None else [bell.fileno(), self._signals.fileno()]
-        ready, _, _ = select.select(fds, [], [], seconds + 1.0)
+        ready = readable(fds, seconds + 1.0)
         rung = bell.fileno() in ready and bell.read()
         if bell.listening or self._signals is None:
             bell.close()
@@ -254,7 +254,7 @@ class Stepping(Driving):
         if self._signals is None:
             time.sleep(seconds)
         else:
-            select.select([self._signals.fileno()], [], [], seconds)
+            readable((self._signals.fileno(),), seconds)
             self._signals.take()
 
     def check_for_suspension(self, burst: bool) -> None:
@@ -325,7 +325,7 @@ class Stepping(Driving):
             return
         try:
             fds = [fd for fd in (child.pidfd,) if fd >= 0]
-            select.select(fds, [], [], CALLBACK_TIMEOUT if fds else 0.0)
+            readable(fds, CALLBACK_TIMEOUT if fds else 0.0)
             deadline = time.monotonic() + (self.kill_after if fds else CALLBACK_TIMEOUT)
             while child.look() is None and time.monotonic() < deadline:
                 time.sleep(0.01)
