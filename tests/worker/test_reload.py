@@ -318,6 +318,12 @@ class TestFileWatch:
         watch.check()
         assert told == []
 
+    def test_a_file_that_cannot_be_looked_at(self, tmp_path: Path) -> None:
+        """A link to itself ended the worker."""
+        (tmp_path / "loop.py").symlink_to("loop.py")
+        watch = FileWatch([str(tmp_path)], lambda: None)
+        assert watch.wake_at() is not None
+
     def test_nothing_to_watch(self) -> None:
         assert FileWatch([], lambda: None).wake_at() is None
 

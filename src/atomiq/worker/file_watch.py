@@ -53,5 +53,5 @@ def _sources(folder: str) -> Iterator[tuple[str, int]]:
                 path = Path(place, name)
                 try:
                     yield str(path), path.stat().st_mtime_ns
-                except FileNotFoundError:  # an editor replaces it at this moment
+                except OSError:  # an editor replaces it at this moment, or it is a link to itself
                     continue
