@@ -12,15 +12,17 @@ from typing import Any
 import pytest
 import redis
 from tests import tasks
+from tests.executors.working import drive
 from tests.faults.proxy import cutting_proxy
 from tests.helpers import alive, wait_until
 from tests.invariants import check_invariants
-from tests.worker import station_jobs
+from tests.worker import setups, station_jobs
 from tests.worker.conftest import StartWorker
 from tests.worker.processes import WorkerProcess, own_server
 
-from atomiq import Job, Queue
+from atomiq import Job, Queue, Worker, hooks
 from atomiq._commands.claim import claim
+from atomiq._core.errors import WorkerFailed
 from atomiq._core.ids import new_execution_id
 from atomiq._wire.sync import Store
 
@@ -217,6 +219,20 @@ def test_children_that_can_not_start_end_the_worker(queue: Queue, start_worker: 
     assert "5 children in a row failed at once: exit code 1: RuntimeError: the database is not there" in worker.log
     assert job.is_queued
     assert check_invariants(queue.connection) == []
+
+
+def test_children_that_take_their_time_to_fail_end_the_worker_as_well(
+    queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that imports for three seconds, or waits for its database, and then fails was not young any more, and the
+    next was started at once: again and again, for ever."""
+    monkeypatch.setattr("atomiq.worker.crew.YOUNG", 0.0)
+    hooks.on_child_start(setups.no_database)
+    try:
+        with pytest.raises(WorkerFailed, match="5 children in a row failed at once"):
+            drive(Worker([queue]))
+    finally:
+        hooks.remove(setups.no_database)
 
 
 def test_a_child_that_fails_now_and_then_is_started_again(

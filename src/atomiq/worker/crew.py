@@ -32,7 +32,7 @@ LOOK_IDLE: Final = 1.0
 MUTE: Final = 30.0
 """Seconds without an answer of the server after which an idle station is taken for dead; it asks every few seconds."""
 YOUNG: Final = 2.0
-"""Seconds. A station that fails before this age, time after time, is started less and less often."""
+"""Seconds. A station that fails before this age, or before it has begun, is started less and less often."""
 LONGEST_PAUSE: Final = 10.0
 HOPELESS: Final = 5
 """So many stations in a row that fail young end the worker."""
@@ -216,12 +216,8 @@ class Crew:
         ledger = member.ledger
         silent = now - max(ledger.answered, ledger.state_since, member.born)
         if ledger.state in (IDLE, BUSY) and silent > MUTE and not member.guests:
-            self._log.error(
-                "Worker %s: child %s has heard nothing of the server for %.0f s and is replaced",
-                self._name,
-                member.child.pid,
-                silent,
-            )
+            text = "Worker %s: child %s has heard nothing of the server for %.0f s and is replaced"
+            self._log.error(text, self._name, member.child.pid, silent)
             member.child.kill()
 
     def _hold(self, member: Member, entry: Running) -> None:
@@ -336,7 +332,8 @@ class Crew:
         now = time.monotonic()
         self._hear(member)
         running = runs_of(member)
-        served = death.exit_code == 0 and member.ledger.state != STARTING
+        began = member.ledger.state != STARTING
+        served = death.exit_code == 0 and began
         if not served or running or member.ledger.asked > member.ledger.started:  # or it has done so itself
             self._give_back.bury(member, now)
         for _, entry in running:
@@ -361,7 +358,8 @@ class Crew:
         self._forget(member)
         post.member = None
         self._look_at = 0.0
-        if served or running or member.guests or now - member.born > YOUNG or self._ending:
+        proven = began and (member.guests or now - member.born > YOUNG)
+        if served or running or proven or self._ending:
             post.failures, post.start_at = 0, now
         else:
             how = f"exit code {death.exit_code}" if death.signal_number is None else f"signal {death.signal_number}"
