@@ -163,6 +163,15 @@ THINGS = [
         {("group_leftover", "h")},
         lambda w: None,
     ),
+    Broken(
+        "group-of-many-gone",
+        lambda w: (
+            w.redis.sadd("rq:group:h", *(f"none{number}" for number in range(3000))),
+            w.redis.sadd("rq:groups", "h"),
+        ),
+        {("group_leftover", "h")},
+        nothing_more,
+    ),
     Broken("queue-that-nobody-names", lambda w: w.redis.delete("rq:queues"), {("queue_unlisted", "q")}, nothing_more),
     Broken(
         "queue-that-expires", lambda w: w.redis.expire("rq:queue:q", 99), {("queue_has_ttl", "q")}, kept("rq:queue:q")

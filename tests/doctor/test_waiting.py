@@ -92,6 +92,12 @@ WAITING = [
         nothing_more,
     ),
     Broken(
+        "E5-many-dependants-expired",
+        lambda w: w.redis.sadd("rq:job:bad:dependents", *(f"none{number}" for number in range(500))),
+        {("dependents_leftover", "bad")},
+        nothing_more,
+    ),
+    Broken(
         "E6-dependencies-of-nobody",
         lambda w: w.redis.sadd("rq:job::none:dependencies", "x"),
         {("dependencies_no_job", "none")},

@@ -106,6 +106,17 @@ class TestOthersLeases:
         scene.until(m.Upkeep, limit=500)
         assert scene.now - begun == pytest.approx(600)
 
+    def test_a_long_cleaning_goes_on_soon(self) -> None:
+        scene = Scene(upkeep_interval=600).begin()
+        scene.idle()
+        begun = scene.now
+        assert scene.tell(m.Cleaned(any=True, more=True)) == [m.Free()]
+        scene.until(m.Upkeep)
+        assert 0 < scene.now - begun < 1
+        scene.tell(m.Cleaned(any=True, more=False))
+        scene.until(m.Upkeep, limit=500)
+        assert scene.now - begun == pytest.approx(600, abs=1)
+
 
 class TestTimeLimits:
     def test_a_job_that_ignores_its_limit_is_killed_after_the_margin(self) -> None:

@@ -16,8 +16,9 @@ from tests.invariants import check_invariants
 from tests.worker.conftest import StartWorker
 from tests.worker.processes import WorkerProcess
 
-from atomiq import Dependency, Queue
+from atomiq import Dependency, Queue, Worker
 from atomiq._wire.sync import Store
+from atomiq.worker import moves as m
 from atomiq.worker.upkeep import Upkeep
 
 WINDOW = 12.0
@@ -79,6 +80,56 @@ def test_a_look_says_that_dependants_still_wait(queue: Queue) -> None:
     assert upkeep.reap(None) == ([], None, True)
     assert upkeep.reap(None) == ([], None, False)
     assert len(queue.deferred_job_registry) == 0
+
+
+def outlived(queue: Queue, count: int) -> None:
+    """Entries of registries whose time is over, and whose jobs have expired."""
+    ids = {f"j{number}": 1 for number in range(count)}
+    queue.connection.zadd(queue.finished_job_registry.key, ids)
+
+
+def test_a_long_cleaning_goes_on(queue: Queue) -> None:
+    """A turn dropped 20,000 entries of a queue, and the next one came 600 seconds later: with more than 33 jobs a
+    second the registry of finished jobs grew without end."""
+    outlived(queue, 9000)
+    upkeep = Upkeep(Store.of(queue.connection), "w", [queue.name], logging.getLogger(), 3, "retry", lambda: None)
+    parts = []
+    while (part := upkeep.clean(600)).more:
+        assert part.any
+        parts.append(part)
+    assert 0 < len(parts) < 9
+    assert queue.connection.exists(queue.finished_job_registry.key) == 0
+    assert upkeep.clean(600) == m.Cleaned(any=False, more=False)
+
+
+def test_a_worker_cleans_everything_at_its_turn(queue: Queue, start_worker: StartWorker) -> None:
+    outlived(queue, 30_000)
+    start_worker()
+    wait_until(lambda: queue.connection.exists(queue.finished_job_registry.key) == 0, within=30)
+
+
+def test_cleaning_by_hand_cleans_everything(queue: Queue) -> None:
+    outlived(queue, 30_000)
+    Worker([queue], connection=queue.connection).clean_registries()
+    assert queue.connection.exists(queue.finished_job_registry.key) == 0
+
+
+def test_groups_go_with_their_jobs(queue: Queue) -> None:
+    """The hash of a job that expires is gone with the name of its group. Nobody struck the job off there, unless
+    somebody read the group: each group that was ever used was kept for ever."""
+    connection = queue.connection
+    for number in range(300):
+        queue.enqueue_many([Queue.prepare_data(tasks.nothing) for _ in range(2)], group_id=f"g{number}")
+    left = queue.enqueue_many([Queue.prepare_data(tasks.nothing) for _ in range(2)], group_id="left")[0]
+    connection.delete(*(f"rq:job:{job_id}" for job_id in queue.job_ids if job_id != left.id))
+    upkeep = Upkeep(Store.of(connection), "w", [queue.name], logging.getLogger(), 3, "retry", lambda: None)
+    parts = 1
+    while upkeep.clean(600).more:
+        parts += 1
+    assert parts > 1
+    assert connection.smembers("rq:groups") == {b"left"}
+    assert connection.keys("rq:group:*") == [b"rq:group:left"]
+    assert connection.smembers("rq:group:left") == {left.id.encode()}
 
 
 @pytest.mark.parametrize("executor", ["process", "fork", "spawn", "thread", "async", "inline"])

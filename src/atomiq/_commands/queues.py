@@ -8,8 +8,8 @@ from typing import Any, Final
 from atomiq._commands.base import Command, call, word
 from atomiq._core.keys import Keys
 
-EMPTIED_AT_ONCE: Final = 500
-EXPIRED_AT_ONCE: Final = 1000
+EMPTIED_AT_ONCE: Final = 200
+EXPIRED_AT_ONCE: Final = 200
 
 
 @dataclass(frozen=True, slots=True)

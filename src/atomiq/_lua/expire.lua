@@ -6,10 +6,9 @@
 -- says: ok
 -- cost: O(limit log registry)
 -- writes below
-local removed, more = 0, 0
+local removed = 0
 for _, key in ipairs({ k_finished, k_failed }) do
-  local over = redis.call('ZRANGEBYSCORE', key, 0, seconds(NOW), 'LIMIT', 0, a_limit)
-  if #over == a_limit then more = 1 end
+  local over = redis.call('ZRANGEBYSCORE', key, 0, seconds(NOW), 'LIMIT', 0, a_limit - removed)
   for _, id in ipairs(over) do
     redis.call('ZREM', key, id)
     local job = fields_of(key_job(id), 'status', 'origin')
@@ -23,6 +22,8 @@ for _, key in ipairs({ k_finished, k_failed }) do
     removed = removed + 1
   end
 end
+-- As much as one call may do.
+if removed >= a_limit then return { 'ok', removed, 1, a_offset } end
 
 -- A page of a registry. Where there is no score to outlive (`status`: the only one a job of it may have), an id whose hash had
 -- expired and that was put anew elsewhere is a stray.
@@ -50,5 +51,5 @@ for key, status in pairs({ [k_deferred] = 'deferred', [k_canceled] = 'canceled',
   if dropped > most then most = dropped end
   if size > longest then longest = size end
 end
-if longest == a_limit then more = 1 end
-return { 'ok', removed + strays, more, longest == a_limit and math.max(a_offset + a_limit - most, 0) or 0 }
+local more = longest == a_limit
+return { 'ok', removed + strays, more and 1 or 0, more and math.max(a_offset + a_limit - most, 0) or 0 }

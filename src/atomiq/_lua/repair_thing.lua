@@ -4,7 +4,7 @@
 -- keys: queues
 -- args: kind name word places:list
 -- says: ok healed more
--- cost: O(1), or O(members); at most 100 ids of a list a call, `more` if some are left
+-- cost: O(1), or O(members), at most 100 (of a group 1,000) a call; `more` if some are left
 -- `places` of a dead worker: the queues whose lists name it.
 if judge(a_kind, a_name, NOW) ~= a_word then return 'healed' end
 local listed = a_kind ~= 'worker' or a_word ~= 'dead' or redis.call('SISMEMBER', key_workers(), key_worker(a_name)) == 1
@@ -42,6 +42,7 @@ local function mend_dependents()
     redis.call('DEL', key_dependents(a_name))
   else
     for _, stranger in ipairs(strangers_of(a_name, 100)) do redis.call('SREM', key_dependents(a_name), stranger[1]) end
+    left = judge_dependents(a_name) == a_word
   end
 end
 
@@ -62,6 +63,7 @@ local function mend_group()
     if redis.call('EXISTS', key_job(id)) == 0 then member_gone(a_name, id, NOW) end
   end
   if redis.call('EXISTS', key_group(a_name)) == 0 then redis.call('SREM', key_groups(), a_name) end
+  left = judge_group(a_name) == a_word
 end
 
 -- Jobs of a list that nobody goes on moving (RQ's Queue.compact), back into their queue unless they are there.

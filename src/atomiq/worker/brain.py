@@ -158,6 +158,13 @@ class Brain(Stationed, Endings):
         self._abandoned.extend(event.jobs)
 
     @_hear.register
+    def _cleaned(self, event: e.Cleaned, now: float) -> None:
+        if event.any:
+            self._chores.free(now, more=True)
+        if event.more:
+            self._chores.clean_on(now)
+
+    @_hear.register
     def _freed(self, event: e.Freed, now: float) -> None:
         self._chores.free(now, event.more)
 

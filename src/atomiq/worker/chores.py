@@ -9,6 +9,8 @@ from atomiq.stations.rules import Rules
 from atomiq.worker import moves as m
 
 SHORTEST_PAUSE: Final = 0.01
+CLEANING_PAUSE: Final = 0.05
+"""For everything else, between two parts of a long cleaning."""
 IDLE_BEAT: Final = 5 / 6
 """Of a lease, between two beats of a worker that holds nothing."""
 
@@ -44,6 +46,9 @@ class Chores:
         third = self._rules.lease / 3
         self._reaped_at, self._back_at = now, None
         self._reap_at = now + (third if next_in is None else min(third, max(next_in, SHORTEST_PAUSE)))
+
+    def clean_on(self, now: float) -> None:
+        self._upkeep_at = now + CLEANING_PAUSE
 
     def free(self, now: float, more: bool) -> None:
         self._free_at = now if more else None

@@ -329,8 +329,7 @@ class Driver:
         self._events.append(e.Reaped(tuple(failed), next_in, more))
 
     def _keep_up(self, _move: m.Upkeep) -> None:
-        if self._upkeep.clean(self.brain.rules.upkeep_interval):
-            self._events.append(e.Freed(more=True))
+        self._events.append(self._upkeep.clean(self.brain.rules.upkeep_interval))
 
     def _free(self, _move: m.Free) -> None:
         self._events.append(e.Freed(self._upkeep.free().more))

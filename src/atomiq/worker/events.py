@@ -190,6 +190,15 @@ class Failed:
 
 
 @dataclass(frozen=True, slots=True)
+class Cleaned:
+    """Upkeep was done; `any`: where it was this worker's turn, so that dependants may wait to be freed; `more`: not all
+    of it."""
+
+    any: bool
+    more: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Freed:
     """Dependants of large parents went on; `more`: others still wait."""
 
@@ -249,6 +258,7 @@ Event = (
     | Extended
     | Reaped
     | Failed
+    | Cleaned
     | Freed
     | Signalled
     | Told

@@ -6,18 +6,20 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 
-from atomiq._commands.group import groups_read
+from atomiq._commands.group import group_read, groups_read
 from atomiq._commands.queues import expire
 from atomiq._commands.settle import GROUP_PAUSE_MS, Freed, Reaped, free, reap
 from atomiq._commands.stuck import recover_stuck
 from atomiq._commands.worker import clean_workers, take_turn
 from atomiq._core.errors import ScriptError
 from atomiq._wire.sync import Store
+from atomiq.worker import events as e
 from atomiq.worker.own_store import any_lease, any_stuck, anything_open, clock, first_end
 
 LEASES_AT_A_TIME = 100
 STEPS_AT_A_TIME = 20
-"""A worker with a long way to clean goes on at its next turn."""
+"""A worker with a long way to go lets its loop turn in between."""
+GROUPS_AT_A_TIME = 100
 
 
 class Upkeep:
@@ -43,6 +45,10 @@ class Upkeep:
         self._policy = policy
         self._on_clean = on_clean
         self._instead = instead
+        self._unfinished: dict[str, int] = {}
+        """Queue -> where its cleaning goes on. Its turn is taken, so nobody else will."""
+        self._groups_at = ""
+        """The same of the groups; empty: they are done."""
 
     def reap(self, server_now: float | None) -> tuple[list[str], float | None, bool]:
         """Take expired leases back. Says the jobs that were abandoned for the last time, in how many seconds the first
@@ -117,41 +123,62 @@ class Upkeep:
             self._log.error("Worker %s: job %s lost its worker and is failed", self._name, job_id)
         return done
 
-    def clean(self, interval: float) -> bool:
-        """Registries, dead workers and groups, where it is anybody's turn. Says whether dependants may be waiting to
-        be freed."""
+    def clean(self, interval: float) -> e.Cleaned:
+        """Registries, dead workers and groups, where it is anybody's turn, or the rest of where it was ours."""
         if self._instead is not None:
             try:
                 self._instead()
             except Exception:  # noqa: BLE001  an override may raise anything
                 self._log.exception("Worker %s: its maintenance tasks failed", self._name)
-            return True
-        keys, mine = self._store.keys, False
-        for queue in self._queues:
-            if self._store.run(take_turn(keys, task=f"clean:{queue}", interval_ms=round(interval * 1000))):
+            return e.Cleaned(any=True, more=False)
+        mine, goes_on = False, bool(self._unfinished or self._groups_at)
+        for queue in list(self._unfinished) if goes_on else self._queues:
+            if goes_on or self._is_our_turn(f"clean:{queue}", interval):
                 mine = True
                 self._clean_queue(queue)
         if mine:
             self._on_clean()
-            self._store.run(groups_read(keys))
-        return mine
+        if self._groups_at or (mine and self._is_our_turn("groups", interval)):
+            self._clean_groups()
+        return e.Cleaned(any=mine, more=bool(self._unfinished or self._groups_at))
+
+    def _is_our_turn(self, task: str, interval: float) -> bool:
+        return self._store.run(take_turn(self._store.keys, task=task, interval_ms=round(interval * 1000)))
 
     def clean_now(self) -> None:
         """The same, whoever's turn it is."""
         for queue in self._queues:
             self._clean_queue(queue)
+            while queue in self._unfinished:
+                self._clean_queue(queue)
         self._on_clean()
-        self._store.run(groups_read(self._store.keys))
+        self._clean_groups()
+        while self._groups_at:
+            self._clean_groups()
 
     def _clean_queue(self, queue: str) -> None:
-        keys, offset = self._store.keys, 0
-        self._log.info("Worker %s: cleaning registries for queue: %s", self._name, queue)
+        keys, offset = self._store.keys, self._unfinished.pop(queue, None)
+        if offset is None:
+            self._log.info("Worker %s: cleaning registries for queue: %s", self._name, queue)
+            self._store.run(clean_workers(keys, queue=queue))
         for _ in range(STEPS_AT_A_TIME):
-            done = self._store.run(expire(keys, queue=queue, offset=offset))
+            done = self._store.run(expire(keys, queue=queue, offset=offset or 0))
             offset = done.next_offset
             if not done.more:
-                break
-        self._store.run(clean_workers(keys, queue=queue))
+                return
+        self._unfinished[queue] = offset or 0
+
+    def _clean_groups(self) -> None:
+        """Of the next groups, take out the members whose job has expired: its hash, which named the group, is gone."""
+        keys = self._store.keys
+        page = self._store.run(groups_read(keys, cursor=self._groups_at or "0", limit=GROUPS_AT_A_TIME))
+        self._groups_at = "" if page.cursor == "0" else page.cursor
+        for name in page.names:
+            at = "0"
+            for _ in range(STEPS_AT_A_TIME):
+                at = self._store.run(group_read(keys, name=name, cursor=at)).cursor
+                if at == "0":
+                    break
 
     def free(self) -> Freed:
         return self._store.run(free(self._store.keys, pause_ms=GROUP_PAUSE_MS))
