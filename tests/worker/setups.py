@@ -7,7 +7,9 @@ from pathlib import Path
 
 from tests.tasks import note
 
+from atomiq._core.errors import ServerUnavailable
 from atomiq.hooks import on_child_start
+from atomiq.worker.desk import Desk, Holding
 
 RAISES = "ATOMIQ_TEST_RAISING_HOOK"
 
@@ -31,6 +33,18 @@ def hook_that_raises_thrice(path: str) -> None:
             raise RuntimeError("not yet")
 
     on_child_start(fail_thrice)
+
+
+def cut_off_before_a_callback(_path: str) -> None:
+    """The connection is found dead when the hash of a stopped job is asked for."""
+    know, cut = Desk.know, [True]
+
+    def cut_once(desk: Desk, holding: Holding) -> None:
+        if cut and cut.pop():
+            raise ServerUnavailable("the connection was closed")
+        know(desk, holding)
+
+    Desk.know = cut_once  # type: ignore[method-assign]
 
 
 if os.environ.get(RAISES):

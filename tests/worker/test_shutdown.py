@@ -166,6 +166,21 @@ def test_stop_command(queue: Queue, start_worker: StartWorker, tmp_path: Path) -
     wait_until(lambda: after.is_finished)
 
 
+def test_a_connection_that_breaks_before_the_stopped_callback(
+    queue: Queue, start_worker: StartWorker, tmp_path: Path
+) -> None:
+    """The supervisor reads the job before it forks for the callback. When its connection was dead then, it waited for
+    the end of a callback that had never begun: the job ran for ever, and so did the worker."""
+    job, notes, _gate = running(queue, tmp_path, on_stopped=Callback(tasks.on_stopped))
+    worker = start_worker(setup="cut_off_before_a_callback")
+    wait_until(lambda: lines(notes) == ["start"])
+    send_stop_job_command(queue.connection, job.id)
+    wait_until(lambda: job.is_stopped)
+    assert len(queue.connection.lrange(f"calls:{job.id}", 0, -1)) == 1
+    worker.signal(signal.SIGTERM)
+    assert worker.exits() == 0
+
+
 def test_a_raising_stopped_callback_harms_nobody(queue: Queue, start_worker: StartWorker, tmp_path: Path) -> None:
     job, notes, _gate = running(queue, tmp_path, on_stopped=Callback(tasks.on_stopped_boom))
     worker = start_worker()
