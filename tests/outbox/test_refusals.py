@@ -39,7 +39,7 @@ def autocommitting(scene: Scene) -> Any:
     connection, driver = drivers.connect(scene.url)
     if driver == "sqlite3":
         connection.isolation_level = None
-    elif driver == "pymysql":
+    elif callable(connection.autocommit):
         connection.autocommit(True)
     else:
         connection.autocommit = True
@@ -216,11 +216,39 @@ def test_what_is_no_transaction(sqlite_scene: Scene) -> None:
         "redis://x",
         "mysql://x:y/z",
         "mysql://x/y?read_timeout=no",
+        "mysql://[::1/x",
     ],
 )
 def test_databases_that_no_relay_can_read(url: str, redis_connection: Any) -> None:
     with pytest.raises(InvalidURL):
         Relay(url, redis_connection)
+
+
+@pytest.mark.parametrize("option", ["colour=red", "charset=klingon", "ssl=true"])
+def test_an_option_that_the_driver_doesnt_know(option: str) -> None:
+    """A driver of MySQL has its options as arguments of a function: commands ended with a TypeError's traceback."""
+    with pytest.raises(InvalidURL, match="not a database URL for pymysql"):
+        outbox.figures(f"mysql://app@127.0.0.1:1/shop?{option}")
+
+
+@pytest.mark.parametrize(
+    ("scheme", "driver"),
+    [
+        ("mysql+mysqldb", "MySQLdb"),
+        ("mysql+MySQLdb", "MySQLdb"),
+        ("postgresql+psycopg2", "psycopg2"),
+        ("mysql+pymysql", "pymysql"),
+        ("mysql+mariadb", "pymysql"),
+        ("mysql+mysql", "pymysql"),
+        ("mysql+psycopg", "pymysql"),
+        ("postgresql+asyncpg", "psycopg"),
+    ],
+)
+def test_the_driver_that_a_url_names(scheme: str, driver: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SQLAlchemy calls MySQLdb mysqldb. One that connects in another way than these, or to another kind of database,
+    ended the command with an error of Python's, instead of being replaced."""
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: name)
+    assert drivers.connector(f"{scheme}://app@db/shop")[0] == driver
 
 
 def test_a_number_in_a_url_of_mysql() -> None:

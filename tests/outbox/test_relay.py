@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import logging
 from collections.abc import Callable
@@ -16,8 +17,9 @@ from tests.tasks import add
 from atomiq import Queue, SimpleWorker, connect, outbox
 from atomiq._commands.outbox import remembered_rows
 from atomiq._core.errors import PermissionDenied, ServerUnavailable
+from atomiq.job import Job
+from atomiq.outbox import drivers, sending, sql
 from atomiq.outbox import relay as relay_module
-from atomiq.outbox import sending, sql
 from atomiq.outbox.relay import Relay
 
 
@@ -233,6 +235,41 @@ def test_a_row_at_which_the_server_fails(
     (row,) = outbox.rows(scene.url, parked=True)
     assert "the server failed 2 times" in row.reason
     assert "WRONGTYPE" in row.reason
+
+
+def with_dicts_for_rows(scene: Scene) -> Any:
+    """A connection as many applications have them."""
+    connection, driver = drivers.connect(scene.url)
+    if driver == "psycopg":
+        connection.row_factory = importlib.import_module("psycopg.rows").dict_row
+    elif driver == "pymysql":
+        connection.cursorclass = importlib.import_module("pymysql.cursors").DictCursor
+    else:
+        connection.row_factory = lambda cursor, row: dict(
+            zip([each[0] for each in cursor.description], row, strict=True)
+        )
+    return connection
+
+
+def test_connections_whose_rows_are_dicts(scene: Scene) -> None:
+    """From a callable. With PostgreSQL and SQLite it asked for the outbox's name until the interpreter's stack was
+    full, with MySQL's drivers it was a KeyError; and a job's own transaction couldn't see that it was done."""
+
+    def make() -> Any:
+        return with_dicts_for_rows(scene)
+
+    outbox.create(make)
+    job = scene.enqueue(add, 1, 2)
+    relay = Relay(make, scene.redis)
+    assert relay.drain().sent == 1
+    relay.close()
+    assert outbox.figures(make) == (0, 0, 0.0)
+    results = []
+    for number in range(2):
+        connection = make()
+        results.append(Job.fetch(job.id, connection=scene.redis).transaction(connection).run(add, number, 0))
+        connection.close()
+    assert results == [0, 0]
 
 
 def test_the_server_is_away(scene: Scene) -> None:

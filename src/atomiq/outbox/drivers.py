@@ -57,7 +57,7 @@ def dialect_of(driver: str) -> str:
 
 
 def run(connection: Any, driver: str, statement: str, values: Mapping[str, Any] | None = None) -> list[Any]:
-    """Execute a statement with `:name` values on a cursor of its own; its rows, if it has any."""
+    """Execute a statement with `:name` values on a cursor of its own; its rows as tuples, if it has any."""
     text, names = positional(statement, _DRIVERS[driver][1])
     cursor = connection.cursor()
     try:
@@ -66,7 +66,9 @@ def run(connection: Any, driver: str, statement: str, values: Mapping[str, Any] 
             cursor.execute(text, given)
         else:
             cursor.execute(text)
-        return list(cursor.fetchall()) if cursor.description else []
+        rows = cursor.fetchall() if cursor.description else []
+        # An application's connections may have dict cursors or row factories.
+        return [tuple(row.values()) if isinstance(row, Mapping) else tuple(row) for row in rows]
     finally:
         cursor.close()
 
@@ -120,7 +122,8 @@ def connector(url: str) -> tuple[str, str, dict[str, Any]]:
     name, _, wanted = scheme.partition("+")
     if not separator or name not in _URLS:
         raise InvalidURL(f"not a database URL: {scheme}; give postgresql://, mysql://, mariadb:// or sqlite:///path")
-    drivers = [wanted] if wanted in _DRIVERS else list(_URLS[name])
+    # SQLAlchemy writes mysqldb; a driver of its that isn't one of ours has one of ours stand in.
+    drivers = [each for each in _URLS[name] if each.lower() == wanted.lower()] or list(_URLS[name])
     driver = next((each for each in drivers if importlib.util.find_spec(each)), None)
     if driver is None:
         raise InvalidURL(f"{scheme}:// needs one of these to be installed: {', '.join(drivers)}")
@@ -135,9 +138,9 @@ def connector(url: str) -> tuple[str, str, dict[str, Any]]:
 
 
 def _mysql_arguments(url: str) -> dict[str, Any]:
-    parts = urlsplit(url)
-    given: dict[str, Any] = dict(parse_qsl(parts.query))
     try:
+        parts = urlsplit(url)
+        given: dict[str, Any] = dict(parse_qsl(parts.query))
         given |= {name: int(given[name]) for name in _NUMBERS if name in given}
         port = parts.port
     except ValueError as error:
@@ -166,7 +169,10 @@ def connect(url: str, *, makes: bool = True) -> tuple[Any, str]:
                 "URL`, or by a migration (docs/outbox.md)"
             )
         return module.connect(target, timeout=30, check_same_thread=False, **options), driver
-    return (module.connect(target, **options) if target else module.connect(**options)), driver
+    try:
+        return (module.connect(target, **options) if target else module.connect(**options)), driver
+    except (TypeError, AttributeError, ValueError) as error:  # MySQL's drivers, of an option that isn't theirs
+        raise InvalidURL(f"not a database URL for {driver}: {error}") from error
 
 
 def take_over(connection: Any, driver: str) -> None:
