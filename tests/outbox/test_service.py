@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+import redis
 from click.testing import CliRunner
 from tests.helpers import wait_until
 from tests.outbox.conftest import Scene
@@ -168,6 +169,48 @@ def test_a_role_that_may_connect_once(scene: Scene, caplog: pytest.LogCaptureFix
     scene.run("DROP ROLE once")
     assert len(said) == 1
     assert said[0].startswith("outbox: PostgreSQL can't notify the relay")
+
+
+def test_a_pass_over_nothing_says_nothing_of_the_server(
+    sqlite_scene: Scene, redis_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Of two relays whose server was away one had all rows in hand, and the other said several times a second, in
+    turns, that rows wait and that the relay works again."""
+    caplog.set_level(logging.INFO, "atomiq.outbox")
+    owner = sqlite_scene.redis
+    owner.acl_setuser("half", enabled=True, nopass=True, keys=["*"], commands=["+@all", "-zadd"])
+    half = redis.Redis.from_url(redis_url, username="half", password="x")
+    service = Service(sqlite_scene.url, half)
+
+    def said() -> list[str]:
+        return [record.getMessage().partition(":")[2].partition(",")[0].strip() for record in caplog.records]
+
+    try:
+        for _ in range(3):
+            sqlite_scene.enqueue(add, 1, 2)
+            while not service._step():
+                pass
+            sqlite_scene.run("DELETE FROM atomiq_outbox")
+            service._step()
+        assert said() == ["rows wait"]
+        owner.acl_setuser("half", commands=["+@all"], enabled=True)
+        sqlite_scene.enqueue(add, 1, 2)
+        while not service._step():
+            pass
+        assert said() == ["rows wait", "relay works again"]
+    finally:
+        service.relay.close()
+        half.connection_pool.disconnect()
+        owner.acl_deluser("half")
+
+
+def test_trouble_is_one_line_of_the_log(redis_connection: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """What PostgreSQL's drivers say has several lines."""
+    caplog.set_level(logging.INFO, "atomiq.outbox")
+    service = Service("postgresql://x@127.0.0.1:1/x", redis_connection)
+    service._step()
+    assert caplog.records
+    assert [record.getMessage() for record in caplog.records if "\n" in record.getMessage()] == []
 
 
 def test_made_by_several_at_once(scene: Scene) -> None:

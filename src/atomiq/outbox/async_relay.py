@@ -128,7 +128,7 @@ class AsyncNudger:
                 await self._move()
                 failures = 0
             except Exception as error:  # noqa: BLE001 - whatever it is, the rows wait for a relay
-                logger.warning("outbox: rows wait: %s: %s", type(error).__name__, error)
+                logger.warning("outbox: rows wait: %s: %s", type(error).__name__, " ".join(str(error).split()))
                 failures += 1
                 self._asked = True
                 await asyncio.sleep(min(FIRST_BACK_OFF_S * 2 ** (failures - 1), LONGEST_BACK_OFF_S))

@@ -74,7 +74,7 @@ class Nudger:
                     self._in_trouble = False
                     back_off = FIRST_BACK_OFF_S
                 except Exception as error:  # noqa: BLE001 - whatever it is, the rows wait for a relay
-                    logger.warning("outbox: rows wait: %s: %s", type(error).__name__, error)
+                    logger.warning("outbox: rows wait: %s: %s", type(error).__name__, " ".join(str(error).split()))
                     self._relay.close()
                     with self._changed:
                         self._in_trouble = True

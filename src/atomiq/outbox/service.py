@@ -43,6 +43,8 @@ class Service:
         self._stopped = threading.Event()
         self._pause = SHORTEST_PAUSE_S
         self._trouble = ""
+        self._servers_trouble = False
+        """The last one was the server's: a pass that had no row in hand didn't ask it, and shows nothing."""
 
     def run(self, *, burst: bool = False) -> Passed:
         """Move rows until `stop`; with `burst` only until none is left that can be sent. Says what was done.
@@ -101,7 +103,7 @@ class Service:
             self._note(error)
             self._pause = min(self._pause * 2, LONGEST_TROUBLE_PAUSE_S)
             return True
-        if self._trouble:
+        if self._trouble and (passed.read or not self._servers_trouble):
             logger.info("outbox: relay works again")
             self._trouble = ""
         self._pause = SHORTEST_PAUSE_S if passed.read else min(self._pause * 2, LONGEST_PAUSE_S)
@@ -117,7 +119,8 @@ class Service:
 
     def _note(self, error: Exception) -> None:
         """Say each trouble once."""
-        trouble = f"{type(error).__name__}: {error}"
+        trouble = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        self._servers_trouble = isinstance(error, ServerError)
         if trouble != self._trouble:
             self._trouble = trouble
             logger.warning("outbox: rows wait, the relay tries again: %s", trouble)

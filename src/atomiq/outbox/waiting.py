@@ -49,9 +49,10 @@ class Ears:
         except Exception as error:
             if not is_database_error(error) and not isinstance(error, OSError):
                 raise
-            if str(error) != self._trouble:
-                self._trouble = str(error)
-                logger.info("outbox: PostgreSQL can't notify the relay, which looks by itself: %s", error)
+            trouble = " ".join(str(error).split())
+            if trouble != self._trouble:
+                self._trouble = trouble
+                logger.info("outbox: PostgreSQL can't notify the relay, which looks by itself: %s", trouble)
 
     def _listening(self) -> Link | None:
         link = self._database.link()
@@ -76,7 +77,8 @@ class Ears:
                     return
                 files.append(self._link.raw.fileno())
             except Exception as error:  # noqa: BLE001 - each driver has its own; polling goes on
-                logger.info("outbox: lost the connection that listens to PostgreSQL: %s", error)
+                text = " ".join(str(error).split())
+                logger.info("outbox: lost the connection that listens to PostgreSQL: %s", text)
                 self._drop()
         ready = readable(files, seconds)
         if self._read in ready:
