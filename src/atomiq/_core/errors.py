@@ -39,6 +39,7 @@
     │   ├── ServerReadOnly                 a replica, or no disk to write to
     │   ├── ServerOutOfMemory              maxmemory reached with noeviction
     │   ├── PermissionDenied               the ACL user may not run a command or touch a key
+    │   │   └── CredentialsRefused         the server wants another password or user
     │   └── ServerTooOld                   Redis < 6.2 or Valkey < 7.2
     ├── OutboxError                        the database's outbox can't be used
     │   ├── OutboxTableMissing             its table isn't there
@@ -252,12 +253,17 @@ class ServerOutOfMemory(ServerError):
     """maxmemory is reached and the server evicts nothing."""
 
 
-SERVER_AWAY: Final = (ServerUnavailable, ServerReadOnly, ServerOutOfMemory)
-"""Likely to pass: whoever meets it waits. (A primary that became a replica, a full server.)"""
-
-
 class PermissionDenied(ServerError):
     """The ACL user may not run a command or touch a key."""
+
+
+class CredentialsRefused(PermissionDenied):
+    """The server wants another password or user than this process has."""
+
+
+SERVER_AWAY: Final = (ServerUnavailable, ServerReadOnly, ServerOutOfMemory, CredentialsRefused)
+"""Likely to pass: whoever was at work when it began waits. (A primary that became a replica, a full server, a password
+that was changed before its clients know of it.)"""
 
 
 class ServerTooOld(ServerError):

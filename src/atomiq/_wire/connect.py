@@ -23,7 +23,7 @@ from atomiq._wire.embedded import parse_embedded_url, prepared_folder, short_soc
 from atomiq._wire.prefixes import set_prefix
 from atomiq._wire.siblings import address_of
 from atomiq._wire.target import Target, find_target, parse_sentinel_url
-from atomiq._wire.translate import NoPermission, Unavailable, translated
+from atomiq._wire.translate import BadLogin, Unavailable, translated
 
 # A command is answered in milliseconds; a server that says nothing for this long is as good as gone. Blocking commands
 # with longer waits use connections of their own.
@@ -216,7 +216,7 @@ def check_connection(connection: redis.Redis, tried: str = "") -> None:
     Raises:
         ServerUnavailable: it refused or did not answer; says what was tried and how to do without a server. It is a
             redis.ConnectionError too.
-        PermissionDenied: it is there and wants another password or user.
+        CredentialsRefused: it is there and wants another password or user.
         ServerError: it is there and has no such database.
     """
     pool = connection.connection_pool
@@ -224,7 +224,7 @@ def check_connection(connection: redis.Redis, tried: str = "") -> None:
     try:
         ask_for_life(pool)
     except redis.AuthenticationError as error:
-        raise NoPermission(f"{tried} refuses these credentials: {error}") from error
+        raise BadLogin(f"{tried} refuses these credentials: {error}") from error
     except redis.ResponseError as error:
         # Who can't write to its disk refuses even PING, but whatever only reads works.
         if not str(error).startswith("MISCONF"):

@@ -31,8 +31,8 @@ class NoPermission(errors.PermissionDenied, redis_errors.NoPermissionError):
     """PermissionDenied, and redis-py's NoPermissionError."""
 
 
-class BadLogin(errors.PermissionDenied, redis_errors.AuthenticationError):
-    """PermissionDenied, and redis-py's AuthenticationError."""
+class BadLogin(errors.CredentialsRefused, redis_errors.AuthenticationError):
+    """CredentialsRefused, and redis-py's AuthenticationError."""
 
 
 class Refused(errors.ServerError, redis_errors.ResponseError):
@@ -66,7 +66,10 @@ def translated(error: Exception, command: str, target: str) -> Exception:
             f"{command}: no answer from {target} in time ({text}); is the server overloaded or unreachable?"
         )
     if isinstance(error, redis_errors.AuthenticationError) or "NOAUTH" in text or text.startswith("DENIED "):
-        return BadLogin(f"{command}: {target} refuses these credentials: {text}")
+        return BadLogin(
+            f"{command}: {target} refuses these credentials: {text.rstrip('.')}. If its password or user was changed, "
+            "start this process again with the new one, or have the server accept the old one"
+        )
     if isinstance(error, redis_errors.NoPermissionError) or any(said in text for said in _FORBIDDEN):
         return NoPermission(
             f"{command}: the ACL user of this connection may not do that on {target}: {text}. "

@@ -16,7 +16,7 @@ from typing import Any
 import click
 
 from atomiq._core.callref import import_attribute
-from atomiq._core.errors import ServerUnavailable
+from atomiq._core.errors import CredentialsRefused, ServerUnavailable
 from atomiq.cli.options import Command, Settings, chosen, shared_options
 from atomiq.defaults import (
     DEFAULT_JOB_MONITORING_INTERVAL,
@@ -313,12 +313,12 @@ def reached(settings: Settings) -> Any:
     children have jobs in hand.
 
     Raises:
-        ServerUnavailable: nobody is there, and the worker is new or is to end.
+        ServerUnavailable, CredentialsRefused: nobody is there, or lets us in, and the worker is new or is to end.
     """
     while True:
         try:
             return settings.connection
-        except ServerUnavailable as error:
+        except (ServerUnavailable, CredentialsRefused) as error:
             if not awaited() or signal.sigpending() & set(SHUTDOWN_SIGNALS):
                 raise
             click.secho(f"WARNING: {error}; next try in {AGAIN:g} s", fg="yellow", err=True)
