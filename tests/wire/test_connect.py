@@ -100,10 +100,14 @@ def test_redis_host_and_its_companions(environ: dict[str, str], url: str) -> Non
         ("redis+sentinel://a/0?colour=red", "colour"),
         ("rediss+sentinel://a/0?ssl_cert_reqs=maybe", "Requirements Flag: maybe"),
         ("rediss://localhost?ssl_cert_reqs=maybe", "Requirements Flag: maybe"),
+        ("rediss://localhost?ssl_ca_certs=/nowhere", "ssl_ca_certs=/nowhere can't be read: No such file"),
+        ("rediss://localhost?ssl_certfile=/", "ssl_certfile=/ can't be read: Is a directory"),
+        ("rediss+sentinel://a/0?ssl_keyfile=/nowhere", "ssl_keyfile=/nowhere can't be read: No such file"),
     ],
 )
 def test_a_wrong_url_is_refused_at_once(url: str, says: str) -> None:
-    """Sentinels' options, and some for TLS, were a traceback of redis-py's with the first command."""
+    """Sentinels' options, and some for TLS, were a traceback of redis-py's with the first command; a certificate's file
+    that isn't there was a missing server."""
     with pytest.raises(InvalidURL, match=says):
         connect(url)
     with pytest.raises(ValueError, match=says):

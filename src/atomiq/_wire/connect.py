@@ -8,6 +8,7 @@ import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import redis
@@ -31,6 +32,7 @@ SOCKET_TIMEOUT_S = 30.0
 CONNECT_TIMEOUT_S = 5.0
 # A handshake takes milliseconds. Who takes longer is asked whether it speaks TLS at all.
 HANDSHAKE_S = 2.0
+TLS_FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
 MAX_CONNECTIONS = 2**31
 """redis-py before 8. Later ones refuse the 101st command at a time: of a hundred threads, or of tasks in a gather."""
 
@@ -202,8 +204,16 @@ def refused_as_invalid(target: Target) -> Iterator[None]:
 
 
 def try_options(connection: Any) -> None:
-    """Make one connection, unconnected: redis-py looks at its options only then."""
-    connection.connection_pool.connection_class(**connection.connection_pool.connection_kwargs)
+    """Make one connection, unconnected: redis-py looks at its options only then. The files that TLS needs it opens
+    later still, and says of one that isn't there that it met no server."""
+    options = connection.connection_pool.connection_kwargs
+    connection.connection_pool.connection_class(**options)
+    for name in TLS_FILES:
+        try:
+            if options.get(name):
+                Path(options[name]).read_bytes()
+        except OSError as error:
+            raise ValueError(f"{name}={options[name]} can't be read: {error.strerror}") from error
 
 
 def check_connection(connection: redis.Redis, tried: str = "") -> None:
