@@ -8,6 +8,7 @@ from __future__ import annotations
 import redis.exceptions as redis_errors
 
 from atomiq._core import errors
+from atomiq._core.shortage import with_advice
 from atomiq._wire.siblings import ON_A_CLUSTER
 
 
@@ -76,7 +77,7 @@ def translated(error: Exception, command: str, target: str) -> Exception:
             "docs/operations.md lists the commands that atomiq needs."
         )
     if isinstance(error, (redis_errors.ConnectionError, *_PASSING_ERRORS)) or text.startswith(_PASSING):
-        return Unavailable(f"{command}: {target} {_OF_POOL.get(text, _AWAY)}: {text}")
+        return Unavailable(f"{command}: {target} {_OF_POOL.get(text, _AWAY)}: {with_advice(text)}")
     if isinstance(error, redis_errors.ReadOnlyError) or "READONLY" in text:
         return ReadOnly(
             f"{command}: {target} is a read-only replica; connect to the primary (or through Sentinel): {text}"

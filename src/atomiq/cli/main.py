@@ -9,6 +9,7 @@ import click
 
 from atomiq._core.callref import import_attribute
 from atomiq._core.errors import AtomiqError
+from atomiq._core.shortage import FILES, in_words
 from atomiq._core.version import __version__
 from atomiq.cli.options import wants_traceback
 
@@ -55,6 +56,10 @@ class Commands(click.Group):
             if wants_traceback(ctx):
                 raise
             raise click.ClickException(str(error) or type(error).__name__) from error
+        except OSError as error:
+            if error.errno not in FILES or wants_traceback(ctx):
+                raise
+            raise click.ClickException(in_words(error)) from error
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})

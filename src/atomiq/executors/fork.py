@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any, Final
 
+from atomiq._core.shortage import in_words
 from atomiq.executors import hooks
 from atomiq.executors.black_box import BlackBox
 from atomiq.executors.death import Death
@@ -32,6 +33,10 @@ Call = Callable[[Announce], Report]
 """What a child does: the call and everything around it, never an exception."""
 
 _LEFT_RAISING: Final = 1
+
+
+class NoRoom(OSError):
+    """The machine, or a limit of it, has no room for another child."""
 
 
 class Child:
@@ -122,22 +127,22 @@ class ForkExecutor:
 
     def start(self, call: Call, boxed: bool = False) -> Child:
         """Fork a child that makes the call and reports over a pipe; `boxed`: with a black box, which `put_back` takes
-        back. Raises OSError when the machine has no room for it."""
+        back. Raises NoRoom, an OSError."""
         flush_streams()
         hooks.before_fork()
         box = None
-        if boxed:
-            box = self._boxes.pop() if self._boxes else BlackBox()
         pipe: tuple[int, ...] = ()
         try:
+            if boxed:
+                box = self._boxes.pop() if self._boxes else BlackBox()
             pipe = reader, writer = os.pipe()
             pid = _fork()
-        except OSError:
+        except OSError as error:
             for fd in pipe:
                 os.close(fd)
             if box is not None:
                 self.put_back(box)
-            raise
+            raise NoRoom(error.errno, in_words(error)) from error
         if pid == 0:
             _child(call, writer, self.life_line, [reader, *self._unshare()], box)
         os.close(writer)

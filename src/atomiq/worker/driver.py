@@ -295,7 +295,7 @@ class Driver:
             self._children.start((move.kind, move.name), self.host.aside_call(move.kind, job, death))
         except OSError as error:
             text = "Worker %s: no room for the process of a callback (%s, %s), it is left out: %s"
-            self.log.error(text, self.host.name, move.kind, move.name, error)
+            self.log.error(text, self.host.name, move.kind, move.name, error.strerror)
             self._events.append(e.AsideEnded(move.kind, move.name))
 
     def _kill_aside(self, move: m.KillAside) -> None:

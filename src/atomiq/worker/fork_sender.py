@@ -89,7 +89,8 @@ class ForkSender:
         try:
             self._children.start(number, call)
         except OSError as error:
-            self._log.error("No room for a process that sends webhooks: those of %d jobs left out: %s", len(bag), error)
+            text = "No room for a process that sends webhooks: those of %d jobs left out: %s"
+            self._log.error(text, len(bag), error.strerror)
             return
         self._away[number] = (time.monotonic() + LONGEST_WAY * len(bag), bag)
 

@@ -72,7 +72,7 @@ class ForkSlots:
             try:
                 holding.child = self._children.start(execution_id, call, self._spare.take(holding.claimed))
             except OSError as error:
-                self._tell(e.NotStarted(execution_id, str(error)))
+                self._tell(e.NotStarted(execution_id, error.strerror or str(error)))
                 continue
             self._running.add(execution_id)
             self._tell(e.Limited(execution_id, time_limit(holding.claimed)))

@@ -25,7 +25,7 @@ from atomiq._wire.readable import readable
 from atomiq._wire.sync import Store
 from atomiq._wire.wait import CommandChannel
 from atomiq.command import BadCommand, parse_command
-from atomiq.executors.fork import Announce, Child, ForkExecutor
+from atomiq.executors.fork import Announce, Child, ForkExecutor, NoRoom
 from atomiq.executors.outcome import look_limit, time_limit
 from atomiq.executors.report import Report
 
@@ -113,6 +113,11 @@ class KeeperLoop:
                 next_beat = time.monotonic() + (self._lease / 3 if self._extend(store) else _LOOK_AGAIN)
                 self._hear(check=True)
 
+    def missing(self, error: OSError) -> None:
+        """In the worker: this loop can't be run now."""
+        text = "Worker %s: no process can be started that extends the lease of what runs (%s)"
+        self._log.error(text, self._name, error.strerror)
+
     def _listen(self, store: Store) -> None:
         if self._channel is None and self._hears:
             with contextlib.suppress(ServerError):
@@ -186,14 +191,18 @@ class Keeper:
         self._child: Child | None = None
 
     def start(self) -> None:
-        """Have a keeper: fork one, unless there is one that lives."""
+        """Have a keeper: fork one, unless there is one that lives. Without room for it the next call tries again."""
         if not self._reaches:
             return
         if self._child is not None:
             if self._child.look() is None:
                 return
             self._child.close()
-        self._child = self._executor.start(self._keep)
+            self._child = None
+        try:
+            self._child = self._executor.start(self._keep)
+        except NoRoom as error:
+            self._loop.missing(error)
 
     @contextlib.contextmanager
     def kept(self, claimed: Claimed, kill_after: float) -> Iterator[None]:

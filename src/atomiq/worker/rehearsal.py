@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from typing import IO, Final
 
+from atomiq._core.shortage import in_words
 from atomiq.executors.nameless import nameless_file
 
 VARIABLE: Final = "ATOMIQ_REHEARSAL"
@@ -52,7 +53,7 @@ class Rehearsal:
             )
         except OSError as error:
             self._end()
-            self._log.error("Worker %s: no reload, there is no room for a process that tries it: %s", self._name, error)
+            self._log.error("Worker %s: no reload, its command can't be tried (%s)", self._name, in_words(error))
             return
         self._deadline = time.monotonic() + AT_MOST
         self._at = 0.0

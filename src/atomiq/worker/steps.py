@@ -22,7 +22,7 @@ from atomiq._wire.readable import readable
 from atomiq._wire.siblings import lives_here
 from atomiq._wire.wait import Bell
 from atomiq.command import handle_command, parse_payload
-from atomiq.executors.fork import ForkExecutor
+from atomiq.executors.fork import ForkExecutor, NoRoom
 from atomiq.executors.perform import describe_error
 from atomiq.executors.report import Report
 from atomiq.executors.story import ColdStop
@@ -35,6 +35,7 @@ from atomiq.worker.listener import Listener
 from atomiq.worker.opened import Opened
 from atomiq.worker.overrides import LOOP, our_own, overridden
 from atomiq.worker.own_store import uptime
+from atomiq.worker.runs import NO_ROOM_PAUSE
 from atomiq.worker.settle import Holding
 from atomiq.worker.signals import Signals
 from atomiq.worker.status import WorkerStatus
@@ -146,6 +147,11 @@ class Stepping(Driving):
             except SERVER_AWAY as error:
                 self.log.error("Worker %s: the server can't be reached (%s)", self.name, error)
                 self._give_back(opened)
+                return
+            except NoRoom as error:
+                self.log.error("Worker %s: no process can be started (%s)", self.name, error.strerror)
+                self._give_back(opened)
+                self._pause(NO_ROOM_PAUSE)
                 return
             except Exception:
                 self._leave_failed(job, opened, describe_error())
@@ -318,10 +324,10 @@ class Stepping(Driving):
         executor = ForkExecutor()
         try:
             child = executor.start(self.aside_call("abandoned", job_id, None))
-        except OSError as error:
+        except NoRoom as error:
+            text = "Worker %s: no room for the process of a callback (abandoned, %s), it is left out: %s"
+            self.log.error(text, self.name, job_id, error.strerror)
             executor.close()
-            text = "Worker %s: no room for a process: the callbacks of job %s are left out: %s"
-            self.log.error(text, self.name, job_id, error)
             return
         try:
             fds = [fd for fd in (child.pidfd,) if fd >= 0]
