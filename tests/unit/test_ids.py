@@ -43,6 +43,17 @@ def test_names_that_are_refused(check: object, bad: str) -> None:
         check(bad)  # type: ignore[operator]
 
 
+@pytest.mark.parametrize("bad", ["a\x00b", "\ud800"])
+def test_worker_names_that_are_refused(bad: str) -> None:
+    with pytest.raises(InvalidName):
+        validate_worker_name(bad)
+
+
+@pytest.mark.parametrize("good", ["a,b", " a", "a\nb", "x" * 513, "höher"])
+def test_worker_names_that_rq_takes(good: str) -> None:
+    validate_worker_name(good)
+
+
 def test_queue_names_of_rq_internal_lists_are_refused() -> None:
     for name in ("a:intermediate", "_compact:1"):
         with pytest.raises(InvalidName):

@@ -16,7 +16,7 @@ from tests.worker.conftest import StartWorker
 
 from atomiq import JobStatus, Queue
 from atomiq._commands.queues import pause_queue
-from atomiq._core.errors import InvalidOption, WorkerFailed
+from atomiq._core.errors import InvalidName, InvalidOption, WorkerFailed
 from atomiq._wire.sync import Store
 from atomiq.suspension import resume, suspend
 from atomiq.worker import BaseWorker, SimpleWorker, Worker, WorkerStatus
@@ -268,6 +268,12 @@ class TestConstructor:
         assert Worker("a", connection=redis_connection, job_class="atomiq.job.Job").job_class.__name__ == "Job"
         with pytest.raises(ValueError, match="Invalid job class"):
             Worker("a", connection=redis_connection, job_class="atomiq.queue.Queue")
+
+    @pytest.mark.parametrize("name", ["a\x00b", "a\udc80b"])
+    def test_names(self, redis_connection: Any, name: str) -> None:
+        """It was a traceback of what shows the name in the list of processes, behind the worker's birth."""
+        with pytest.raises(InvalidName, match="worker name"):
+            Worker("a", name, connection=redis_connection)
 
     @pytest.mark.parametrize("options", [{"lease": 0}, {"max_abandoned": -1}, {"abandoned": "perhaps"}])
     def test_numbers(self, redis_connection: Any, options: dict[str, Any]) -> None:

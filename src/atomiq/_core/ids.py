@@ -51,6 +51,17 @@ def validate_group_name(name: str) -> None:
     _validate_name("group", name)
 
 
+def validate_worker_name(name: str) -> None:
+    """Refuse a worker name that no process can show, or no server store; RQ takes any other.
+
+    Raises:
+        InvalidName: a NUL in it, or what can't be written as UTF-8.
+    """
+    if "\x00" in name:
+        raise InvalidName(f"worker name may not contain a NUL: {name!r}")
+    _validate_text("worker", name)
+
+
 def validate_cron_name(name: str) -> None:
     """Refuse a name of a cron entry that nobody could read or type; commas are fine, as in RQ.
 
@@ -73,6 +84,10 @@ def _validate_name(kind: str, name: str, comma: bool = False) -> None:
         raise InvalidName(f"{kind} name may not contain {not_in_it}: {name!r}")
     if name != name.strip():
         raise InvalidName(f"{kind} name begins or ends with a blank: {name!r}")
+    _validate_text(kind, name)
+
+
+def _validate_text(kind: str, name: str) -> None:
     try:
         name.encode()
     except UnicodeEncodeError as error:

@@ -18,6 +18,7 @@ from setproctitle import setproctitle as setprocname
 from atomiq._core.callref import import_attribute
 from atomiq._core.choices import CHOICES
 from atomiq._core.errors import InvalidOption, StopRequested, WorkerFailed
+from atomiq._core.ids import validate_worker_name
 from atomiq._core.log import get_logger
 from atomiq._core.serial import resolve_serializer
 from atomiq._core.settings import (
@@ -146,7 +147,7 @@ class BaseWorker(Living):
         Raises:
             TypeError: something in `queues` is neither a name nor a queue; or `connection` is no redis.Redis.
             AssertionError: no connection, and no queue that has one (RQ).
-            ValueError: a class is of the wrong kind, or a number makes no sense.
+            ValueError: a class is of the wrong kind, or a number makes no sense. InvalidName, one of them: the name.
         """
         given = list(queues) if is_nonstring_iterable(queues) else [queues]
         self.connection = connection if connection is not None else _connection_of(given)
@@ -165,6 +166,7 @@ class BaseWorker(Living):
         if health_port:
             parse_address(health_port)
         self.name = name or uuid4().hex
+        validate_worker_name(self.name)
         self.lease = lease
         self.max_abandoned = max_abandoned
         self.abandoned = abandoned
