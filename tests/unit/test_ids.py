@@ -16,6 +16,7 @@ from atomiq._core.ids import (
     validate_group_name,
     validate_job_id,
     validate_queue_name,
+    validate_worker_name,
 )
 
 

@@ -28,7 +28,6 @@ def plain_enqueue(keys: Keys, new: NewJob) -> Command[list[Enqueued]] | None:
         or type(data) is not bytes
         or type(description) is not str
         or type(timeout) is not int
-        or not (created_at.isascii() and description.isascii() and job_id.isascii())
     ):
         return None
     before, between = parts
@@ -38,7 +37,10 @@ def plain_enqueue(keys: Keys, new: NewJob) -> Command[list[Enqueued]] | None:
         f"${len(created_at)}\r\n{created_at}\r\n${len(data)}\r\n"
     )
     end = f"\r\n${len(description)}\r\n{description}\r\n${len(seconds)}\r\n{seconds}\r\n"
-    ready = b"%b%b%b" % (begin.encode(), data, end.encode())
+    try:
+        ready = b"%b%b%b" % (begin.encode("ascii"), data, end.encode("ascii"))
+    except UnicodeEncodeError:  # the lengths are of characters
+        return None
     return Command("enqueue", script("enqueue"), (), (), partial(decode_enqueued, (job_id,)), ready=ready)
 
 

@@ -18,7 +18,7 @@ def utcformat(moment: datetime) -> str:
     """`YYYY-MM-DDTHH:MM:SS.ffffffZ`; an aware time is converted to UTC, a naive one is taken as UTC."""
     if moment.tzinfo is not None and moment.tzinfo is not UTC:
         moment = moment.astimezone(UTC)
-    return moment.isoformat(timespec="microseconds")[:26] + "Z"
+    return moment.isoformat("T", "microseconds")[:26] + "Z"
 
 
 def utcparse(text: str | bytes) -> datetime:

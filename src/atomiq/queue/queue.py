@@ -13,7 +13,7 @@ from atomiq._commands.enqueue import Enqueued, enqueue
 from atomiq._commands.enqueue_template import plain_enqueue
 from atomiq._commands.raw import push_job_id
 from atomiq._commands.views import view_queue_names
-from atomiq._core.options import parse_enqueue
+from atomiq._core.options import NO_OPTIONS, parse_enqueue
 from atomiq._core.precondition import RequiresOption
 from atomiq._core.record import NewJob
 from atomiq._core.states import JobStatus
@@ -94,6 +94,9 @@ class Queue(RawQueue):
         """
         if self._hooks.replaced(self):
             return self.enqueue_call(**self._parsed(f, args, kwargs))
+        if not kwargs:
+            job: Job = self._assemble(f, args, kwargs, NO_OPTIONS, JobStatus.QUEUED)
+            return self._send(job, job.to_new_job(), None, False)
         return self._enqueue_args(parse_enqueue(f, args, kwargs), 0)
 
     def enqueue_call(
