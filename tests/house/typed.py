@@ -94,4 +94,3 @@ def constructing() -> None:
     Queue(5, connection=connect())  # type: ignore[arg-type]
     Queue("mail", connection=connect(), default_timeout=[5])  # type: ignore[arg-type]
     aio.Queue(5, connection=aio.connect())  # type: ignore[arg-type]
-    ScheduledJobRegistry(5)  # type: ignore[arg-type]

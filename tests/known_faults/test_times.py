@@ -63,7 +63,7 @@ class SlowClock(datetime):
 
 @pytest.fixture
 def three_hours_behind(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("atomiq.queue.base", "atomiq.queue.queue", "atomiq.scripts"):
+    for name in ("atomiq.queue.queue", "atomiq.scripts"):
         monkeypatch.setattr(f"{name}.datetime", SlowClock)
 
 

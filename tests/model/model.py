@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 
 from tests.model.spec import Spec, lease_end
 
-from atomiq._core.states import WAITING
+from atomiq._core.states import JobStatus
 
-WAITS = {status.value for status in WAITING}
+WAITS = {JobStatus.QUEUED.value, JobStatus.SCHEDULED.value, JobStatus.DEFERRED.value}
 YEAR = 31_536_000
 
 

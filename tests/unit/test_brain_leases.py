@@ -110,10 +110,10 @@ class TestOthersLeases:
         scene = Scene(upkeep_interval=600).begin()
         scene.idle()
         begun = scene.now
-        assert scene.tell(m.Cleaned(any=True, more=True)) == [m.Free()]
+        assert scene.tell(e.Cleaned(any=True, more=True)) == [m.Free()]
         scene.until(m.Upkeep)
         assert 0 < scene.now - begun < 1
-        scene.tell(m.Cleaned(any=True, more=False))
+        scene.tell(e.Cleaned(any=True, more=False))
         scene.until(m.Upkeep, limit=500)
         assert scene.now - begun == pytest.approx(600, abs=1)
 

@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 import redis
+from tests import tasks
+from tests.worker import override_jobs
 
-from atomiq import Queue
-from atomiq._core.errors import ServerTooOld
-from atomiq.worker import Worker
+from atomiq import Queue, SimpleWorker
+from atomiq._core.errors import ServerTooOld, ServerUnavailable
+from atomiq.worker import Worker, driver, steps
 
 
 class StoppedAtBirth(Worker):
@@ -41,3 +43,25 @@ def test_a_worker_refuses_a_server_that_is_too_old(redis_url: str, redis_connect
     with pytest.raises(ServerTooOld, match=r"the server is Redis 5\.0\.14; atomiq needs Redis 6\.2"):
         Worker(["default"], connection=connection).work(burst=True)
     assert Worker.count(connection=redis_connection) == 0
+
+
+@pytest.mark.parametrize("kind", [Worker, SimpleWorker, override_jobs.Loop])
+def test_a_connection_that_is_cut_between_birth_and_work(
+    queue: Queue, monkeypatch: pytest.MonkeyPatch, kind: type[Worker]
+) -> None:
+    """Whoever cut connections in a tight loop ended one worker in so many with 1, a moment after it had been born: what
+    it asks before its loop was not asked again."""
+    job = queue.enqueue(tasks.add, 1, 2)
+    asked = []
+
+    def cut_once(store: Any, lease: float) -> float:
+        asked.append(lease)
+        if len(asked) == 1:
+            raise ServerUnavailable("the connection was closed")
+        return 0.0
+
+    monkeypatch.setattr(driver, "cut_off_for", cut_once)
+    monkeypatch.setattr(steps, "cut_off_for", cut_once)
+    assert kind([queue], connection=queue.connection).work(burst=True)
+    assert asked
+    assert job.return_value() == 3

@@ -285,7 +285,7 @@ class TestTheRest:
         monkeypatch.setattr("os.fork", no_room)
         Worker([queue], max_abandoned=0).run_maintenance_tasks()
         assert job.is_failed
-        assert f"callbacks of job {job.id} are left out" in caplog.text
+        assert f"no room for the process of a callback (abandoned, {job.id}), it is left out" in caplog.text
 
     def test_suspension(self, worker: Worker, queue: Queue) -> None:
         worker.check_for_suspension(burst=True)

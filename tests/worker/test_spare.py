@@ -18,7 +18,7 @@ from tests.worker.processes import WorkerProcess
 
 from atomiq import Queue
 from atomiq._commands.claim import Claimed
-from atomiq.executors.fork import Call, Child, ForkExecutor
+from atomiq.executors.fork import Call, Child, ForkExecutor, NoRoom
 from atomiq.worker import spare as spare_module
 from atomiq.worker.spare import Spare
 
@@ -158,7 +158,7 @@ def test_a_machine_without_room_costs_no_file_descriptors(monkeypatch: pytest.Mo
     before = psutil.Process().num_fds()  # one box is kept for the next
     for _ in range(5):
         spare.prepare()
-        with pytest.raises(BlockingIOError):
+        with pytest.raises(NoRoom):
             executor.start(crash(Claimed("q", "j", "e", 1, {})), boxed=True)
     assert psutil.Process().num_fds() == before
     monkeypatch.undo()

@@ -18,7 +18,7 @@ from tests.worker.processes import WorkerProcess
 
 from atomiq import Dependency, Queue, Worker
 from atomiq._wire.sync import Store
-from atomiq.worker import moves as m
+from atomiq.worker import events as e
 from atomiq.worker.upkeep import Upkeep
 
 WINDOW = 12.0
@@ -99,7 +99,7 @@ def test_a_long_cleaning_goes_on(queue: Queue) -> None:
         parts.append(part)
     assert 0 < len(parts) < 9
     assert queue.connection.exists(queue.finished_job_registry.key) == 0
-    assert upkeep.clean(600) == m.Cleaned(any=False, more=False)
+    assert upkeep.clean(600) == e.Cleaned(any=False, more=False)
 
 
 def test_a_worker_cleans_everything_at_its_turn(queue: Queue, start_worker: StartWorker) -> None:

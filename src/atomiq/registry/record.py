@@ -176,6 +176,10 @@ class Scheduled(RegistryRecord):
     key_template: ClassVar[str] = "rq:scheduled:{0}"
     stands_for: ClassVar[str] = "scheduled"
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """As for the other registries (RQ)."""
+        super().__init__(*args, **kwargs)
+
     def _scheduling(self, job: Any, scheduled_datetime: datetime) -> Command[Entered]:
         """Raises InvalidTime, a ValueError: not a datetime, or out of range."""
         score = f"{check_due(scheduled_datetime, 'scheduled_datetime') / 1000:.3f}"

@@ -40,7 +40,7 @@ from atomiq.worker.in_place import run_in_place
 from atomiq.worker.keeper import Keeper
 from atomiq.worker.memory_watch import MemoryWatch
 from atomiq.worker.orphans import Orphans
-from atomiq.worker.own_store import ping, uptime
+from atomiq.worker.own_store import cut_off_for, ping
 from atomiq.worker.parts import Host, Part, health_of
 from atomiq.worker.posts import Maker, Member
 from atomiq.worker.rehearsal import Rehearsal
@@ -86,31 +86,23 @@ class Driver:
         self._events: deque[e.Event] = deque()
         self._selector = DefaultSelector()
         self._children = Children(self._selector, ForkExecutor(self._unshare), self._limited, self._child_ended)
-        self._fork_slots = ForkSlots(self._children, engine, host.job_call, desk.holdings, self._events.append)
+        tell, lease = self._events.append, brain.rules.lease
+        self._fork_slots = ForkSlots(self._children, engine, host.job_call, desk.holdings, tell)
+        give_back = GiveBack(store, host.name, log, brain.rules, desk.holdings, upkeep.reap_first, tell)
         self._crew = Crew(
-            self._selector,
-            makers,
-            GiveBack(store, host.name, log, brain.rules, desk.holdings, upkeep.reap_first, self._events.append),
-            desk.tallies,
-            desk.holdings,
-            self._events.append,
-            self._unshare,
-            host.name,
-            log,
-            budget,
-            brain.rules.lease,
-            lambda: self._fork_slots.crowded,
-        )
-        memory = MemoryWatch(engine.memory_limit, desk.holdings, self._events.append)
+            self._selector, makers, give_back, desk.tallies, desk.holdings, tell, self._unshare, host.name, log,
+            budget, lease, lambda: self._fork_slots.crowded,
+        )  # fmt: skip
+        memory = MemoryWatch(engine.memory_limit, desk.holdings, tell)
         self._sender = job_log.notifier = host.sender(self._unshare)
         kin = (self._children, self._crew, self._sender)
         orphans = Orphans(lambda: {self._rehearsal.pid or 0}.union(*(one.pids() for one in kin)))
-        self._rehearsal = Rehearsal(host.name, lambda: self._events.append(e.ReloadWanted()), log)
+        self._rehearsal = Rehearsal(host.name, lambda: tell(e.ReloadWanted()), log)
         watch = FileWatch(watched, self._rehearsal.start)
         self._parts: list[Part] = [self._children, self._crew, memory, orphans, watch, self._rehearsal, self._sender]
         if health_port:
             self._parts.append(HealthPort(health_port, self._selector, self._health))
-        self._watchdog = Watchdog(max(WATCHDOG_LIMIT, brain.rules.lease), log)
+        self._watchdog = Watchdog(max(WATCHDOG_LIMIT, lease), log)
         channel = store.keys.pubsub(host.name) if keeper is None else None
         self._ears = Ears(store, channel, self._selector, self._bell_answered, self._message)
         self.failed = ""
@@ -128,11 +120,9 @@ class Driver:
         """Work. Raises what nobody foresaw; children are dead and connections closed in any case."""
         self._selector.register(self._signals.fileno(), EVENT_READ, self._take_wishes)
         try:
-            up_for = uptime(self.store)
-            self._ears.subscribe()
             if self._keeper is None:
                 self._watchdog.start()
-            self._feed(e.Begin(0.0 if up_for is None else max(0.0, self.brain.rules.lease - up_for)))
+            self._begin()
             while not self._over:
                 self._turn()
         finally:
@@ -141,6 +131,16 @@ class Driver:
                 part.close()
             self._ears.close()
             self._selector.close()
+
+    def _begin(self) -> None:
+        nobody_judges = lease = self.brain.rules.lease
+        try:
+            nobody_judges = cut_off_for(self.store, lease)
+            self._ears.subscribe()
+        except SERVER_AWAY as error:
+            self._cut_off(error)
+        self._events.appendleft(e.Begin(nobody_judges))
+        self._work_off()
 
     def _turn(self) -> None:
         self._watchdog.feed()

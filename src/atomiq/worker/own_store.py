@@ -57,11 +57,11 @@ def address_seen(store: Store) -> str:
     return fields.get("addr", "unknown")
 
 
-def uptime(store: Store) -> float | None:
-    """Seconds since the server started; None when it may not be asked."""
+def cut_off_for(store: Store, lease: float) -> float:
+    """Seconds for which nobody may judge leases yet: the server has just started, and who worked before finds back."""
     info = _ask(store, "INFO", "server")  # redis-py makes a dict of it
-    seconds = info.get("uptime_in_seconds") if isinstance(info, dict) else None
-    return None if seconds is None else float(seconds)
+    up_for = info.get("uptime_in_seconds") if isinstance(info, dict) else None
+    return 0.0 if up_for is None else max(0.0, lease - float(up_for))
 
 
 def ping(store: Store) -> None:

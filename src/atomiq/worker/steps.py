@@ -34,7 +34,7 @@ from atomiq.worker.keeper import Keeper
 from atomiq.worker.listener import Listener
 from atomiq.worker.opened import Opened
 from atomiq.worker.overrides import LOOP, our_own, overridden
-from atomiq.worker.own_store import uptime
+from atomiq.worker.own_store import cut_off_for
 from atomiq.worker.runs import NO_ROOM_PAUSE
 from atomiq.worker.settle import Holding
 from atomiq.worker.signals import Signals
@@ -71,16 +71,17 @@ class Stepping(Driving):
             self.log.info("Worker %s: warm shut down requested", self.name)
 
     def _work_in_steps(self, signals: Signals, burst: bool, max_jobs: int | None, max_idle_time: float | None) -> bool:
-        done, pause = 0, 1.0
+        done, pause, begun = 0, 1.0, False
         self._perseveres = True
         keeper = self._keeper(hears=False)
         try:
-            up_for = uptime(self._store)
-            self._reap_at = time.monotonic() + (0.0 if up_for is None else max(0.0, self.lease - up_for))
-            if not lives_here(self.connection):
-                self.subscribe()
             while max_jobs is None or done < max_jobs:
                 try:
+                    if not begun:
+                        self._reap_at = time.monotonic() + cut_off_for(self._store, self.lease)
+                        if not lives_here(self.connection):
+                            self.subscribe()
+                        begun = True
                     self.check_for_suspension(burst)
                     if self.should_run_maintenance_tasks:
                         self.run_maintenance_tasks()
