@@ -130,3 +130,9 @@ def everything_has_run(server: Server, queue: str) -> bool:
             return not connection.llen(f"rq:queue:{queue}") and not connection.zcard(f"rq:wip:{queue}")
         except redis.RedisError:
             return False
+
+
+def workers_of(server: Server) -> int:
+    """How many workers have introduced themselves."""
+    with redis.Redis(unix_socket_path=server.path) as connection:
+        return int(connection.scard("rq:workers"))
