@@ -15,7 +15,8 @@ from pathlib import Path
 class CuttingProxy:
     """`cut(needle)`: the next request that holds `needle` is passed on, its reply is not, and both ends are closed.
     `fall_silent()`: on the connections that exist, nothing is passed on any more, and none is closed; new ones work.
-    `swallow(needle)`: the next request that holds `needle` is not passed on, nor what its connection sends later."""
+    `swallow(needle)`: the next request that holds `needle` is not passed on, nor what its connection sends later.
+    `lead_to(server)`: new connections lead to that one, as when a name's address has changed; the others stay."""
 
     def __init__(self, server: str, path: str) -> None:
         self.path = path
@@ -44,6 +45,9 @@ class CuttingProxy:
 
     def swallow(self, needle: bytes) -> None:
         self._swallowed = needle
+
+    def lead_to(self, server: str) -> None:
+        self._server = server
 
     def close(self) -> None:
         self._waker.send(b"x")
@@ -94,7 +98,10 @@ class CuttingProxy:
         if self._needle is not None and self._selector.get_key(link).data and self._needle in data:
             self._needle = None
             self._doomed.add(other)
-        other.sendall(data)
+        try:
+            other.sendall(data)
+        except OSError:
+            self._hang_up(link)
 
     def _hang_up(self, link: socket.socket) -> None:
         for one in (link, self._pairs[link]):

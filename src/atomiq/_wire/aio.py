@@ -13,6 +13,7 @@ from redis.client import NEVER_DECODE
 
 from atomiq._commands.base import Command, verbatim
 from atomiq._core.keys import Keys
+from atomiq._wire.demoted import is_demoted
 from atomiq._wire.pipe import queue_command
 from atomiq._wire.prefixes import prefix_of
 from atomiq._wire.siblings import address_of, check_client
@@ -109,6 +110,8 @@ class AsyncStore:
                 except redis_errors.NoScriptError:
                     reply = await send("EVAL", script.body, *words)
         except redis_errors.RedisError as error:
+            if is_demoted(error):
+                await self.connection.connection_pool.disconnect(inuse_connections=False)
             raise translated(error, command.name, address_of(self.connection)) from error
         # Python 3.11 loses a cancellation that comes in the moment the command is sent: the task would go on.
         if cancellations() > before:

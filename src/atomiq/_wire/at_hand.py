@@ -78,6 +78,14 @@ class AtHand:
         else:
             pool.release(connection)
 
+    def give_up(self, pool: Any) -> None:
+        """Let the pool have what is kept."""
+        try:
+            while True:
+                pool.release(self._kept.pop())
+        except IndexError:  # it may be in use, and kept again later
+            return
+
     def _is_at_rest(self, connection: Any) -> bool:
         """Whether it is open and has nothing to say, where a glance is enough to tell."""
         link = connection._sock  # noqa: SLF001  redis-py's own look takes three times as long

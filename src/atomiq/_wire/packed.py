@@ -18,6 +18,7 @@ import redis.exceptions as redis_errors
 from atomiq._commands.base import Command, verbatim
 from atomiq._lua import Script
 from atomiq._wire.at_hand import AtHand
+from atomiq._wire.demoted import asks_sentinels, is_demoted
 
 R = TypeVar("R")
 
@@ -149,6 +150,10 @@ def _tried(connection: Any, command: Command[Any], sent: bool) -> Any:
     except redis_errors.NoScriptError:
         connection.send_packed_command((packed(command, whole=True),))
         return connection.read_response()
+    except redis_errors.ResponseError as error:
+        if is_demoted(error) and asks_sentinels(connection):  # redis-py sees that in the replies of Redis 7
+            raise redis_errors.ConnectionError("the primary has become a replica") from error
+        raise
 
 
 def _answer_after(connection: Any, command: Command[Any], failed: list[Exception]) -> Any:

@@ -11,6 +11,7 @@ import redis.exceptions as redis_errors
 
 from atomiq._commands.base import Command, verbatim
 from atomiq._core.keys import Keys
+from atomiq._wire.demoted import is_demoted, leave
 from atomiq._wire.packed import ask, ask_in_turn, is_ordinary
 from atomiq._wire.pipe import queue_command
 from atomiq._wire.prefixes import prefix_of
@@ -78,7 +79,7 @@ class Store:
             else:
                 reply = self._execute(command)
         except redis_errors.RedisError as error:
-            raise translated(error, command.name, address_of(self.connection)) from error
+            raise self._refused(error, command.name) from error
         return command.decode(reply)
 
     def run_in_turn(self, commands: Iterable[Command[R]]) -> Iterator[R]:
@@ -93,7 +94,7 @@ class Store:
         try:
             yield from ask_in_turn(self._binary.connection_pool, commands)
         except redis_errors.RedisError as error:
-            raise translated(error, "EVALSHA", address_of(self.connection)) from error
+            raise self._refused(error, "EVALSHA") from error
 
     def _execute(self, command: Command[Any]) -> Any:
         script = command.script
@@ -122,4 +123,10 @@ class Store:
         try:
             return list(pipeline.execute())
         except redis_errors.RedisError as error:
-            raise translated(error, "EXEC", address_of(self.connection)) from error
+            raise self._refused(error, "EXEC") from error
+
+    def _refused(self, error: Exception, command: str) -> Exception:
+        if is_demoted(error):
+            leave(self._binary.connection_pool)
+            leave(self.connection.connection_pool)  # pipelines are the caller's
+        return translated(error, command, address_of(self.connection))

@@ -5,6 +5,8 @@ Each class is also the redis-py class it stands for, so code that catches `redis
 
 from __future__ import annotations
 
+import re
+
 import redis.exceptions as redis_errors
 
 from atomiq._core import errors
@@ -44,6 +46,8 @@ class Failed(errors.ScriptError, redis_errors.ResponseError):
     """ScriptError, and redis-py's ResponseError."""
 
 
+_FRAME = re.compile(r"^Error running script \(call to \w+\): @user_script:\s?\d+: @user_script: \d+: -?")
+"""What Redis before 7 puts around the reason for which a script's command was refused."""
 _FORBIDDEN = ("NOPERM", "can't run this command", "ACL failure in script")
 _PASSING = ("BUSY ", "LOADING", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "UNBLOCKED")
 """Answers of a server that is there but not ready: to a caller the same as one that can't be reached. (UNBLOCKED is
@@ -59,7 +63,7 @@ _OF_POOL = {"Too many connections": _ALL_IN_USE, "No connection available.": _AL
 
 def translated(error: Exception, command: str, target: str) -> Exception:
     """`error` as one of our tree; `command` and `target` (server address) go into the message."""
-    text = str(error)
+    text = _FRAME.sub("", str(error))
     if isinstance(error, errors.AtomiqError):
         return error
     if isinstance(error, redis_errors.TimeoutError):
@@ -89,13 +93,12 @@ def translated(error: Exception, command: str, target: str) -> Exception:
             f"{command}: {target} has reached its maxmemory and nothing was written; raise it or free memory: {text}"
         )
     if isinstance(error, redis_errors.ResponseError):
-        return _of_one_command(error, command, target)
+        return _of_one_command(error, text, command, target)
     return error
 
 
-def _of_one_command(error: Exception, command: str, target: str) -> Exception:
+def _of_one_command(error: Exception, text: str, command: str, target: str) -> Exception:
     """What this command will meet again."""
-    text = str(error)
     if isinstance(error, _OF_CLUSTERS) or text.startswith(("CROSSSLOT", "MOVED ")):
         return Refused(f"{command}: {target} says: {text}; {ON_A_CLUSTER}")
     if text.startswith("DB index"):

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from atomiq._commands.claim import Claimed
 from atomiq._core.errors import SERVER_AWAY
+from atomiq._wire.demoted import leave
 from atomiq._wire.sync import Store
 from atomiq.command import BadCommand, parse_command
 from atomiq.executors.death import Death
@@ -46,8 +47,7 @@ from atomiq.worker.posts import Maker, Member
 from atomiq.worker.rehearsal import Rehearsal
 from atomiq.worker.signals import SHUTDOWN_SIGNALS, Signals
 from atomiq.worker.upkeep import Upkeep
-from atomiq.worker.watchdog import DEFAULT_LIMIT as WATCHDOG_LIMIT
-from atomiq.worker.watchdog import Watchdog
+from atomiq.worker.watchdog import SHORTEST_LIMIT, Watchdog
 
 LONGEST_SELECT: Final = 10.0
 
@@ -102,7 +102,7 @@ class Driver:
         self._parts: list[Part] = [self._children, self._crew, memory, orphans, watch, self._rehearsal, self._sender]
         if health_port:
             self._parts.append(HealthPort(health_port, self._selector, self._health))
-        self._watchdog = Watchdog(max(WATCHDOG_LIMIT, lease), log)
+        self._watchdog = Watchdog(max(SHORTEST_LIMIT, lease), log)
         channel = store.keys.pubsub(host.name) if keeper is None else None
         self._ears = Ears(store, channel, self._selector, self._bell_answered, self._message)
         self.failed = ""
@@ -336,6 +336,7 @@ class Driver:
 
     def _hangup(self, _move: m.Hangup) -> None:
         self._ears.close()
+        leave(self.store.connection.connection_pool)
 
     def _probe(self, _move: m.Probe) -> None:
         ping(self.store)

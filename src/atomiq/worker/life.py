@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from datetime import UTC, datetime
+from typing import Any
 
 from atomiq._commands.worker import worker_birth, worker_death
 from atomiq._core.errors import ServerError, WorkerExists
@@ -61,6 +62,15 @@ class Living(Stepping):
         )
         if store.run(birth) == "taken":
             raise WorkerExists(f"There exists an active worker named {self.name!r} already")
+
+    def heartbeat(self, timeout: int | None = None, pipeline: Any = None) -> None:
+        """A sign of life; its hash then lives `timeout` seconds (default: worker_ttl + 60) (RQ).
+
+        While RQ's loop runs it, a worker whose entry the server has lost introduces itself again.
+        """
+        if self._beat({}, pipeline, timeout) == "gone" and self._perseveres:
+            self.log.warning("Worker %s: its entry had vanished from the server; written anew", self.name)
+            self.register_birth()
 
     def register_death(self) -> None:
         """Take leave; what is still held goes back to the front of its queues (RQ)."""

@@ -175,9 +175,9 @@ class WorkerRecord:
         """A sign of life; its hash then lives `timeout` seconds (default: worker_ttl + 60) (RQ)."""
         self._beat({}, pipeline, timeout)
 
-    def _beat(self, fields: Mapping[str, str], pipeline: Any = None, ttl: int | None = None) -> None:
+    def _beat(self, fields: Mapping[str, str], pipeline: Any = None, ttl: int | None = None) -> str | None:
         beat = worker_beat(self._store.keys, worker=self.name, ttl=ttl or self.worker_ttl + 60, fields=fields)
-        self._store.send(beat, pipeline)
+        return self._store.send(beat, pipeline)
 
     def get_current_job_id(self, pipeline: Any = None) -> str | None:
         """Id of the job it runs (RQ)."""

@@ -15,7 +15,7 @@ import threading
 import time
 from typing import Final
 
-DEFAULT_LIMIT: Final = 60.0
+SHORTEST_LIMIT: Final = 60.0
 """Seconds. Use no less than the lease: a process that was stopped (SIGSTOP) for longer than the limit ends when it goes
 on, and then its jobs are others' already."""
 _STDERR: Final = 2
