@@ -67,6 +67,11 @@ class TestWork:
         assert none(scene.tell(e.Begin(cut_off_for=20.0)), m.Reap, m.Extend)
         assert scene.until(m.Extend) == m.Extend(("a",))
 
+    def test_what_runs_is_extended_right_before_the_next_program(self) -> None:
+        scene = Stations(lease=30)
+        scene.see(sighted("a", scene.now))
+        assert scene.tell(e.ReloadWanted(), after=1)[-2:] == [m.Extend(("a",)), m.Quit(reload=True)]
+
 
 class TestLimits:
     def test_an_overrun_is_killed(self) -> None:

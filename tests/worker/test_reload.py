@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -106,6 +107,25 @@ def test_changed_code_is_used_and_a_running_job_is_finished(
     os.kill(worker.process.pid, signal.SIGTERM)
     assert worker.process.wait(15) == 0
     assert not any(psutil.pid_exists(pid) for pid in before)
+
+
+@pytest.mark.slow
+def test_imports_that_take_most_of_a_lease(queue: Queue, start: Callable[..., CommandLine], tmp_path: Path) -> None:
+    """The job that ran meanwhile was taken for abandoned by its own worker: its lease was not extended right before the
+    new program was executed, and there only after another third."""
+    worker = start("--lease", "10", "--import", "own_jobs")
+    running = queue.enqueue(note_and_wait, str(tmp_path / "gate.in"), str(tmp_path / "gate"), "done")
+    wait_until((tmp_path / "gate.in").exists, what="the job runs")
+    (tmp_path / "own_jobs.py").write_text(f"import time\ntime.sleep(6.5)\n{NEW}")
+    os.kill(worker.process.pid, signal.SIGHUP)
+    worker.says("Listening on default", times=2)
+    assert ended(queue.enqueue("own_jobs.answer")) == "new code"
+    begun = time.monotonic()
+    wait_until(lambda: time.monotonic() > begun + 4, what="the lease would be over")
+    (tmp_path / "gate").touch()
+    assert ended(running) == "done"
+    running.refresh()
+    assert running.attempts == 1
 
 
 def test_a_job_of_an_adopted_child_that_is_killed_runs_again(

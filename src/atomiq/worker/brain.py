@@ -227,6 +227,8 @@ class Brain(Stationed, Endings):
         if self.phase == "working":
             self._look_for_work(now)  # or find that there is none, and begin to stop
         if self.phase == "reloading" and self.connected and self._may_reload() and not self._search.claiming:
+            if self.held and self.rules.extends:
+                self._do(m.Extend(self.held))  # the next program has a whole lease to come up in
             self._quit(reload=True)
         elif self.phase == "stopping" and not self._busy and not self._search.claiming and not self.crew.members:
             self._quit()

@@ -133,6 +133,7 @@ class Driver:
             self._selector.close()
 
     def _begin(self) -> None:
+        self._work_off()  # leases of adopted children are extended before we judge any
         nobody_judges = lease = self.brain.rules.lease
         try:
             nobody_judges = cut_off_for(self.store, lease)
@@ -158,16 +159,13 @@ class Driver:
             self._events.append(e.CutOff("the connection of the bell is dead"))
         due = self.brain.next_wake()
         if self._events or (due is not None and time.monotonic() >= due):
-            self._feed(e.Tick())
+            self._events.append(e.Tick())
+            self._work_off()
 
     def _wait(self) -> float:
         wanted = (self.brain.next_wake(), *(part.wake_at() for part in self._parts))
         first = min((at for at in wanted if at is not None), default=LONGEST_SELECT)
         return max(0.0, min(first - time.monotonic(), LONGEST_SELECT))
-
-    def _feed(self, event: e.Event) -> None:
-        self._events.append(event)
-        self._work_off()
 
     def _work_off(self) -> None:
         while self._events and not self._over:
