@@ -23,9 +23,10 @@ def seen(client: redis.Redis) -> list[str]:
 
 
 @pytest.fixture
-def names_kept(redis_connection: redis.Redis) -> None:
-    if "lib-name" not in redis_connection.client_list()[0]:
-        pytest.skip("a server before 7.2 keeps no names of libraries")
+def names_kept(redis_url: str) -> None:
+    with redis.Redis.from_url(redis_url) as client:
+        if "lib-name" not in client.client_list()[0]:
+            pytest.skip("a server before 7.2 keeps no names of libraries")
 
 
 @pytest.mark.usefixtures("names_kept")

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import socket
+import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -73,6 +76,33 @@ def test_answers_before_an_error_that_will_pass() -> None:
         assert [value for _, _, value in all_answers(line)] == [2]
         line.close()
         other.close()
+
+
+def test_a_large_command_on_a_slow_link(store: Store) -> None:
+    """What took longer than the patience for one answer was broken off and sent again, for ever: the time was counted
+    while the command was on its way."""
+    line = Line(store, patience=0.4)
+    line.resume()
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    line._connection.disconnect()
+    line._socket = ours
+
+    def read_slowly() -> None:
+        got = 0
+        while got < 2_000_000:
+            got += len(theirs.recv(1 << 18))
+            threading.Event().wait(0.1)  # a slow reader is what this is about
+
+    reader = threading.Thread(target=read_slowly)
+    with ours, theirs:
+        reader.start()
+        began = time.monotonic()
+        line.send(plain("SET", ("large", b"x" * 2_000_000), str))
+        assert time.monotonic() - began > 0.5
+        assert not line.overdue()
+        reader.join()
+    line.close()
 
 
 def test_a_large_command_goes_out_whole(line: Line, store: Store) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -256,6 +259,25 @@ def test_without_retries_a_lost_reply_is_an_error(server: str, proxy: CuttingPro
             send(put(new_job("a")))
     assert proxy.cuts == 2
     client.connection_pool.disconnect()
+
+
+def test_a_large_command_has_more_time() -> None:
+    """A timeout is for all that is sent at once: what takes longer was sent again and again, and never arrived."""
+    with throwaway_server() as (path, pid):
+        client = redis.Redis(unix_socket_path=path, socket_timeout=0.3, retry=Retry(NoBackoff(), 0))
+        store = Store.of(client)
+        store.run(put(new_job("first")))
+        os.kill(pid, signal.SIGSTOP)
+        going_on = threading.Timer(1.0, os.kill, (pid, signal.SIGCONT))
+        going_on.start()
+        store.run(put(new_job("large", call=b"x" * 4_000_000)))
+        going_on.join()
+        os.kill(pid, signal.SIGSTOP)
+        with pytest.raises(ServerUnavailable, match="in time"):
+            store.run(put(new_job("small")))
+        os.kill(pid, signal.SIGCONT)
+        assert queued(client) == ["first", "large", "small"]
+        client.close()
 
 
 def test_connections_go_back_to_the_pool(redis_url: str, redis_connection: redis.Redis) -> None:

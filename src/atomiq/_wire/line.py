@@ -111,8 +111,7 @@ class Line:
         self._socket.setblocking(False)
         self._reader = _reader()
         self._loading.clear()
-        now = time.monotonic()
-        self._under_way = deque((command, context, now) for command, context, _ in self._under_way)
+        self._count_from_now()
         for command, _, _ in list(self._under_way):
             self._push(packed(command))
 
@@ -122,22 +121,28 @@ class Line:
             self._connection.disconnect()
         self._connection = self._socket = None
 
+    def _count_from_now(self) -> None:
+        now = time.monotonic()
+        self._under_way = deque((command, context, now) for command, context, _ in self._under_way)
+
     def _push(self, data: bytes) -> None:
-        deadline = 0.0
+        blocked = False
         view = memoryview(data)
         while True:
             try:
                 sent = self._socket.send(view)
             except _WOULD_BLOCK:
-                deadline = deadline or time.monotonic() + self._patience
-                if not self._ready(select.POLLOUT, deadline - time.monotonic()):
+                blocked = True
+                if not self._ready(select.POLLOUT, self._patience):
                     raise self._broken("it takes no more data") from None
                 continue
             except OSError as error:
                 raise self._broken(str(error)) from error
             if sent == len(view):
-                return
+                break
             view = view[sent:]
+        if blocked:  # it may have taken long, and the server was anything but silent
+            self._count_from_now()
 
     def _fill(self) -> None:
         while True:

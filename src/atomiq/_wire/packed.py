@@ -8,6 +8,7 @@ tests them, and the client's own Retry decides about a lost one.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
 import hiredis
@@ -23,6 +24,8 @@ from atomiq._wire.demoted import asks_sentinels, is_demoted
 R = TypeVar("R")
 
 _NUMBERS: Final = frozenset((int, float))
+_LARGE: Final = 1 << 20
+"""Bytes, for which a server gets one second more."""
 
 
 def packed(command: Command[Any], whole: bool = False) -> bytes:
@@ -144,7 +147,16 @@ def _answer(connection: Any, command: Command[Any], sent: bool) -> Any:
 
 def _tried(connection: Any, command: Command[Any], sent: bool) -> Any:
     if not sent:
-        connection.send_packed_command((packed(command),))
+        data = packed(command)
+        if len(data) > _LARGE:
+            with _more_patience(connection, len(data)):
+                connection.send_packed_command((data,))
+                return _reply(connection, command)
+        connection.send_packed_command((data,))
+    return _reply(connection, command)
+
+
+def _reply(connection: Any, command: Command[Any]) -> Any:
     try:
         return connection.read_response()
     except redis_errors.NoScriptError:
@@ -154,6 +166,23 @@ def _tried(connection: Any, command: Command[Any], sent: bool) -> Any:
         if is_demoted(error) and asks_sentinels(connection):  # redis-py sees that in the replies of Redis 7
             raise redis_errors.ConnectionError("the primary has become a replica") from error
         raise
+
+
+@contextmanager
+def _more_patience(connection: Any, size: int) -> Iterator[None]:
+    """A socket's timeout is for all that is sent at once, and a client's is meant for commands of ordinary size: a
+    large one, cut off each time that it is sent, would never arrive."""
+    connection.connect()
+    link, ordinary = connection._sock, connection.socket_timeout  # noqa: SLF001  redis-py offers no other way
+    if ordinary is None:
+        yield
+        return
+    link.settimeout(ordinary + size / _LARGE)
+    try:
+        yield
+    finally:
+        if connection._sock is link:  # noqa: SLF001
+            link.settimeout(ordinary)
 
 
 def _answer_after(connection: Any, command: Command[Any], failed: list[Exception]) -> Any:

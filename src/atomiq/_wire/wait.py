@@ -19,6 +19,8 @@ from atomiq._wire.translate import translated
 LONGEST_BLOCK = 25.0
 """Seconds. A longer wait is several of these: a connection that died silently is noticed at the end of one."""
 ANSWER_MARGIN = 10.0
+BELL_MARGIN = 2.0
+"""Seconds. For a wait that ends without a ring: a worker whose connection died silently goes on within ten."""
 
 
 class Bell:
@@ -27,7 +29,8 @@ class Bell:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._connection: Any = None
-        self._deadline = 0.0
+        self.deadline = 0.0
+        """When the answer has come, rung or not, if the connection lives."""
         self.listening = False
 
     def listen(self, queues: Sequence[str], timeout_s: float) -> None:
@@ -37,12 +40,12 @@ class Bell:
         bells = [self._store.keys.bell(queue) for queue in queues]
         try:
             if self._connection is None:
-                self._connection = single_connection(self._store.connection, socket_timeout=ANSWER_MARGIN)
+                self._connection = single_connection(self._store.connection, socket_timeout=BELL_MARGIN)
                 self._connection.connect()
             self._connection.send_command("BZPOPMIN", *bells, f"{max(timeout_s, 0.01):.3f}")
         except redis_errors.RedisError as error:
             raise self._broken(error, "BZPOPMIN") from error
-        self._deadline = time.monotonic() + timeout_s + ANSWER_MARGIN
+        self.deadline = time.monotonic() + timeout_s + BELL_MARGIN
         self.listening = True
 
     def fileno(self) -> int:
@@ -60,7 +63,7 @@ class Bell:
 
     def overdue(self) -> bool:
         """No answer although the time is well over: the connection is dead and nobody told us."""
-        return self.listening and time.monotonic() > self._deadline
+        return self.listening and time.monotonic() > self.deadline
 
     def cancel(self) -> None:
         """Stop waiting. A ring that arrives at this moment is lost to this waiter; worker_death and the safety check

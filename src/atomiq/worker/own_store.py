@@ -15,8 +15,9 @@ from atomiq._wire.prefixes import set_prefix
 from atomiq._wire.siblings import fresh_like
 from atomiq._wire.sync import Store
 
-LONGEST_PATIENCE: Final = 10.0
-"""Seconds. Signals and children wait as long as the loop waits for an answer, however long the lease is."""
+LONGEST_PATIENCE: Final = 3.0
+"""Seconds. Signals and children wait as long as the loop waits for an answer, however long the lease is; and a
+connection that died silently is to be replaced within ten."""
 
 
 def own_store(connection: Any, name: str, lease: float) -> Store:

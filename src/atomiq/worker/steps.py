@@ -15,11 +15,13 @@ from functools import cached_property
 from typing import Any, ClassVar
 
 from atomiq._commands.claim import Claim, claim, release
-from atomiq._core.errors import SERVER_AWAY, StopRequested
+from atomiq._core.errors import SERVER_AWAY, ServerUnavailable, StopRequested
 from atomiq._core.ids import new_execution_id
 from atomiq._core.settings import CALLBACK_TIMEOUT, QUICK_SAFETY_CHECK, SAFETY_CHECK
+from atomiq._wire.demoted import leave
 from atomiq._wire.readable import readable
 from atomiq._wire.siblings import lives_here
+from atomiq._wire.sync import Store
 from atomiq._wire.wait import Bell
 from atomiq.command import handle_command, parse_payload
 from atomiq.executors.fork import ForkExecutor, NoRoom
@@ -61,6 +63,13 @@ class Stepping(Driving):
     # --- the loop
 
     @property
+    def _store(self) -> Store:
+        """In the loop its own line, which is less patient with a silent server than the application's."""
+        if self._perseveres and self._own is not None and os.getpid() == self.pid:
+            return self._own
+        return super()._store
+
+    @property
     def _steps_wanted(self) -> list[str]:
         """Why RQ's loop has to run this worker: the methods of it that somebody has made their own."""
         return ["setup_work_horse_signals"] if self.in_steps else overridden(self, *LOOP)
@@ -94,6 +103,7 @@ class Stepping(Driving):
                     self.log.error(
                         "Worker %s: the server can't be reached (%s); next try in %s s", self.name, error, pause
                     )
+                    leave(self._store.connection.connection_pool)
                     self._pause(pause)
                     self._reap_at = time.monotonic() + self.lease  # others may have been cut off as well
                     pause = min(self.max_connection_wait_time, pause * self.exponential_backoff_factor)
@@ -247,7 +257,10 @@ class Stepping(Driving):
         if not bell.listening:
             bell.listen(self._distinct_names, seconds)
         fds = [bell.fileno()] if self._signals is None else [bell.fileno(), self._signals.fileno()]
-        ready = readable(fds, seconds + 1.0)
+        ready = readable(fds, max(0.0, bell.deadline - time.monotonic()))
+        if not ready:
+            bell.close()
+            raise ServerUnavailable("the connection of the bell is dead")
         rung = bell.fileno() in ready and bell.read()
         if bell.listening or self._signals is None:
             bell.close()
@@ -271,7 +284,7 @@ class Stepping(Driving):
             StopRequested: they are, and the worker isn't to wait for anything.
         """
         before: str | None = None
-        while not self._stop_requested and is_suspended(self.connection, None if before is None else self):
+        while not self._stop_requested and is_suspended(self._store.connection, None if before is None else self):
             if burst:
                 self.log.info("Worker %s: suspended in burst mode, exiting", self.name)
                 raise StopRequested
