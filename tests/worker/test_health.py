@@ -7,6 +7,7 @@ import json
 import select
 import selectors
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -195,6 +196,26 @@ def test_one_that_is_dropped_in_the_very_turn_in_which_it_speaks(loop: Loop) -> 
     assert loop.get("/live") == (200, b"ok\n")
     for link in crowd:
         link.close()
+
+
+def test_without_room_for_another_file(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The listener stayed ready, so the loop turned without a pause for as long as files were short."""
+
+    def accept(_listener: socket.socket) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    now = time.monotonic()
+    with loop.call() as link:
+        link.sendall(REQUEST)
+        with monkeypatch.context() as short:
+            short.setattr(socket.socket, "accept", accept)
+            loop.turn()
+        assert loop.connections() == 0
+        wake_at = loop.port.wake_at()
+        assert wake_at is not None
+        assert 0 < wake_at - now < 10
+        monkeypatch.setattr(module.time, "monotonic", lambda: wake_at)
+        assert loop.answer(link).endswith(b"ok\n")
 
 
 def test_who_hangs_up_early_is_forgotten(loop: Loop) -> None:

@@ -19,13 +19,16 @@ from typing import Any, Final, Literal
 
 from atomiq._core.log import get_logger
 from atomiq._core.settings import SAFETY_CHECK
+from atomiq._core.shortage import FILES, in_words
 from atomiq.worker.addresses import MOST_CONNECTIONS, open_listener, parse_address
 
 LONGEST_REQUEST: Final = 4096
 LONGEST_TALK: Final = 5.0
 """Seconds that a connection may live."""
 SLACK: Final = 15.0
-"""Seconds that something regular may be late: a command may take 10 s to fail, and the machine may be busy."""
+"""Seconds that something regular may be late: a command may take some to fail, and the machine may be busy."""
+NO_ROOM_PAUSE: Final = 1.0
+"""Seconds for which nobody is let in after open files ran short: the listener would be ready in every turn."""
 LONGEST_CHILDLESS: Final = 60.0
 """Seconds for which a worker may try in vain to keep a child alive."""
 
@@ -130,6 +133,8 @@ class HealthPort:
         self._path = parse_address(address).path
         self._inode = os.lstat(self._path).st_ino if self._path else 0
         self._talks: dict[int, _Talk] = {}
+        self._open_at: float | None = None
+        """When to listen again, after a pause."""
         selector.register(self._listener, EVENT_READ, self._accept)
 
     @property
@@ -144,10 +149,14 @@ class HealthPort:
 
     def wake_at(self) -> float | None:
         """When `check` has something to do, in `time.monotonic()`."""
-        return min((talk.drop_at for talk in self._talks.values()), default=None)
+        open_at = () if self._open_at is None else (self._open_at,)
+        return min((*(talk.drop_at for talk in self._talks.values()), *open_at), default=None)
 
     def check(self) -> None:
         """Drop connections that have lived too long. For every turn of the loop."""
+        if self._open_at is not None and time.monotonic() >= self._open_at:
+            self._open_at = None
+            self._selector.register(self._listener, EVENT_READ, self._accept)
         if self._talks:
             now = time.monotonic()
             for talk in [talk for talk in self._talks.values() if now >= talk.drop_at]:
@@ -157,7 +166,8 @@ class HealthPort:
         for talk in list(self._talks.values()):
             self._drop(talk)
         if self._listener.fileno() >= 0:
-            self._selector.unregister(self._listener)
+            if self._open_at is None:
+                self._selector.unregister(self._listener)
             self._listener.close()
             with contextlib.suppress(FileNotFoundError):
                 if self._path and os.lstat(self._path).st_ino == self._inode:  # not a successor's
@@ -169,8 +179,13 @@ class HealthPort:
                 link, _ = self._listener.accept()
             except BlockingIOError:
                 return
-            except OSError as error:  # the caller has gone already, or there are no file descriptors left
-                _log.debug("Health port: a connection could not be taken: %s", error)
+            except OSError as error:
+                if error.errno in FILES:
+                    _log.warning("Health port: a connection could not be taken: %s", in_words(error))
+                    self._open_at = time.monotonic() + NO_ROOM_PAUSE
+                    self._selector.unregister(self._listener)
+                else:
+                    _log.debug("Health port: the caller had gone already: %s", error)
                 return
             if len(self._talks) >= MOST_CONNECTIONS:  # who says nothing must not keep out who asks
                 self._drop(next(iter(self._talks.values())))
