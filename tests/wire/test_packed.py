@@ -264,7 +264,9 @@ def test_without_retries_a_lost_reply_is_an_error(server: str, proxy: CuttingPro
 def test_a_large_command_has_more_time() -> None:
     """A timeout is for all that is sent at once: what takes longer was sent again and again, and never arrived."""
     with throwaway_server() as (path, pid):
-        client = redis.Redis.from_url(f"unix://{path}", socket_timeout=0.3, retry=Retry(NoBackoff(), 0))
+        client = redis.Redis(unix_socket_path=path, socket_timeout=0.3, retry=Retry(NoBackoff(), 0))
+        if client.connection_pool.make_connection().socket_timeout is None:
+            pytest.skip("redis-py 5.0 gives unix sockets no timeout")
         store = Store.of(client)
         store.run(put(new_job("first")))
         os.kill(pid, signal.SIGSTOP)
