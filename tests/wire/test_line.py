@@ -88,11 +88,15 @@ def test_a_large_command_on_a_slow_link(store: Store) -> None:
     line._connection.disconnect()
     line._socket = ours
 
+    def pause(seconds: float) -> None:
+        end = time.monotonic() + seconds
+        wait_until(lambda: time.monotonic() > end)
+
     def read_slowly() -> None:
         got = 0
         while got < 2_000_000:
             got += len(theirs.recv(1 << 18))
-            threading.Event().wait(0.1)  # a slow reader is what this is about
+            pause(0.1)
 
     reader = threading.Thread(target=read_slowly)
     with ours, theirs:

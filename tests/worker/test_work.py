@@ -38,12 +38,20 @@ def commands_sent(connection: Any) -> dict[str, int]:
 
 class TestWakingUp:
     @EXECUTORS
-    def test_at_once(self, queue: Queue, start_worker: StartWorker, executor: str) -> None:
-        """By the bell: the next look for jobs that nobody rang for is seconds away."""
+    def test_within_milliseconds(self, queue: Queue, start_worker: StartWorker, executor: str) -> None:
+        """By the bell. The machine may be busy with something else for a moment: then five more are looked at."""
         worker = start_worker(executor=executor)
+        for _ in range(5):
+            delays = self.five_delays(queue, worker.name)
+            if sorted(delays)[2] < 0.05:
+                break
+        assert sorted(delays)[2] < 0.05, delays
+
+    def five_delays(self, queue: Queue, worker: str) -> list[float]:
+        """Seconds from an enqueue to its start, five times."""
         delays = []
         for _ in range(5):
-            wait_until(lambda: state(queue, worker.name) == "idle")
+            wait_until(lambda: state(queue, worker) == "idle")
             job = queue.enqueue(tasks.nothing)
             result = job.latest_result(timeout=5)
             assert result is not None
@@ -51,7 +59,7 @@ class TestWakingUp:
             assert job.started_at is not None
             assert job.enqueued_at is not None
             delays.append((job.started_at - job.enqueued_at).total_seconds())
-        assert sorted(delays)[2] < 0.5, delays
+        return delays
 
     @EXECUTORS
     def test_an_idle_worker_does_not_poll(self, queue: Queue, start_worker: StartWorker, executor: str) -> None:

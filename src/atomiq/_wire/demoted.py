@@ -16,7 +16,7 @@ from atomiq._wire.at_hand import AtHand
 
 def is_demoted(error: Exception) -> bool:
     """Whether this is what a replica says to a write. (Redis before 7 says it inside a script's error.)"""
-    return isinstance(error, redis_errors.ReadOnlyError) or "-READONLY " in str(error)
+    return isinstance(error, redis_errors.ReadOnlyError) or "READONLY" in str(error)
 
 
 def leave(pool: Any) -> None:

@@ -127,6 +127,6 @@ class Store:
 
     def _refused(self, error: Exception, command: str) -> Exception:
         if is_demoted(error):
-            leave(self._binary.connection_pool)
-            leave(self.connection.connection_pool)  # pipelines are the caller's
+            for pool in {self._binary.connection_pool, self.connection.connection_pool}:  # pipelines are the caller's
+                leave(pool)
         return translated(error, command, address_of(self.connection))

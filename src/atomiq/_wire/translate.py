@@ -11,6 +11,7 @@ import redis.exceptions as redis_errors
 
 from atomiq._core import errors
 from atomiq._core.shortage import with_advice
+from atomiq._wire.demoted import is_demoted
 from atomiq._wire.siblings import ON_A_CLUSTER
 
 
@@ -82,7 +83,7 @@ def translated(error: Exception, command: str, target: str) -> Exception:
         )
     if isinstance(error, (redis_errors.ConnectionError, *_PASSING_ERRORS)) or text.startswith(_PASSING):
         return Unavailable(f"{command}: {target} {_OF_POOL.get(text, _AWAY)}: {with_advice(text)}")
-    if isinstance(error, redis_errors.ReadOnlyError) or "READONLY" in text:
+    if is_demoted(error):
         return ReadOnly(
             f"{command}: {target} is a read-only replica; connect to the primary (or through Sentinel): {text}"
         )

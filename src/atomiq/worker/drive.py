@@ -66,8 +66,8 @@ class Driving(Horse):
     health_port: str = ""
     watched: tuple[str, ...] = ()
 
-    def register_birth(self) -> None:
-        """Write the worker's hash (RQ)."""
+    def register_anew(self) -> None:
+        """Write the worker's hash, which the server has lost."""
         raise NotImplementedError
 
     def stop_by_command(self) -> None:

@@ -318,8 +318,7 @@ class Driver:
         self._ears.check()
 
     def _register(self, _move: m.Register) -> None:
-        self.log.warning("Worker %s: its entry had vanished from the server; written anew", self.host.name)
-        self.host.register_birth()
+        self.host.register_anew()
 
     def _reap(self, _move: m.Reap) -> None:
         failed, next_in, more = self._upkeep.reap(self._desk.server_time())

@@ -21,14 +21,13 @@ from atomiq._core.log import get_logger
 from atomiq._core.settings import SAFETY_CHECK
 from atomiq._core.shortage import FILES, in_words
 from atomiq.worker.addresses import MOST_CONNECTIONS, open_listener, parse_address
+from atomiq.worker.runs import NO_ROOM_PAUSE
 
 LONGEST_REQUEST: Final = 4096
 LONGEST_TALK: Final = 5.0
 """Seconds that a connection may live."""
 SLACK: Final = 15.0
 """Seconds that something regular may be late: a command may take some to fail, and the machine may be busy."""
-NO_ROOM_PAUSE: Final = 1.0
-"""Seconds for which nobody is let in after open files ran short: the listener would be ready in every turn."""
 LONGEST_CHILDLESS: Final = 60.0
 """Seconds for which a worker may try in vain to keep a child alive."""
 
@@ -134,7 +133,7 @@ class HealthPort:
         self._inode = os.lstat(self._path).st_ino if self._path else 0
         self._talks: dict[int, _Talk] = {}
         self._open_at: float | None = None
-        """When to listen again, after a pause."""
+        """When to listen again, after open files ran short: the listener would be ready in every turn."""
         selector.register(self._listener, EVENT_READ, self._accept)
 
     @property

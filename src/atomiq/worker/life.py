@@ -63,14 +63,18 @@ class Living(Stepping):
         if store.run(birth) == "taken":
             raise WorkerExists(f"There exists an active worker named {self.name!r} already")
 
+    def register_anew(self) -> None:
+        """The server has lost the worker's entry, while it lives. Raises what `register_birth` raises."""
+        self.log.warning("Worker %s: its entry had vanished from the server; written anew", self.name)
+        self.register_birth()
+
     def heartbeat(self, timeout: int | None = None, pipeline: Any = None) -> None:
         """A sign of life; its hash then lives `timeout` seconds (default: worker_ttl + 60) (RQ).
 
         While RQ's loop runs it, a worker whose entry the server has lost introduces itself again.
         """
         if self._beat({}, pipeline, timeout) == "gone" and self._perseveres:
-            self.log.warning("Worker %s: its entry had vanished from the server; written anew", self.name)
-            self.register_birth()
+            self.register_anew()
 
     def register_death(self) -> None:
         """Take leave; what is still held goes back to the front of its queues (RQ)."""

@@ -60,8 +60,8 @@ class Host(Protocol):
     def sender(self, unshare: Callable[[], Iterator[int]]) -> Sender:
         """Sends the webhooks of jobs that the loop settles. `unshare`: what a child must not keep."""
 
-    def register_birth(self) -> None:
-        """Write the worker's hash."""
+    def register_anew(self) -> None:
+        """Write the worker's hash, which the server has lost."""
 
     def stop_by_command(self) -> None:
         """Wish for the end, because a remote command says so."""

@@ -22,7 +22,7 @@ LONGEST_BACK_OFF: Final = 5.0
 STOP_PATIENCE: Final = 2.0
 """Seconds that a job which shares its process gets to end when it is asked to, before the process is killed."""
 NO_ROOM_PAUSE: Final = 1.0
-"""How long nothing is claimed when the machine had no room for a child."""
+"""How long nothing is claimed when the machine had no room for a child, and no probe let in without one for a file."""
 
 
 @dataclass(slots=True)
