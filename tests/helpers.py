@@ -146,7 +146,7 @@ def living_children() -> set[int]:
 def descendants(pid: int) -> set[int]:
     """Where Linux says it of each process: psutil reads about every process of the machine, twice a test."""
     children: set[int] = set()
-    with contextlib.suppress(FileNotFoundError):  # it has ended meanwhile
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
         for task in Path(f"/proc/{pid}/task").iterdir():
             with contextlib.suppress(FileNotFoundError, ProcessLookupError):
                 children.update(map(int, (task / "children").read_bytes().split()))

@@ -10,6 +10,7 @@ import io
 import os
 import sqlite3
 import tempfile
+from contextlib import closing
 from datetime import timedelta
 from typing import Any
 from unittest import mock
@@ -227,6 +228,16 @@ class OwnTransaction(Emptied):
             job.transaction(using="default", step="nested").__enter__()
         outbox.finish()
         assert OutboxRow.objects.count() + get_queue().count == 2
+
+    def test_it_writes_after_somebody_elses_commit(self) -> None:
+        """The look for the mark stayed open as a read of the transaction. When our own relay, in a thread of this
+        process, had committed since, the job's first write was refused at once: "database is locked"."""
+        job = get_queue().enqueue(nothing)
+        with closing(sqlite3.connect(f"{FOLDER}/rows.sqlite3", timeout=0)) as relay, job.transaction(using="default"):
+            relay.execute("INSERT INTO auth_group (name) VALUES ('of the relay')")
+            relay.commit()
+            Group.objects.create(name="work")
+        assert sorted(Group.objects.values_list("name", flat=True)) == ["of the relay", "work"]
 
     def test_two_runs_at_the_same_time(self) -> None:
         """SQLite has no room for both, so the second is one that did not see the first's mark when it looked."""

@@ -74,6 +74,8 @@ class Books(Protocol):
 
     def begin(self) -> None: ...
 
+    def has_looked(self) -> None: ...
+
     def run(self, statement: str, values: Mapping[str, Any]) -> list[Any]: ...
 
     def commit(self) -> None: ...
@@ -92,6 +94,9 @@ class AlchemyBooks:
         if self.where.in_nested_transaction():
             raise InvalidJobOperation("job.transaction commits, so it can't begin inside a savepoint of the session")
         caller_of(self.where)
+
+    def has_looked(self) -> None:
+        """What the session has done before belongs to the transaction as well: it goes on."""
 
     def run(self, statement: str, values: Mapping[str, Any]) -> list[Any]:
         found = self.where.execute(self._text(statement), dict(values))
@@ -116,6 +121,13 @@ class DjangoBooks:
     def begin(self) -> None:
         self._atomic.__enter__()
 
+    def has_looked(self) -> None:
+        """On SQLite begin anew: a transaction that has read may not write any more ("database is locked", at once) when
+        somebody else has committed since, and our own relay does, after the job before."""
+        if self.where.vendor == "sqlite":
+            self.commit()
+            self.begin()
+
     def run(self, statement: str, values: Mapping[str, Any]) -> list[Any]:
         text, names = positional(statement, "%s")
         with self.where.cursor() as cursor:
@@ -139,6 +151,9 @@ class PlainBooks:
 
     def begin(self) -> None:
         caller_of(self.where)
+
+    def has_looked(self) -> None:
+        """As with a session."""
 
     def run(self, statement: str, values: Mapping[str, Any]) -> list[Any]:
         return run(self.where, self._driver, statement, values)
@@ -254,6 +269,7 @@ class JobTransaction:
         self._books.begin()
         try:
             self._look()
+            self._books.has_looked()
         except BaseException:
             self._books.rollback()
             raise
