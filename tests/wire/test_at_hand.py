@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -44,9 +45,10 @@ def test_it_is_used_again(client: redis.Redis) -> None:
     assert kept(client) == [first]
 
 
-@pytest.mark.parametrize(
-    "options", [{"max_connections": ROOM - 1}, {"credential_provider": redis.UsernamePasswordCredentialProvider()}]
-)
+SOMEBODY = redis.UsernamePasswordCredentialProvider("default", "any")
+
+
+@pytest.mark.parametrize("options", [{"max_connections": ROOM - 1}, {"credential_provider": SOMEBODY}])
 def test_pools_that_want_theirs_back(redis_url: str, redis_connection: redis.Redis, options: dict[str, Any]) -> None:
     """A small one would have one less for everybody else."""
     with redis.Redis.from_url(redis_url, **options) as client:
@@ -78,7 +80,7 @@ def test_one_that_the_server_has_closed(
 def test_one_with_a_reply_that_nobody_has_read(client: redis.Redis) -> None:
     enqueue(client)
     kept(client)[0].send_command("ECHO", "of somebody else")
-    wait_until(kept(client)[0].can_read)
+    wait_until(lambda: select.select([kept(client)[0]._sock], [], [], 0)[0])
     assert enqueue(client) == waiting(client)[1]
 
 

@@ -84,9 +84,10 @@ def test_a_pool_whose_connections_are_all_in_use(kind: type[redis.ConnectionPool
     options = {"timeout": 0.05} if kind is redis.BlockingConnectionPool else {}
     pool = kind.from_url(redis_url, max_connections=1, **options)
     queue = Queue("pool", connection=redis.Redis(connection_pool=pool))
-    held = pool.get_connection()
-    with pytest.raises(ServerUnavailable, match="all connections of this client's pool are in use"):
+    with (
+        redis.Redis(connection_pool=pool, single_connection_client=True),
+        pytest.raises(ServerUnavailable, match="all connections of this client's pool are in use"),
+    ):
         queue.enqueue("operator.add", 1, 2)
-    pool.release(held)
     queue.enqueue("operator.add", 1, 2)
     pool.disconnect()

@@ -19,7 +19,7 @@ from redis.retry import Retry
 from redis.sentinel import Sentinel
 
 from atomiq._core.errors import InvalidURL
-from atomiq._wire.driver import with_driver
+from atomiq._wire.driver import UNNAMED, with_driver
 from atomiq._wire.embedded import parse_embedded_url, prepared_folder, short_socket_path, start_or_join
 from atomiq._wire.prefixes import set_prefix
 from atomiq._wire.siblings import address_of
@@ -245,7 +245,7 @@ def check_connection(connection: redis.Redis, tried: str = "") -> None:
 
 def ask_for_life(pool: Any) -> None:
     """One PING on a connection of its own. Raises redis-py's errors; those that TLS explains say so."""
-    once = {**pool.connection_kwargs, "retry": Retry(NoBackoff(), 0)}
+    once = {**pool.connection_kwargs, **UNNAMED, "retry": Retry(NoBackoff(), 0)}
     if issubclass(pool.connection_class, redis.SSLConnection):
         hasty = pool.connection_class(**{**once, "socket_timeout": HANDSHAKE_S})
         try:

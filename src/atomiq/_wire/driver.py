@@ -16,6 +16,8 @@ from atomiq._core.version import __version__
 _OF_REDIS_PY: Final = getattr(redis, "DriverInfo", None)
 """None before redis-py 7.2."""
 _DRIVER: Final = _OF_REDIS_PY and _OF_REDIS_PY().add_upstream_driver("atomiq", __version__)
+UNNAMED: Final[Mapping[str, Any]] = {} if _DRIVER else {"lib_name": None, "lib_version": None}
+"""Options for who wants to hear what a server says first. Before 7.2 its answer to our name was thrown away."""
 _SAID_BY: Final = ("driver_info", "lib_name", "lib_version")
 
 
