@@ -258,6 +258,11 @@ def close_all_files_and_open(path: str) -> None:
         os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT)
 
 
+def close_all_files_open_and_stay(path: str) -> None:
+    close_all_files_and_open(path)
+    wait(5)
+
+
 def take_a_socket() -> int:
     """A job may use sockets of its own."""
     one, other = socket.socketpair()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from pathlib import Path
 
@@ -113,6 +114,21 @@ def test_nothing_of_ours_is_written_into_a_jobs_own_files(queue: Queue, executor
     assert "Work-horse terminated unexpectedly" in failure(job)
     assert not precious.exists() or precious.read_bytes() == b""  # the child may notice, and die, before it is opened
     assert after.is_finished
+
+
+@on("thread", "async")
+def test_nor_while_it_runs(queue: Queue, executor: str, tmp_path: Path) -> None:
+    """Another slot waits for work, and saw that the server had gone: its complaint was written into the job's file."""
+    precious, log = tmp_path / "precious", logging.FileHandler(tmp_path / "log")
+    job = queue.enqueue(jobs.close_all_files_open_and_stay, str(precious))
+    logging.getLogger("atomiq.worker").addHandler(log)
+    try:
+        run(queue, {executor: 2}, lease=2)
+    finally:
+        logging.getLogger("atomiq.worker").removeHandler(log)
+        log.close()
+    assert "Work-horse terminated unexpectedly" in failure(job)
+    assert not precious.exists() or precious.read_bytes() == b""
 
 
 @on(*WARM)

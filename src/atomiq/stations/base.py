@@ -105,6 +105,7 @@ class Station:
         self._home = _identity(mailbox.fd)
         self._handler: Final = self._asked  # a method is a new object each time it is looked up
         self._forks = JobForks(self._handler)
+        pump.check_files = self._check_files
         self._taken = 0
         self._memory_at = 0.0
         self._mail_seen = 0
@@ -120,6 +121,7 @@ class Station:
             if self.pump.failed is not None:
                 raise self.pump.failed
         except BaseException as error:
+            self._check_files()
             self.mailbox.say("failed", f"{type(error).__name__}: {error}")
             raise
         finally:
@@ -171,9 +173,13 @@ class Station:
 
     def _still_here(self) -> None:
         """To be asked behind each job, before anything is said to anybody. A fork of the job that came back to us must
-        not go on as a second station; and a job may have closed our files, and opened its own under their numbers."""
+        not go on as a second station."""
         if os.getpid() != self._pid:
             os._exit(0)
+        self._check_files()
+
+    def _check_files(self) -> None:
+        """To be asked in trouble too: a job may have closed our files, and opened its own under their numbers."""
         if _identity(self.mailbox.fd) != self._home:
             os._exit(UNUSABLE)  # without a word: who knows where it would be written to
 

@@ -85,6 +85,7 @@ class AsyncStation(Station):
     async def _main(self) -> None:
         loop = self._loop = asyncio.get_running_loop()
         self._ended = asyncio.Event()
+        loop.set_exception_handler(self._complain)
         loop.add_reader(self.mailbox.fd, self._on_mail)
         loop.add_signal_handler(signal.SIGTERM, self._obey)
         self._forks.handler = signal.getsignal(signal.SIGTERM)
@@ -103,6 +104,11 @@ class AsyncStation(Station):
 
     def _asked(self, _number: int, _frame: FrameType | None) -> None:
         """Before the loop runs, nothing does."""
+
+    def _complain(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """What asyncio has to say of a task or a connection that nobody looks after."""
+        self._check_files()
+        loop.default_exception_handler(context)
 
     # --- what happens
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from atomiq._commands.base import Command
@@ -44,6 +44,8 @@ class Pump:
         self.failed: Exception | None = None
         """Why the station can't go on."""
         self.busy = 0
+        self.check_files: Callable[[], None] = lambda: None
+        """Called before a complaint about a connection: perhaps it was a job that has closed it."""
         self._identity = identity
         self._store = store
         self._slots = slots
@@ -354,6 +356,7 @@ class Pump:
 
     def cut_off(self, error: Exception, now: float) -> None:
         """The server can't be reached: what is under way is sent again when it is back."""
+        self.check_files()
         self.line.close()
         self.lookout.lost_touch()
         delay = min(LONGEST_BACK_OFF, 0.25 * 2.0**self._failures)
