@@ -6,6 +6,7 @@ import asyncio
 import os
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -200,8 +201,8 @@ def test_what_is_no_transaction(sqlite_scene: Scene) -> None:
         for where in (None, "default", object(), engine):
             with pytest.raises(TypeError, match=r"outbox\.enqueue takes"):
                 outbox.enqueue(where, sqlite_scene.queue, add, 1, 2)
-    with pytest.raises(TypeError, match="AsyncSession"):
-        asyncio.run(outbox.aio.enqueue(sqlite3.connect(":memory:"), sqlite_scene.queue, add, 1, 2))
+    with closing(sqlite3.connect(":memory:")) as plain, pytest.raises(TypeError, match="AsyncSession"):
+        asyncio.run(outbox.aio.enqueue(plain, sqlite_scene.queue, add, 1, 2))
     with pytest.raises(TypeError, match=r"outbox\.aio\.enqueue"):
         outbox.enqueue(create_async_engine("sqlite+aiosqlite://"), sqlite_scene.queue, add, 1, 2)
 
