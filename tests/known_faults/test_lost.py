@@ -17,7 +17,7 @@ from tests.faults.proxy import CuttingProxy
 from tests.helpers import wait_until
 from tests.interop import jobs as rq_jobs
 
-from atomiq import Queue, SimpleWorker
+from atomiq import Queue, SimpleWorker, connect
 from atomiq._commands.claim import claim
 from atomiq._commands.settle import reap
 from atomiq._core.ids import new_execution_id
@@ -82,10 +82,9 @@ def test_a3_the_reply_to_a_claim_is_lost(
     execution that it has opened, and says the same job again."""
     queue = Queue("default", connection=redis_connection)
     first, second = queue.enqueue(tasks.nothing), queue.enqueue(tasks.nothing)
-    database = redis_url.rsplit("db=", 1)[1]
     proxy = CuttingProxy(server_url.removeprefix("unix://").partition("?")[0], str(tmp_path / "p"))
     try:
-        link = redis.Redis(unix_socket_path=proxy.path, db=int(database))
+        link = connect(f"unix://{proxy.path}?{redis_url.rpartition('?')[2]}")
         through = Store.of(link)
         through.run(claim(through.keys, queues=["other"], worker=WORKER, executions=["warm"], lease_ms=LEASE_MS))
         proxy.cut(b"e1")

@@ -18,7 +18,7 @@ from tests.faults.proxy import CuttingProxy
 from tests.interop import jobs as rq_jobs
 from tests.known_faults.test_lost import LEASE_MS, server_ms
 
-from atomiq import Queue, Repeat, Retry
+from atomiq import Queue, Repeat, Retry, connect
 from atomiq._commands.claim import claim
 from atomiq._commands.enqueue import promote
 from atomiq._commands.settle import Settlement, reap, settle
@@ -174,7 +174,7 @@ def test_c7_the_reply_to_an_enqueue_is_lost(
     itself."""
     proxy = CuttingProxy(server_url.removeprefix("unix://").partition("?")[0], str(tmp_path / "p"))
     try:
-        link = redis.Redis(unix_socket_path=proxy.path, db=int(redis_url.rsplit("db=", 1)[1]))
+        link = connect(f"unix://{proxy.path}?{redis_url.rpartition('?')[2]}")
         through = Queue("default", connection=link)
         through.enqueue(tasks.nothing, job_id="warm")
         proxy.cut(b"the-one")
@@ -210,7 +210,7 @@ def test_c10_the_reply_to_an_end_is_lost(
     taken = claimed(store)
     proxy = CuttingProxy(server_url.removeprefix("unix://").partition("?")[0], str(tmp_path / "p"))
     try:
-        link = redis.Redis(unix_socket_path=proxy.path, db=int(redis_url.rsplit("db=", 1)[1]))
+        link = connect(f"unix://{proxy.path}?{redis_url.rpartition('?')[2]}")
         link.ping()
         proxy.cut(taken.execution_id.encode())
         ended = server_ms(link)

@@ -13,8 +13,9 @@ from typing import Any
 
 import redis
 import redis.asyncio
+from redis.asyncio.retry import Retry as AsyncRetry
 from redis.asyncio.sentinel import Sentinel as AsyncSentinel
-from redis.backoff import NoBackoff
+from redis.backoff import EqualJitterBackoff, NoBackoff
 from redis.retry import Retry
 from redis.sentinel import Sentinel
 
@@ -33,6 +34,11 @@ CONNECT_TIMEOUT_S = 5.0
 # A handshake takes milliseconds. Who takes longer is asked whether it speaks TLS at all.
 HANDSHAKE_S = 2.0
 TLS_FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
+REPEATS = 3
+"""So often a command whose connection broke is sent again. Ours do no harm when they are repeated, and a server that is
+started anew within a second costs nobody an error. A silent one has had its time: it isn't asked again."""
+BROKEN: Any = (redis.ConnectionError, ConnectionError, FileNotFoundError)
+"""The last where a unix socket isn't there yet."""
 MAX_CONNECTIONS = 2**31
 """redis-py before 8. Later ones refuse the 101st command at a time: of a hundred threads, or of tasks in a gather."""
 
@@ -91,7 +97,7 @@ def connect(
             localhost:6379.
         embedded: True for the embedded server in `.atomiq/`, or its folder.
         prefix: what keys start with; default ATOMIQ_PREFIX, else `rq:`.
-        **kwargs: for redis.Redis; they win over what atomiq sets (timeouts, keepalive), and the URL over both.
+        **kwargs: for redis.Redis; they win over what atomiq sets (timeouts, keepalive, repeats), and the URL over both.
             `sentinel_kwargs` is a dict of options for the connections to sentinels.
 
     Raises:
@@ -99,6 +105,7 @@ def connect(
         EmbeddedServerError: the embedded server can't run.
     """
     target = find_target(url, embedded)
+    kwargs = {"retry": Retry(back_off(), REPEATS, BROKEN)} | kwargs
     if target.scheme == "embedded":
         pool_kwargs = embedded_kwargs(target, kwargs)
         start_or_join(pool_kwargs["folder"], pool_kwargs["fsync"], pool_kwargs["idle_s"])
@@ -129,6 +136,7 @@ def aconnect(
         InvalidURL: not a URL that atomiq can connect to.
     """
     target = find_target(url, embedded)
+    kwargs = {"retry": AsyncRetry(back_off(), REPEATS, BROKEN)} | kwargs
     connection: redis.asyncio.Redis
     if target.scheme == "embedded":
         pool_kwargs = embedded_kwargs(target, kwargs)
@@ -143,6 +151,11 @@ def aconnect(
     if prefix is not None:
         set_prefix(connection, prefix)
     return connection
+
+
+def back_off() -> EqualJitterBackoff:
+    """Between two repeats: 0.7 to 1.4 s all together."""
+    return EqualJitterBackoff(cap=1, base=0.1)
 
 
 def with_defaults(target: Target, kwargs: dict[str, Any]) -> dict[str, Any]:
