@@ -123,6 +123,7 @@ def run(url: str, seconds: float, processes: int, workers: int, seed: int) -> Ou
                 else:
                     fleet.stop_for(luck.randrange(processes), luck.uniform(0.5, 3))
                     outcome.stops += 1
+            fleet.keep_up()  # or the last that was killed is the one that ends in disorder
             end_ms = server_ms(connection)
             deadline = time.monotonic() + CATCHES_UP
             while time.monotonic() < deadline and not reached(connection, end_ms):

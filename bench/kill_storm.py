@@ -112,6 +112,8 @@ class Fleet:
             except ProcessLookupError:
                 if target == "child":
                     return ""
+        if target != "child":
+            worker.wait()  # or it may still look alive, and is the one that ends in disorder, when the last job is done
         return target
 
     def stop(self) -> list[int]:

@@ -58,6 +58,22 @@ def test_a_reply_that_is_lost(start: Callable[[], CuttingProxy], socket: str, re
     assert Queue("q", connection=redis_connection).count == 2
 
 
+def test_a_reply_to_a_coroutine_that_is_lost(
+    start: Callable[[], CuttingProxy], socket: str, redis_connection: redis.Redis
+) -> None:
+    async def enqueue() -> None:
+        async with aconnect(socket) as connection:
+            queue = aio.Queue("q", connection=connection)
+            await queue.enqueue(tasks.nothing)
+            proxy.cut(b"the-one")
+            await queue.enqueue(tasks.nothing, job_id="the-one", unique=True)
+
+    proxy = start()
+    asyncio.run(enqueue())
+    assert proxy.cuts == 1
+    assert Queue("q", connection=redis_connection).count == 2
+
+
 def test_a_server_that_starts_anew(
     start: Callable[[], CuttingProxy], socket: str, redis_connection: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:

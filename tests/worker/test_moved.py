@@ -11,12 +11,13 @@ from typing import Any, NamedTuple
 
 import pytest
 import redis
+import redis.asyncio
 from tests import tasks
 from tests.faults.proxy import cutting_proxy
 from tests.helpers import throwaway_server, wait_until
 from tests.worker.conftest import StartWorker
 
-from atomiq import Queue, aio
+from atomiq import Queue, aio, connect
 from atomiq.exceptions import ServerReadOnly
 
 
@@ -61,9 +62,30 @@ def test_who_enqueues(moved: Moved, kind: type[redis.Redis]) -> None:
         assert moved.new.llen("rq:queue:default") == 1
 
 
-def test_who_enqueues_on_a_loop(moved: Moved) -> None:
+def test_who_enqueues_over_connect(moved: Moved) -> None:
+    with connect(moved.url) as connection:
+        queue = Queue("default", connection=connection)
+        queue.enqueue(tasks.nothing)
+        moved.fail_over()
+        queue.enqueue(tasks.nothing)
+        assert moved.new.llen("rq:queue:default") == 1
+
+
+def test_who_enqueues_over_connect_on_a_loop(moved: Moved) -> None:
     async def enqueue() -> None:
         async with aio.connect(moved.url) as connection:
+            queue = aio.Queue("default", connection=connection)
+            await queue.enqueue(tasks.nothing)
+            moved.fail_over()
+            await queue.enqueue(tasks.nothing)
+
+    asyncio.run(enqueue())
+    assert moved.new.llen("rq:queue:default") == 1
+
+
+def test_who_enqueues_on_a_loop(moved: Moved) -> None:
+    async def enqueue() -> None:
+        async with redis.asyncio.Redis.from_url(moved.url) as connection:
             queue = aio.Queue("default", connection=connection)
             await queue.enqueue(tasks.nothing)
             moved.fail_over()

@@ -37,8 +37,8 @@ TLS_FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
 REPEATS = 3
 """So often a command whose connection broke is sent again. Ours do no harm when they are repeated, and a server that is
 started anew within a second costs nobody an error. A silent one has had its time: it isn't asked again."""
-BROKEN: Any = (redis.ConnectionError, ConnectionError, FileNotFoundError)
-"""The last where a unix socket isn't there yet."""
+BROKEN: Any = (redis.ConnectionError, ConnectionError, FileNotFoundError, redis.ReadOnlyError)
+"""FileNotFoundError: a unix socket isn't there yet. ReadOnlyError: the name may lead to another server by now."""
 MAX_CONNECTIONS = 2**31
 """redis-py before 8. Later ones refuse the 101st command at a time: of a hundred threads, or of tasks in a gather."""
 
@@ -105,7 +105,7 @@ def connect(
         EmbeddedServerError: the embedded server can't run.
     """
     target = find_target(url, embedded)
-    kwargs = {"retry": Retry(back_off(), REPEATS, BROKEN)} | kwargs
+    kwargs = repeating(Retry, kwargs)
     if target.scheme == "embedded":
         pool_kwargs = embedded_kwargs(target, kwargs)
         start_or_join(pool_kwargs["folder"], pool_kwargs["fsync"], pool_kwargs["idle_s"])
@@ -136,7 +136,7 @@ def aconnect(
         InvalidURL: not a URL that atomiq can connect to.
     """
     target = find_target(url, embedded)
-    kwargs = {"retry": AsyncRetry(back_off(), REPEATS, BROKEN)} | kwargs
+    kwargs = repeating(AsyncRetry, kwargs)
     connection: redis.asyncio.Redis
     if target.scheme == "embedded":
         pool_kwargs = embedded_kwargs(target, kwargs)
@@ -153,9 +153,13 @@ def aconnect(
     return connection
 
 
-def back_off() -> EqualJitterBackoff:
-    """Between two repeats: 0.7 to 1.4 s all together."""
-    return EqualJitterBackoff(cap=1, base=0.1)
+def repeating(retry: Any, kwargs: dict[str, Any]) -> dict[str, Any]:
+    """The caller's options, with repeats if they don't say how often. All pauses together are 0.7 to 1.4 s."""
+    if "retry" in kwargs:
+        return kwargs
+    # redis-py before 6 repeats commands for the errors of `retry_on_error` only.
+    backoff = EqualJitterBackoff(cap=1, base=0.1)
+    return {"retry": retry(backoff, REPEATS, BROKEN), "retry_on_error": list(BROKEN)} | kwargs
 
 
 def with_defaults(target: Target, kwargs: dict[str, Any]) -> dict[str, Any]:

@@ -24,7 +24,8 @@ def own_store(connection: Any, name: str, lease: float) -> Store:
     """A store with a pool of its own to the server of `connection`. A command may take a third of a lease (seconds), at
     most `LONGEST_PATIENCE`."""
     timeout = min(max(2.0, lease / 3), LONGEST_PATIENCE)
-    options = {"retry": None, "socket_timeout": timeout, "socket_connect_timeout": timeout}
+    options: dict[str, Any] = {"retry": None, "retry_on_error": []}
+    options |= {"socket_timeout": timeout, "socket_connect_timeout": timeout}
     store = _store_like(connection, client_name=client_name(name), **options)
     try:
         ping(store)
