@@ -262,9 +262,9 @@ def check_connection(connection: redis.Redis, tried: str = "") -> None:
 
 def ask_for_life(pool: Any) -> None:
     """One PING on a connection of its own. Raises redis-py's errors; those that TLS explains say so."""
-    once = {**pool.connection_kwargs, **UNNAMED, "retry": Retry(NoBackoff(), 0)}
-    if issubclass(pool.connection_class, redis.SSLConnection):
-        hasty = pool.connection_class(**{**once, "socket_timeout": HANDSHAKE_S})
+    kind, options = pool.connection_class, pool.connection_kwargs
+    if issubclass(kind, redis.SSLConnection):
+        hasty = probe(kind, {**options, "socket_timeout": HANDSHAKE_S})
         try:
             ping(hasty)
             return
@@ -273,7 +273,7 @@ def ask_for_life(pool: Any) -> None:
             if speaks_plainly(hasty.host, hasty.port):
                 raise redis.ConnectionError("it speaks without TLS, so its URL begins with redis://") from None
     try:
-        ping(pool.connection_class(**once))
+        ping(probe(kind, options))
     except redis.ConnectionError as error:
         if "reset by peer" in str(error) or "closed by server" in str(error):
             raise redis.ConnectionError(
@@ -282,22 +282,26 @@ def ask_for_life(pool: Any) -> None:
         raise
 
 
-def ping(probe: Any) -> None:
+def probe(kind: Any, options: dict[str, Any]) -> Any:
+    """A connection for one PING: it tells nobody's name, and repeats nothing."""
+    return kind(**{**options, **UNNAMED, "retry": Retry(NoBackoff(), 0)})
+
+
+def ping(connection: Any) -> None:
     """One PING; closes the connection."""
     try:
-        probe.connect()
-        probe.send_command("PING")
-        probe.read_response()
+        connection.connect()
+        connection.send_command("PING")
+        connection.read_response()
     finally:
-        probe.disconnect()
+        connection.disconnect()
 
 
 def speaks_plainly(host: str, port: int) -> bool:
     """Whether a server answers there to a PING without TLS, be it with a refusal."""
-    kind: Any = redis.Connection  # untyped in redis-py
     timeouts = {"socket_timeout": HANDSHAKE_S, "socket_connect_timeout": HANDSHAKE_S}
     try:
-        ping(kind(host, port, retry=Retry(NoBackoff(), 0), **timeouts))
+        ping(probe(redis.Connection, {"host": host, "port": port, **timeouts}))
     except (redis.AuthenticationError, redis.ResponseError):
         return True
     except (redis.RedisError, OSError):
