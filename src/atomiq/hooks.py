@@ -12,10 +12,10 @@ starts are called in the order of their registration, hooks of ends in the oppos
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
+from atomiq._core.signature import signature_of
 from atomiq.job import Job
 
 ChildHook = Callable[[], object]
@@ -97,7 +97,7 @@ def _register(table: list[Any], function: Any, kind: str, *arguments: str) -> No
     if not callable(function):
         raise TypeError(f"{kind} takes a function, not {type(function).__name__}: {function!r}")
     try:
-        inspect.signature(function).bind(*arguments)
+        signature_of(function).bind(*arguments)
     except ValueError:  # some built-in functions have no signature; the call will tell
         pass
     except TypeError as error:

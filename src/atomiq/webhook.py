@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any, Final, Literal, Protocol, Self
+from urllib.error import HTTPError
 from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
@@ -108,6 +109,8 @@ class Webhook:
         except Exception as error:  # noqa: BLE001  a job's end is no matter of who is told of it
             what = f"{type(error).__name__}: {error}"
             _log.warning("Job %s: the webhook to %s could not be sent: %s", job.id, self.url, what)
+            if isinstance(error, HTTPError):  # it is the answer as well
+                error.close()
 
     def _request(self, job: EndedJob, exc_string: str | None) -> Request:
         headers = {str(name): str(value) for name, value in (self.headers or {}).items()}

@@ -33,7 +33,7 @@ class NoModel:
 
 
 def new_session() -> Session:
-    return Session(create_engine(f"sqlite:///{os.environ[FILE]}"))
+    return Session(create_engine(f"sqlite:///{os.environ[FILE]}", poolclass=NullPool))
 
 
 def new_async_session() -> Any:

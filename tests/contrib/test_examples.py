@@ -89,8 +89,9 @@ def test_example(example: Example, tmp_path: Path, redis_url: str, redis_connect
     log = tmp_path / "server.log"
     with running(example, environment, log) as address:
         kept = ask(f"{address}?item=tea", "POST")["job"]
-        with pytest.raises(urllib.error.HTTPError, match=r"40[09]"):
+        with pytest.raises(urllib.error.HTTPError, match=r"40[09]") as refused:
             ask(f"{address}?item=coffee&fail=1", "POST")
+        refused.value.close()
         second = ask(f"{address}?item=milk", "POST")["job"]
         waiting = [each.decode() for each in redis_connection.lrange("rq:queue:default", 0, -1)]
         assert waiting == [kept, second], log.read_text()

@@ -20,7 +20,7 @@ import pytest
 from tests.executors import death_jobs as jobs
 
 from atomiq.executors.black_box import BlackBox, LastWords
-from atomiq.executors.death import MOST_LINES, Death, death_text, memory_text
+from atomiq.executors.death import MOST_LINES, MOST_STACK_LINES, Death, death_text, memory_text
 
 ROOT = Path(__file__).parents[2]
 
@@ -363,7 +363,7 @@ class TestWords:
             "  Current thread 99 (most recent call first):",
             "  File b".replace("  ", "    "),
         ]
-        assert f"  ({1 + 100 * 3 - MOST_LINES} more lines)" in lines
+        assert f"  ({1 + 100 * 3 - MOST_STACK_LINES} more lines)" in lines
         assert max(map(len, lines)) < 510
         assert lines.count("  " + "y" * 500 + "...") == MOST_LINES
 

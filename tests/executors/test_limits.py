@@ -6,6 +6,7 @@ import contextlib
 import os
 import random
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -298,7 +299,8 @@ def test_a_thread_that_waits_in_c_notices_later() -> None:
         lock.release()
         thread.join()
     assert len(caught) == 1
-    assert not lock.locked()
+    if sys.version_info < (3, 14):  # since then `with lock` can be interrupted when it has the lock and isn't entered
+        assert not lock.locked()
 
 
 @pytest.mark.parametrize("exception", [ShuttingDown, JobStopped])

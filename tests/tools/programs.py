@@ -164,6 +164,7 @@ class Site:
         except urllib.error.HTTPError as error:
             said = self.log.read_text(errors="replace")[-6000:]
             text = f"{request.full_url}: {error.code}; the server's log ends:\n{said}"
+            error.close()
             raise AssertionError(text) from error
 
 

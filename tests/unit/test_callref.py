@@ -6,6 +6,7 @@ import functools
 import inspect
 import json
 import os
+import sys
 import time
 from typing import Any
 from unittest.mock import Mock
@@ -14,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from atomiq._core.callref import call_string, check_call, import_attribute, parameters_of, reference
+from atomiq._core.callref import accepts_keyword, call_string, check_call, import_attribute, parameters_of, reference
 from atomiq._core.errors import InvalidArguments, InvalidFunction
 
 
@@ -137,6 +138,20 @@ def test_the_check_agrees_with_python(func: Any, args: tuple[int, ...], kwargs: 
     else:
         with pytest.raises(InvalidArguments):
             check_call(func, args, kwargs)
+
+
+@pytest.mark.skipif(sys.version_info < (3, 14), reason="annotations are evaluated when a function is defined")
+def test_annotations_that_only_type_checkers_understand() -> None:
+    """From Python 3.14 on such a function can be defined without `from __future__ import annotations`, and
+    `inspect.signature` of it raises NameError. So did `queue.enqueue`."""
+    space: dict[str, Any] = {}
+    exec(compile("def add(a: Decimal, b: Decimal = 1): ...", "added.py", "exec", dont_inherit=True), space)
+    add = space["add"]
+    check_call(add, (1,), {})
+    assert accepts_keyword(add, "b")
+    assert not accepts_keyword(add, "c")
+    with pytest.raises(InvalidArguments, match=r"add\(a: .*Decimal.*\) can't be called"):
+        check_call(add, (), {})
 
 
 def test_the_error_names_function_and_problem() -> None:

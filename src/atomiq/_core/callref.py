@@ -14,6 +14,7 @@ from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any, NamedTuple
 
 from atomiq._core.errors import InvalidArguments, InvalidFunction
+from atomiq._core.signature import signature_of
 
 _LONGEST_ARGUMENT = 75
 
@@ -185,14 +186,14 @@ def parameters_of(func: Callable[..., Any] | str) -> Parameters | None:
             return _parameters(func, False)
         if isinstance(func, MethodType) and isinstance(func.__func__, FunctionType):
             return _parameters(func.__func__, True)
-        return _lay_out(inspect.signature(func))
+        return _lay_out(signature_of(func))
     except (TypeError, ValueError):
         return None
 
 
 @lru_cache(maxsize=4096)
 def _parameters(func: FunctionType, bound: bool) -> Parameters:
-    signature = inspect.signature(func)
+    signature = signature_of(func)
     parameters = list(signature.parameters.values())
     if bound and parameters and parameters[0].kind is not inspect.Parameter.VAR_POSITIONAL:
         signature = signature.replace(parameters=parameters[1:])

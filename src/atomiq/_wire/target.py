@@ -28,6 +28,8 @@ DEFAULT_URL = "redis://localhost:6379/0"
 # What people write -> what redis-py knows.
 SAME_SCHEME = {"valkey": "redis", "valkeys": "rediss"}
 SCHEMES = ("redis", "rediss", "unix", "embedded", "redis+sentinel", "rediss+sentinel", "valkey", "valkeys")
+_MANY_ADDRESSES = re.compile(r"[^:]*://([^/?#]*)([^?#]*)(?:\?([^#]*))?")
+"""Network, path, query; urlsplit would look for one address in the network."""
 YES, NO = ("y", "yes", "t", "true", "1", "on"), ("n", "no", "f", "false", "0", "off", "")
 
 
@@ -152,8 +154,9 @@ def parse_sentinel_url(target: Target) -> SentinelURL:
     Raises:
         InvalidURL: no sentinel, or an address that can't be read.
     """
-    parts = urlsplit(target.url)
-    login, _, addresses = parts.netloc.rpartition("@")
+    found = _MANY_ADDRESSES.match(target.url)
+    network, path, query = found.groups(default="") if found else ("", "", "")
+    login, _, addresses = network.rpartition("@")
     sentinels = []
     for address in filter(None, addresses.split(",")):
         match = re.fullmatch(r"(\[[^\]]+\]|[^:\[\]]+)(?::(\d+))?", address)
@@ -162,11 +165,11 @@ def parse_sentinel_url(target: Target) -> SentinelURL:
         sentinels.append((match[1].strip("[]"), int(match[2] or 26379)))
     if not sentinels:
         raise InvalidURL(f"{target} names no sentinel; it is redis+sentinel://host:port,host:port/db?master=name")
-    options = [option for option in parts.query.split("&") if option]
+    options = [option for option in query.split("&") if option]
     masters = [unquote(option.removeprefix("master=")) for option in options if option.startswith("master=")]
     others = "&".join(option for option in options if not option.startswith("master="))
     scheme = target.scheme.removesuffix("+sentinel")
-    plain = f"{scheme}://{login}{'@' if login else ''}localhost{parts.path}{'?' if others else ''}{others}"
+    plain = f"{scheme}://{login}{'@' if login else ''}localhost{path}{'?' if others else ''}{others}"
     check_address(Target(plain, target.source))
     return SentinelURL(tuple(sentinels), masters[0] if masters else "mymaster", plain)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import inspect
 import logging
 import os
 import signal
@@ -17,6 +16,7 @@ import click
 
 from atomiq._core.callref import import_attribute
 from atomiq._core.errors import CredentialsRefused, ServerUnavailable
+from atomiq._core.signature import signature_of
 from atomiq.cli.options import Command, Settings, chosen, shared_options
 from atomiq.defaults import (
     DEFAULT_JOB_MONITORING_INTERVAL,
@@ -299,7 +299,7 @@ def make_worker(worker_class: Any, queues: list[Any], **options: Any) -> Any:
     if own is not None and given is not None and given != own:
         raise click.UsageError(f"--executor {given} and --worker-class {worker_class.__name__} don't go together")
     try:
-        inspect.signature(worker_class).bind(queues, **options)
+        signature_of(worker_class).bind(queues, **options)
     except TypeError as error:
         raise click.UsageError(f"{worker_class.__name__} doesn't take these options: {error}") from error
     try:

@@ -13,7 +13,9 @@ from atomiq.executors.black_box import LastWords
 from atomiq.executors.memory import peak_bytes, size_text
 
 MOST_LINES: Final = 60
-"""Of a stack, and of the output, in a job's record."""
+"""Of the output in a job's record."""
+MOST_STACK_LINES: Final = 100
+"""Of a stack there. Since Python 3.14 the thread that crashed has its C stack, too, of up to 32 frames."""
 WIDEST_LINE: Final = 500
 FATAL_SIGNALS: Final = (signal.SIGSEGV, signal.SIGFPE, signal.SIGABRT, signal.SIGBUS, signal.SIGILL)
 """Those at which faulthandler writes the stack."""
@@ -126,9 +128,9 @@ def _current_thread_first(stack: str) -> list[str]:
 
 
 def _first_lines(lines: list[str]) -> Iterator[str]:
-    yield from _narrow(lines[:MOST_LINES])
-    if len(lines) > MOST_LINES:
-        yield f"  ({len(lines) - MOST_LINES} more lines)"
+    yield from _narrow(lines[:MOST_STACK_LINES])
+    if len(lines) > MOST_STACK_LINES:
+        yield f"  ({len(lines) - MOST_STACK_LINES} more lines)"
 
 
 def _last_lines(lines: list[str]) -> Iterator[str]:

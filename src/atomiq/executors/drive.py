@@ -10,9 +10,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import types
 from collections.abc import Coroutine, Generator
 from typing import Any
+
+from atomiq.executors.job_forks import end_if_stray
 
 
 class GivenUp(GeneratorExit):
@@ -28,18 +31,25 @@ class Drive:
         self.loop = asyncio.get_running_loop()
         self.waiting: BaseException | None = None
         self.thrown: list[BaseException] = []
+        self._process = os.getpid()
         task = asyncio.current_task()
         assert task is not None
         self._task = task
         self._over = False
 
     async def run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
-        """What the coroutine returns. A cancellation of the task that the coroutine asked for itself ends with it."""
+        """What the coroutine returns. A cancellation of the task that the coroutine asked for itself ends with it. A
+        fork that comes back from it ends here: since Python 3.14 the loop isn't the fork's, and what it raises to the
+        loop would be lost."""
         cancellations = self._task.cancelling()
         try:
-            return await _forward(self, coroutine)
+            answer = await _forward(self, coroutine)
         except BaseException as error:  # noqa: BLE001  it is raised again, without its second nature
+            end_if_stray(self._process, error)
             plain = self._plain(error)
+        else:
+            end_if_stray(self._process)
+            return answer
         finally:
             self._over = True
             if self._task.cancelling() > cancellations:

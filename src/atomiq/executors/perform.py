@@ -118,7 +118,6 @@ class Performer(Narrator):
         else:
             story = self.story(job, announce, guard, _ahooked(job, hooks), end)
         seconds, function, arguments = next(story)
-        home = os.getpid()
         try:
             while True:
                 try:
@@ -126,10 +125,8 @@ class Performer(Narrator):
                 except (ColdStop, GivenUp):
                     raise
                 except BaseException as error:  # noqa: BLE001  the story decides
-                    end_if_stray(home, error)
                     seconds, function, arguments = story.throw(error)
                 else:
-                    end_if_stray(home)
                     seconds, function, arguments = story.send(answer)
         except StopIteration as said:
             return said.value  # type: ignore[no-any-return]
