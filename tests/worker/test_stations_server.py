@@ -20,6 +20,7 @@ from tests.worker.processes import Server, own_server
 from tests.worker.test_stations_death import attempts, warm_up
 
 from atomiq import Job, Queue
+from atomiq._lua import script
 
 WARM = pytest.mark.parametrize("executor", ["process", "thread", "async"])
 QUIET = {"logging_level": "WARNING"}
@@ -173,6 +174,25 @@ def test_a_busy_child_whose_connection_falls_silent(queue: Queue, start_worker: 
         wait_until(lambda: finished(queue) > before + 100, within=11)
         wait_until(lambda: finished(queue) == len(jobs), within=20)
     check_each_ran_once(queue, jobs, notes)
+
+
+@WARM
+def test_a_worker_leaves_though_nobody_answers_its_claim(
+    server: Server, own_queue: Queue, start_worker: StartWorker, executor: str
+) -> None:
+    """The server went away when a child had just asked it for work. At SIGTERM the worker waited for the answer as long
+    as the server was away."""
+    with cutting_proxy(server.path) as proxy:
+        worker = start_worker(url=f"unix://{proxy.path}", executor=executor)
+        wait_until(lambda: own_queue.connection.hget(f"rq:worker:{worker.name}", "state") == b"idle")
+        proxy.swallow(script("claim").sha.encode())
+        own_queue.enqueue(tasks.nothing)
+        wait_until(lambda: proxy.swallowed)
+    worker.says("can't be reached")
+    worker.signal(signal.SIGTERM)
+    assert worker.exits(within=20) == 0
+    assert "could not take leave" in worker.log
+    assert own_queue.count == 1
 
 
 def test_an_idle_worker_beats_at_a_server_without_memory(

@@ -10,7 +10,7 @@ import select
 import ssl
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import hiredis
@@ -55,6 +55,10 @@ class Line:
     def __len__(self) -> int:
         """How many commands are under way."""
         return len(self._under_way)
+
+    def contexts(self) -> Iterator[Any]:
+        """What was said with the commands that are under way."""
+        return (context for _, context, _ in self._under_way)
 
     @property
     def open(self) -> bool:

@@ -271,10 +271,12 @@ class Station:
         self.host.webhooks.close()
 
     def _hear_all(self, deadline: float) -> None:
-        """Wait for the answers to all that is under way."""
+        """Wait for the answers to all that is under way. When the server is away, for longer only if a job has ended of
+        which it doesn't know; a claim that it may have carried out is looked after by the supervisor, or ends with its
+        leases."""
         pump = self.pump
         pump.release_held()
-        while len(pump.line) and (time.monotonic() < deadline or not pump.line.open):
+        while len(pump.line) and (time.monotonic() < deadline or (pump.owes and not pump.line.open)):
             pump.go_on(time.monotonic())
             if pump.line.open and pump.line.wait(min(1.0, max(0.0, deadline - time.monotonic()))):
                 pump.take(time.monotonic())

@@ -150,6 +150,11 @@ class Pump:
         """Nothing runs, nothing is held, and nothing is on its way."""
         return not (self.busy or self.held or len(self.line))
 
+    @property
+    def owes(self) -> bool:
+        """The server has not confirmed yet how a job has ended."""
+        return any(isinstance(context, Outcome) for context in self.line.contexts())
+
     def _wanted(self) -> int:
         return 0 if self.lookout.waiting else self._room()
 
