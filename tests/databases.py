@@ -1,4 +1,4 @@
-"""Real databases for tests and benchmarks: PostgreSQL and MariaDB on a unix socket in a temporary folder.
+"""Real databases for tests and benchmarks: PostgreSQL and MariaDB (or MySQL) on a unix socket in a temporary folder.
 
 The programs are found where Debian's packages put them (postgresql, mariadb-server); where there are none, `Missing`
 says so. They refuse to run as root, so they then run as the user of their package, or as nobody.
@@ -129,18 +129,31 @@ def postgresql_server(*options: str) -> Iterator[DatabaseServer]:
             yield server
 
 
+def mysql_programs() -> tuple[str, list[str]]:
+    """The daemon, and how its folder is made. Raises Missing."""
+    try:
+        daemon, install = program("mariadbd", "mariadb-server"), program("mariadb-install-db", "mariadb-server")
+    except Missing:
+        if shutil.which("mysqld") is None:
+            raise
+        daemon = program("mysqld", "mysql-server-core")
+        return daemon, [daemon, "--initialize-insecure"]
+    return daemon, [install, "--auth-root-authentication-method=normal", "--skip-test-db"]
+
+
 @contextmanager
 def mariadb_server(*options: str) -> Iterator[DatabaseServer]:
-    """MariaDB. It doesn't wait for the disk, unless an option says so. Raises Missing."""
+    """MariaDB, or MySQL if that is what is installed. It doesn't wait for the disk, unless an option says so. Raises
+    Missing."""
     import pymysql
 
-    daemon, install = program("mariadbd", "mariadb-server"), program("mariadb-install-db", "mariadb-server")
+    daemon, install = mysql_programs()
     user = other_user("mysql")
     with folder_of(user) as folder:
         data, path = f"{folder}/data", f"{folder}/sock"
         # Its own tmpdir: a server that starts sweeps it, and another one's temporary tables would be gone.
         common = ["--no-defaults", f"--datadir={data}", f"--tmpdir={folder}"]
-        run([install, *common, "--auth-root-authentication-method=normal", "--skip-test-db"], user, folder)
+        run([install[0], *common, *install[1:]], user, folder)
         quick = ["--innodb-flush-log-at-trx-commit=2", "--innodb-buffer-pool-size=64M", "--max-connections=200"]
         where = [f"--socket={path}", "--skip-networking", f"--pid-file={folder}/pid"]
         arguments = [daemon, *common, *where, *quick, *options]

@@ -75,6 +75,23 @@ def end_a_child() -> int | None:
     return code
 
 
+def use_a_fork_server() -> int | None:
+    """The exit code of a process that is started as multiprocessing does by default since Python 3.14."""
+    child = multiprocessing.get_context("forkserver").Process(target=os._exit, args=(3,))
+    child.start()
+    child.join(20)
+    return child.exitcode
+
+
+def leave_a_pool_open() -> int:
+    """The pid of its process."""
+    opened.append(multiprocessing.get_context("fork").Pool(1))
+    return opened[-1].apply(os.getpid)
+
+
+opened: list[Any] = []
+
+
 def fork_that_exits() -> int:
     pid = os.fork()
     if pid == 0:

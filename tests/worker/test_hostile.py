@@ -7,6 +7,7 @@ import signal
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import redis
 from tests import tasks
@@ -331,3 +332,23 @@ def test_what_a_job_has_forked_can_be_terminated(queue: Queue, start_worker: Sta
     wait_until(lambda: job.is_finished or job.is_failed)
     assert job.return_value() == -signal.SIGTERM
     consumes(queue)
+
+
+@pytest.mark.parametrize("executor", ["process", "spawn", "fork", "thread", "async", "inline"])
+def test_what_multiprocessing_leaves_is_tidied_up(
+    queue: Queue, start_worker: StartWorker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, executor: str
+) -> None:
+    """Since Python 3.14 a process that uses multiprocessing makes a folder in /tmp for its fork server, and removes it
+    when it ends in an orderly way. Our children end by `os._exit`: a worker that forks left one for each such job."""
+    folder = tmp_path / "t"
+    folder.mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder))
+    worker = start_worker(executor=executor)
+    exits, pool = queue.enqueue(hostile.use_a_fork_server), queue.enqueue(hostile.leave_a_pool_open)
+    wait_until(lambda: exits.is_finished and pool.is_finished)
+    assert exits.return_value() == 3
+    consumes(queue)
+    worker.signal(signal.SIGTERM)
+    assert worker.exits() == 0
+    assert list(folder.glob("pymp-*")) == []
+    wait_until(lambda: not psutil.pid_exists(pool.return_value()))

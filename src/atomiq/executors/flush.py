@@ -1,9 +1,10 @@
-"""Before a child ends: what was reported, logged and printed is sent on; `os._exit` would drop it.
+"""Before a child ends: what was reported, logged and printed is sent on; `os._exit` would drop it. It would also leave
+the processes and folders that multiprocessing tidies up when a program ends.
 
-Exporters come first, all at the same time and each in a thread, because one that hangs may hold up neither the others
-nor the child. Then logging, to which they may have added, and the standard streams. Where these are the standard
-library's own they need no threads, which cost a fork that runs one job a tenth of its time: what they wait for, a
-signal can end.
+Exporters and multiprocessing come first, all at the same time and each in a thread, because one that hangs may hold up
+neither the others nor the child. Then logging, to which they may have added, and the standard streams. Where these are
+the standard library's own they need no threads, which cost a fork that runs one job a tenth of its time: what they wait
+for, a signal can end.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import os
 import signal
 import sys
 import threading
@@ -45,13 +47,15 @@ class Unsent(Exception):
 
 
 def flush_all(timeout_s: float = 2.0) -> tuple[str, ...]:
-    """Flush Sentry, OpenTelemetry, logging handlers, stdout and stderr, as far as they are in use.
+    """Flush Sentry, OpenTelemetry, logging handlers, stdout and stderr, as far as they are in use, and end what
+    multiprocessing has begun in this process.
 
     Takes at most `timeout_s` seconds. Says the names of those that failed or hang; they have been logged, unless it is
     logging itself that hangs.
     """
     begun = time.monotonic()
-    failed = _run(dict(_exporters(timeout_s * EXPORTERS_SHARE)), begun + timeout_s * EXPORTERS_SHARE)
+    first = {**dict(_exporters(timeout_s * EXPORTERS_SHARE)), **dict(_multiprocessing())}
+    failed = _run(first, begun + timeout_s * EXPORTERS_SHARE)
     _tell(failed)
     local = {"logging": _flush_logging, "stdout": lambda: _flush(sys.stdout), "stderr": lambda: _flush(sys.stderr)}
     stuck = (_run_here if _is_plain() else _run)(local, begun + timeout_s)
@@ -78,6 +82,16 @@ def _exporters(timeout_s: float) -> Iterator[tuple[str, Action]]:
         force_flush = None if get_provider is None else getattr(get_provider(), "force_flush", None)
         if force_flush is not None:
             yield module, _forced(force_flush, round(timeout_s * 1000))
+
+
+def _multiprocessing() -> Iterator[tuple[str, Action]]:
+    """Pools and managers that nobody has closed, the folder of the fork server: its own processes do the same at their
+    end. What is another process's it leaves alone."""
+    util = sys.modules.get("multiprocessing.util")
+    finalizers = list(getattr(util, "_finalizer_registry", {}).values())
+    run = getattr(util, "_run_finalizers", None)
+    if run is not None and any(getattr(each, "_pid", None) == os.getpid() for each in finalizers):
+        yield "multiprocessing", run
 
 
 def _forced(force_flush: Callable[..., object], timeout_ms: int) -> Action:
