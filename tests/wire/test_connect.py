@@ -32,7 +32,7 @@ from atomiq._wire.carry import pattern_of
 from atomiq._wire.connect import aconnect, check_connection, connect
 from atomiq._wire.prefixes import prefix_of, set_prefix
 from atomiq._wire.server import check_server, judge
-from atomiq._wire.target import find_target, masked, parse_sentinel_url
+from atomiq._wire.target import find_target, masked
 from atomiq._wire.translate import translated
 from atomiq.connections import NoRedisConnectionException, get_connection_kwargs, parse_connection
 
@@ -89,7 +89,11 @@ def test_redis_host_and_its_companions(environ: dict[str, str], url: str) -> Non
         ("redis://localhost:port", "[Pp]ort"),
         ("redis://localhost?socket_timeout=soon", "socket_timeout"),
         ("redis://localhost?colour=red", "colour"),
+        ("redis://u:a[b@localhost", r"in a password, \[ is written %5B"),
+        ("redis+sentinel://u:a[b@localhost", r"in a password, \[ is written %5B"),
+        ("redis://[::1", "Invalid IPv6 URL$"),
         ("unix://", "unix:///absolute/path"),
+        ("unix://u:a[b@/tmp/s", r"in a password, \[ is written %5B"),
         ("embedded://x?fsync=never", "everysec, always"),
         ("embedded://x?speed=9", "unknown option speed"),
         ("embedded://x?db=two", "db=two"),
@@ -107,7 +111,7 @@ def test_redis_host_and_its_companions(environ: dict[str, str], url: str) -> Non
 )
 def test_a_wrong_url_is_refused_at_once(url: str, says: str) -> None:
     """Sentinels' options, and some for TLS, were a traceback of redis-py's with the first command; a certificate's file
-    that isn't there was a missing server."""
+    that isn't there was a missing server. A bracket in a password was a traceback, where a socket was meant."""
     with pytest.raises(InvalidURL, match=says):
         connect(url)
     with pytest.raises(ValueError, match=says):
@@ -196,14 +200,6 @@ def test_an_asyncio_client_leaves_nothing_open(redis_url: str, redis_connection:
     wait_until(lambda: len(redis_connection.client_list()) == before, what="the connections are closed")
     gc.collect()
     assert [client() for client in clients] == [None, None]
-
-
-def test_a_sentinel_url_is_read() -> None:
-    target = find_target("rediss+sentinel://u:p@a:1,[::1],c/4?master=main&socket_timeout=2", None, {})
-    said = parse_sentinel_url(target)
-    assert said.sentinels == (("a", 1), ("::1", 26379), ("c", 26379))
-    assert said.master == "main"
-    assert said.plain == "rediss://u:p@localhost/4?socket_timeout=2"
 
 
 def test_sentinel_leads_to_the_master(tmp_path: Path) -> None:

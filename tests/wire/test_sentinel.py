@@ -22,6 +22,7 @@ from atomiq._wire.carry import connection_like, pattern_of
 from atomiq._wire.connect import connect
 from atomiq._wire.siblings import address_of, binary_sibling, fresh_like, server_of
 from atomiq._wire.sync import Store
+from atomiq._wire.target import find_target, parse_sentinel_url
 from atomiq._wire.wait import Bell, CommandChannel
 from atomiq.worker import Worker
 
@@ -154,3 +155,11 @@ def test_two_groups_of_sentinels_are_two_servers() -> None:
         assert server_of(one) != server_of(two)
         with connect("redis+sentinel://one") as again:
             assert server_of(one) == server_of(again)
+
+
+def test_a_sentinel_url_is_read() -> None:
+    target = find_target("rediss+sentinel://u:p@a:1,[::1],c/4?master=main&socket_timeout=2", None, {})
+    said = parse_sentinel_url(target)
+    assert said.sentinels == (("a", 1), ("::1", 26379), ("c", 26379))
+    assert said.master == "main"
+    assert said.plain == "rediss://u:p@localhost/4?socket_timeout=2"

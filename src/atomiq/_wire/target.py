@@ -10,7 +10,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from urllib.parse import quote, unquote, urlencode, urlsplit
+from urllib.parse import SplitResult, quote, unquote, urlencode, urlsplit
 
 from atomiq._core.errors import InvalidURL
 from atomiq._core.settings import ENV_URL
@@ -109,19 +109,25 @@ def checked(url: str, source: str) -> Target:
     if target.scheme in ("redis", "rediss"):
         check_address(target)
     elif target.scheme == "unix":
-        parts = urlsplit(target.url)
+        parts = _split(target)
         if not parts.path.strip("/") or parts.netloc.rpartition("@")[2]:
             raise InvalidURL(f"{target} names no socket; it is unix:///absolute/path")
     return target
 
 
-def check_address(target: Target) -> None:
-    """What redis-py would pass over in silence: a port that isn't one, a database that isn't a number."""
+def _split(target: Target) -> SplitResult:
     try:
         parts = urlsplit(target.url)
         _ = parts.port
     except ValueError as error:
-        raise InvalidURL(f"{target}: {error}") from error
+        hint = "; in a password, [ is written %5B" if "[" in target.url.rpartition("@")[0] else ""
+        raise InvalidURL(f"{target}: {error}{hint}") from error
+    return parts
+
+
+def check_address(target: Target) -> None:
+    """What redis-py would pass over in silence: a port that isn't one, a database that isn't a number."""
+    parts = _split(target)
     database = unquote(parts.path).strip("/")
     if database and not database.isdecimal():
         raise InvalidURL(f"{target}: the database {database!r} is not a number")
