@@ -212,7 +212,7 @@ def test_c10_the_reply_to_an_end_is_lost(
     proxy = CuttingProxy(server_url.removeprefix("unix://").partition("?")[0], str(tmp_path / "p"))
     try:
         link = connect(f"unix://{proxy.path}?{redis_url.rpartition('?')[2]}")
-        link.script_load(script("settle").body)  # or the lost reply may be that the server doesn't know it
+        link.script_load(script("finish").body)  # or the lost reply may be that the server doesn't know it
         proxy.cut(taken.execution_id.encode())
         ended = server_ms(link)
         end = Settlement(job.id, "default", taken.execution_id, WORKER, "finished", started_ms=ended, ended_ms=ended)
