@@ -129,16 +129,16 @@ def postgresql_server(*options: str) -> Iterator[DatabaseServer]:
             yield server
 
 
-def mysql_programs() -> tuple[str, list[str]]:
-    """The daemon, and how its folder is made. Raises Missing."""
+def mysql_programs() -> tuple[str, str, list[str]]:
+    """The daemon, and what makes its folder with which options. Raises Missing."""
     try:
         daemon, install = program("mariadbd", "mariadb-server"), program("mariadb-install-db", "mariadb-server")
     except Missing:
-        if shutil.which("mysqld") is None:
+        mysqld = shutil.which("mysqld")
+        if mysqld is None:
             raise
-        daemon = program("mysqld", "mysql-server-core")
-        return daemon, [daemon, "--initialize-insecure"]
-    return daemon, [install, "--auth-root-authentication-method=normal", "--skip-test-db"]
+        return mysqld, mysqld, ["--initialize-insecure"]
+    return daemon, install, ["--auth-root-authentication-method=normal", "--skip-test-db"]
 
 
 @contextmanager
@@ -147,13 +147,13 @@ def mariadb_server(*options: str) -> Iterator[DatabaseServer]:
     Missing."""
     import pymysql
 
-    daemon, install = mysql_programs()
+    daemon, install, making = mysql_programs()
     user = other_user("mysql")
     with folder_of(user) as folder:
         data, path = f"{folder}/data", f"{folder}/sock"
         # Its own tmpdir: a server that starts sweeps it, and another one's temporary tables would be gone.
         common = ["--no-defaults", f"--datadir={data}", f"--tmpdir={folder}"]
-        run([install[0], *common, *install[1:]], user, folder)
+        run([install, *common, *making], user, folder)
         quick = ["--innodb-flush-log-at-trx-commit=2", "--innodb-buffer-pool-size=64M", "--max-connections=200"]
         where = [f"--socket={path}", "--skip-networking", f"--pid-file={folder}/pid"]
         arguments = [daemon, *common, *where, *quick, *options]

@@ -17,11 +17,13 @@ from typing import Any, Final
 import redis
 import redis.exceptions as redis_errors
 
+from atomiq._core.signature import signature_of
+
 ROOM: Final = 50
 """A pool that may have fewer connections than this keeps all of them for those who ask it."""
 
 _ASKS_FOR_A_NAME: Final = (
-    inspect.signature(redis.ConnectionPool.get_connection).parameters["command_name"].default is inspect.Parameter.empty
+    signature_of(redis.ConnectionPool.get_connection).parameters["command_name"].default is inspect.Parameter.empty
 )
 """get_connection of redis-py before 5.3."""
 

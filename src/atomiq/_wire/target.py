@@ -28,8 +28,6 @@ DEFAULT_URL = "redis://localhost:6379/0"
 # What people write -> what redis-py knows.
 SAME_SCHEME = {"valkey": "redis", "valkeys": "rediss"}
 SCHEMES = ("redis", "rediss", "unix", "embedded", "redis+sentinel", "rediss+sentinel", "valkey", "valkeys")
-_MANY_ADDRESSES = re.compile(r"[^:]*://([^/?#]*)([^?#]*)(?:\?([^#]*))?")
-"""Network, path, query; urlsplit would look for one address in the network."""
 YES, NO = ("y", "yes", "t", "true", "1", "on"), ("n", "no", "f", "false", "0", "off", "")
 
 
@@ -160,8 +158,9 @@ def parse_sentinel_url(target: Target) -> SentinelURL:
     Raises:
         InvalidURL: no sentinel, or an address that can't be read.
     """
-    found = _MANY_ADDRESSES.match(target.url)
-    network, path, query = found.groups(default="") if found else ("", "", "")
+    # Not urlsplit: it would look for one address where there are several.
+    whole, _, query = target.url.partition("#")[0].partition("?")
+    network, slash, database = whole.partition("://")[2].partition("/")
     login, _, addresses = network.rpartition("@")
     sentinels = []
     for address in filter(None, addresses.split(",")):
@@ -175,7 +174,7 @@ def parse_sentinel_url(target: Target) -> SentinelURL:
     masters = [unquote(option.removeprefix("master=")) for option in options if option.startswith("master=")]
     others = "&".join(option for option in options if not option.startswith("master="))
     scheme = target.scheme.removesuffix("+sentinel")
-    plain = f"{scheme}://{login}{'@' if login else ''}localhost{path}{'?' if others else ''}{others}"
+    plain = f"{scheme}://{login}{'@' if login else ''}localhost{slash}{database}{'?' if others else ''}{others}"
     check_address(Target(plain, target.source))
     return SentinelURL(tuple(sentinels), masters[0] if masters else "mymaster", plain)
 

@@ -54,8 +54,8 @@ def flush_all(timeout_s: float = 2.0) -> tuple[str, ...]:
     logging itself that hangs.
     """
     begun = time.monotonic()
-    first = {**dict(_exporters(timeout_s * EXPORTERS_SHARE)), **dict(_multiprocessing())}
-    failed = _run(first, begun + timeout_s * EXPORTERS_SHARE)
+    share = timeout_s * EXPORTERS_SHARE
+    failed = _run(dict((*_exporters(share), *_multiprocessing())), begun + share)
     _tell(failed)
     local = {"logging": _flush_logging, "stdout": lambda: _flush(sys.stdout), "stderr": lambda: _flush(sys.stderr)}
     stuck = (_run_here if _is_plain() else _run)(local, begun + timeout_s)
