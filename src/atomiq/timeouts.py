@@ -193,7 +193,7 @@ class AlarmClock:
             left = signal.getitimer(signal.ITIMER_REAL)[0]
             self._lent.append(_Lent(limit, handler, left, time.monotonic()))
             self.rings_at = NEVER
-        if not self.limits:
+        if not self.limits and sys.unraisablehook is not self._hook:
             self._hear_drops()
         self.limits.append(limit)
         if limit.deadline < self.rings_at:
@@ -201,8 +201,12 @@ class AlarmClock:
 
     def leave(self, limit: Limit) -> None:
         """The limit's block has ended, and those inside of it."""
-        self._remove(limit)
-        if not self.limits and not self.kept:
+        limits = self.limits
+        if not self._lent and limits and limits[-1] is limit:
+            del limits[-1]
+        else:
+            self._remove(limit)
+        if not limits and not self.kept:
             self._stop_hearing()
 
     def done_with(self, limit: Limit) -> None:

@@ -20,12 +20,15 @@ from atomiq.stations.ledger import (
     SHUT_DOWN,
     SLOT,
     STOP,
+    WORD,
     Ledger,
     Running,
     execution_id,
     number_of,
 )
 
+ASKED, STARTED = 0, 1
+"""Words of the page's head."""
 ROUNDS = 5000
 TOKEN = "0123456789abcdef"
 
@@ -139,7 +142,7 @@ class TestSuddenDeath:
         ledger.start(0, entry(1))
         ledger.end(0)
         ledger.start(0, entry(2))
-        ledger._set(8, 1)
+        ledger.words[STARTED] = 1
         assert ledger.running() == []
         assert list(ledger.take_back()) == [2]
 
@@ -147,7 +150,7 @@ class TestSuddenDeath:
         """The job runs: it must neither be forgotten nor be taken for one that wasn't started."""
         ledger.ask(1)
         ledger.start(0, entry(1))
-        ledger._set(HEAD, ledger._get(HEAD) | 1)
+        ledger.words[HEAD // WORD] |= 1
         assert [(running.number, running.job_id) for _, running in ledger.running()] == [(1, "job")]
         assert list(ledger.take_back()) == []
 
@@ -156,9 +159,9 @@ class TestSuddenDeath:
         reader, writer = os.pipe()
         child = os.fork()
         if child == 0:
-            ledger._lock()
-            os.write(writer, b"locked")
-            signal.pause()
+            with ledger.locked():
+                os.write(writer, b"locked")
+                signal.pause()
         os.read(reader, 6)
         os.kill(child, signal.SIGKILL)
         assert list(ledger.take_back()) == [1]
@@ -185,9 +188,9 @@ def test_starting_and_taking_back_exclude_each_other() -> None:
     # Each cut takes all that is asked for: the page is set back behind what was cut, as if more had been asked for.
     taken: set[int] = set()
     wait_until(lambda: ledger.started > 0)
-    ledger._set(0, min(ROUNDS, ledger.started + 20))
+    ledger.words[ASKED] = min(ROUNDS, ledger.started + 20)
     while ledger.started < ROUNDS - 50 and len(taken) < ROUNDS:
-        ledger._set(0, min(ROUNDS, max(ledger.started, ledger.cut) + 3))
+        ledger.words[ASKED] = min(ROUNDS, max(ledger.started, ledger.cut) + 3)
         taken |= set(ledger.take_back())
         if ledger.cut >= ROUNDS:
             break

@@ -76,6 +76,8 @@ class Extended:
     reborn: bool
 
 
+_as: Final = tuple.__new__
+"""Makes a named tuple without the Python function that its class would call for it."""
 _CLAIM_WORDS: Final = {b"ok": "ok", b"empty": "empty", b"suspended": "suspended"}
 
 
@@ -91,8 +93,10 @@ def decode_claim(reply: Any, end: int | None = None) -> Claim:
     jobs = []
     for job in reply[4:end]:
         queue, job_id, execution, attempt = job[-4:]
-        fields = dict(zip(job[:-4:2], job[1:-4:2], strict=True))
-        jobs.append(Claimed(_name(queue), text(job_id), text(execution), attempt, fields))
+        pairs = iter(job[:-4])
+        fields = dict(zip(pairs, pairs, strict=True))
+        name = job_id.decode("utf-8", "surrogateescape")
+        jobs.append(_as(Claimed, (_name(queue), name, execution.decode(), attempt, fields)))
     return Claim(said, jobs, reply[1], reply[2], reply[3] == 1)
 
 

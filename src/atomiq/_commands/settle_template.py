@@ -22,8 +22,8 @@ LARGEST: Final = 1 << 14
 MOST_ORDERS: Final = 100
 """Orders of the queues that are kept; there are very many where each call has another one by chance."""
 _NONE: Final = "$0\r\n\r\n"
-_texts_of = lru_cache(8)(texts_of)
-"""Jobs that are over in no time begin and end in the same milliseconds."""
+_UNTOLD: Final = _NONE + _NONE
+"""No delay of a retry, and no tally, which a call that is not full never tells."""
 
 
 class SettleTemplate:
@@ -75,20 +75,14 @@ class SettleTemplate:
         if before is None or after is None:
             return None
         check_claim(queues, executions)
-        value = "" if result is None else b2a_base64(result, newline=False).decode()
-        ttl, told = str(s.result_ttl), tally_argument(full, tally)
-        started, started_at = _texts_of(s.started_ms)
-        ended, ended_at = _texts_of(s.ended_ms)
-        if len(executions) == 1:
-            asked = f"$1\r\n1\r\n${len(executions[0])}\r\n{executions[0]}\r\n"
-        else:
-            asked = "".join(map(_item, (str(len(executions)), *executions)))
+        value = _NONE if result is None else _item(b2a_base64(result, newline=False).decode())
+        told = _NONE + _item(tally_argument(full, tally)) if full or tally is not NO_TALLY else _UNTOLD
+        count = len(executions)
+        asked = f"${len(executions[0])}\r\n{executions[0]}\r\n" if count == 1 else "".join(map(_item, executions))
         return (
-            f"*{22 + len(executions) + len(queues)}\r\n{before}${len(job_id)}\r\n{job_id}\r\n"
-            f"${len(s.execution_id)}\r\n{s.execution_id}\r\n{self._between}${len(value)}\r\n{value}\r\n"
-            f"${len(ttl)}\r\n{ttl}\r\n${len(started)}\r\n{started}\r\n${len(started_at)}\r\n{started_at}\r\n"
-            f"${len(ended)}\r\n{ended}\r\n${len(ended_at)}\r\n{ended_at}\r\n{_NONE}${len(told)}\r\n{told}\r\n"
-            f"{self._lease}{asked}{after}"
+            f"*{22 + count + len(queues)}\r\n{before}${len(job_id)}\r\n{job_id}\r\n"
+            f"${len(s.execution_id)}\r\n{s.execution_id}\r\n{self._between}{value}{_number_item(s.result_ttl)}"
+            f"{_time_items(s.started_ms)}{_time_items(s.ended_ms)}{told}{self._lease}{_number_item(count)}{asked}{after}"
         ).encode("ascii")
 
     def _before_of(self, queue: str) -> str | None:
@@ -111,6 +105,17 @@ class SettleTemplate:
 
 def _item(text: str) -> str:
     return f"${len(text)}\r\n{text}\r\n"
+
+
+@lru_cache(64)
+def _number_item(number: int) -> str:
+    return _item(str(number))
+
+
+@lru_cache(8)
+def _time_items(milliseconds: int) -> str:
+    """Jobs that are over in no time begin and end in the same milliseconds."""
+    return "".join(map(_item, texts_of(milliseconds)))
 
 
 def _items(texts: Sequence[str]) -> str | None:

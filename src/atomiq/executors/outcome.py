@@ -4,6 +4,7 @@ counts as unsaid."""
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Final
 
 from atomiq._commands.claim import Claimed
@@ -61,8 +62,12 @@ def bulk(end: Settlement) -> int:
 
 def time_limit(claimed: Claimed) -> float | None:
     """The job's soft limit in seconds; None: it has none."""
-    raw = claimed.fields.get(b"timeout")
-    limit = (number(claimed, b"timeout") if raw else None) or DEFAULT_TIMEOUT
+    return _limit(claimed.fields.get(b"timeout"))
+
+
+@lru_cache(256)
+def _limit(timeout: bytes | None) -> float | None:
+    limit = (_number(timeout) if timeout else None) or DEFAULT_TIMEOUT
     return float(limit) if limit > 0 else None
 
 
@@ -86,9 +91,14 @@ def stopped_callback_limit(claimed: Claimed) -> float | None:
 
 def number(claimed: Claimed, field: bytes) -> int | None:
     """A whole number of the job's hash; None when it isn't there or isn't one that makes sense."""
+    raw = claimed.fields.get(field)
+    return None if raw is None else _number(raw)
+
+
+def _number(raw: bytes) -> int | None:
     try:
-        value = int(claimed.fields[field])
-    except (KeyError, ValueError):
+        value = int(raw)
+    except ValueError:
         return None
     return value if abs(value) <= LARGEST_NUMBER else None
 

@@ -28,7 +28,7 @@ from atomiq.executors.precondition import alook, look
 from atomiq.executors.report import Report
 from atomiq.executors.story import ColdStop, ExcInfo, Narrator, exception_text, parts_of
 from atomiq.job import Job
-from atomiq.job.current import running
+from atomiq.job.current import enter_job, leave_job, running
 
 _PERFORM: Final = Job.perform
 _EXECUTE: Final = Job._execute  # noqa: SLF001
@@ -162,9 +162,12 @@ def _hooked(job: Job, hooks: Hooks, make_call: Callable[[], Any]) -> Callable[[]
 
 def _perform(job: Job, guard: Guard) -> Any:
     """`job.perform()`, with a coroutine that can be interrupted."""
-    with running(job):
+    before = enter_job(job)
+    try:
         answer = job.call_function()
         return guard.run(answer) if type(answer) is CoroutineType else answer
+    finally:
+        leave_job(before)
 
 
 def _ahooked(job: Job, hooks: Hooks | None) -> Callable[[], Any]:

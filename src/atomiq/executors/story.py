@@ -100,7 +100,7 @@ class Narrator:
                 ended = time.monotonic()
                 if waiting is not None:
                     report, error = waiting, waiting.value
-                elif (retry := Retry.asked_for(value)) is not None:
+                elif value is not None and (retry := Retry.asked_for(value)) is not None:
                     report = self._asked_again(job, retry, value, started, ended)
                 else:
                     result = self._dump(value)

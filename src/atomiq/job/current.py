@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, Final
 
 _current: ContextVar[Any] = ContextVar("atomiq_current_job", default=None)
+
+
+enter_job: Final = _current.set
+"""Make a job the current one. Says what `leave_job` is to be given."""
+leave_job: Final = _current.reset
 
 
 def current() -> Any:

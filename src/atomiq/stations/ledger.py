@@ -13,22 +13,24 @@ Starting and cutting exclude each other by a lock that the kernel frees when its
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import marshal
 import mmap
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from fcntl import LOCK_EX, LOCK_UN, lockf
 from typing import Final, NamedTuple
 
 from atomiq.executors.nameless import nameless_file
 
 HEAD: Final = 4096
 SLOT: Final = 4096
-# In a slot, from its start, a word each: version (odd while it is written), state and length, since, limit.
-_SHAPE, _SINCE_THEN, _LIMIT = 8, 16, 24
+WORD: Final = 8
+# In a slot, from its start, a word each: version (odd while it is written), state and length, since, limit, the number
+# of its job, what is wished, of which number it is wished.
+_SHAPE, _SINCE_THEN, _LIMIT, _TAKEN, _WISH, _WISHED = range(1, 7)
 _STATE_BITS: Final = 8
-_TAKEN, _WISH, _WISHED, _ENTRY = 32, 40, 48, 64
-"""In a slot: the number of its job, what is wished, of which number it is wished; the entry."""
+_ENTRY: Final = 8 * WORD
+"""Where the entry is, in bytes."""
 _LONGEST_ENTRY: Final = SLOT - _ENTRY
 _NO_LIMIT: Final = -1.0
 _OWN, _GUEST = 1, 2
@@ -82,6 +84,7 @@ class Ledger:
         # One word is read and written at once, and quickly. (struct would write zeros first.)
         self._words = memoryview(self._memory).cast("Q")
         self._reals = memoryview(self._memory).cast("d")
+        self._first_word: Final = [(HEAD + slot * SLOT) // WORD for slot in range(slots)]
 
     def clear(self) -> None:
         """For the next station. Nobody else uses the page."""
@@ -101,20 +104,13 @@ class Ledger:
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
         """The other side waits meanwhile, if it wants this too; a death ends it."""
-        self._lock()
+        lockf(self.file, LOCK_EX)
         try:
             yield
         finally:
-            self._unlock()
+            lockf(self.file, LOCK_UN)
 
     # --- numbers
-
-    def _get(self, at: int) -> int:
-        """Of a slot; `at`: an offset in bytes."""
-        return self._words[at >> 3]
-
-    def _set(self, at: int, value: int) -> None:
-        self._words[at >> 3] = value
 
     @property
     def asked(self) -> int:
@@ -182,6 +178,12 @@ class Ledger:
         """The station is not to claim: what it has handed over is waiting still."""
         return bool(self._words[_HOLD])
 
+    @property
+    def silenced(self) -> bool:
+        """The station is not to claim, for now or for good."""
+        words = self._words
+        return bool(words[_DRAIN] or words[_HOLD])
+
     # --- the station's side
 
     def ask(self, count: int) -> range:
@@ -197,6 +199,9 @@ class Ledger:
     def heard(self, number: int) -> None:
         self._words[_READ] = number
 
+    def heard_more(self, count: int) -> None:
+        self._words[_READ] += count
+
     def skip(self, number: int) -> None:
         """Nothing will be started under this number (there was no job, or it was given back)."""
         with self.locked():
@@ -210,54 +215,58 @@ class Ledger:
         except TooLong:
             self.skip(entry.number)
             raise
-        at = HEAD + slot * SLOT
-        words, memory = self._words, self._memory
-        self._lock()
+        at, number, words, file = self._first_word[slot], entry.number, self._words, self.file
+        lockf(file, LOCK_EX)
         try:
-            if entry.number <= words[_CUT]:
+            if number <= words[_CUT]:
                 return False
-            words[(at + _TAKEN) >> 3] = entry.number  # first: until it counts as started, the entry isn't read
-            memory[at + _WISH] = NOTHING
-            memory[at + _ENTRY : at + _ENTRY + len(body)] = body
-            self._write_head(at, entry, _shape(_OWN, body))
-            words[_STARTED] = max(entry.number, words[_STARTED])
+            words[at + _TAKEN] = number  # first: until it counts as started, the entry isn't read
+            words[at + _WISH] = NOTHING
+            self._write_body(slot, body)
+            self._write_head(at, entry, len(body) << _STATE_BITS | _OWN)
+            if number > words[_STARTED]:
+                words[_STARTED] = number
         finally:
-            self._unlock()
+            lockf(file, LOCK_UN)
         return True
 
     def host(self, slot: int, entry: Running) -> None:
         """Start a job that another station has claimed: its number is none of ours. Raises TooLong."""
         body = _body(entry)
-        at = HEAD + slot * SLOT
-        self._set(at + _TAKEN, entry.number)
-        self._memory[at + _WISH] = NOTHING
-        self._memory[at + _ENTRY : at + _ENTRY + len(body)] = body
-        self._write_head(at, entry, _shape(_GUEST, body))
+        at = self._first_word[slot]
+        self._words[at + _TAKEN] = entry.number
+        self._words[at + _WISH] = NOTHING
+        self._write_body(slot, body)
+        self._write_head(at, entry, len(body) << _STATE_BITS | _GUEST)
 
     def limit(self, slot: int, entry: Running) -> None:
         """The job does something else now, with another limit and from another time on."""
-        at = HEAD + slot * SLOT
-        self._write_head(at, entry, self._get(at + _SHAPE))
+        at = self._first_word[slot]
+        self._write_head(at, entry, self._words[at + _SHAPE])
+
+    def _write_body(self, slot: int, body: bytes) -> None:
+        at = HEAD + slot * SLOT + _ENTRY
+        self._memory[at : at + len(body)] = body
 
     def _write_head(self, at: int, entry: Running, shape: int) -> None:
         """In this order: whoever reads in the middle of it, since we were held up or killed there, must not find a job
         that has overrun its limit."""
-        words, reals, word = self._words, self._reals, at >> 3
-        odd = words[word] | 1
-        words[word] = odd
-        reals[(at + _SINCE_THEN) >> 3] = entry.since
-        reals[(at + _LIMIT) >> 3] = _NO_LIMIT if entry.limit is None else entry.limit
-        words[(at + _SHAPE) >> 3] = shape  # the slot of a job that starts is empty until now
-        words[word] = odd + 1
+        words, reals = self._words, self._reals
+        odd = words[at] | 1
+        words[at] = odd
+        reals[at + _SINCE_THEN] = entry.since
+        reals[at + _LIMIT] = _NO_LIMIT if entry.limit is None else entry.limit
+        words[at + _SHAPE] = shape  # the slot of a job that starts is empty until now
+        words[at] = odd + 1
 
     def end(self, slot: int) -> None:
         """The job has ended, and its settlement is on its way."""
-        self._set(HEAD + slot * SLOT + _SHAPE, 0)
+        self._words[self._first_word[slot] + _SHAPE] = 0
 
     def wish(self, slot: int) -> int:
         """What the supervisor wishes of the job in this slot; nothing, if it was meant for an earlier one."""
-        at = HEAD + slot * SLOT
-        return self._memory[at + _WISH] if self._get(at + _WISHED) == self._get(at + _TAKEN) else NOTHING
+        at, words = self._first_word[slot], self._words
+        return words[at + _WISH] if words[at + _WISHED] == words[at + _TAKEN] else NOTHING
 
     def settled(self, lost: bool = False) -> None:
         self._words[_DONE] += 1
@@ -281,19 +290,19 @@ class Ledger:
 
     def entry(self, slot: int) -> Running | None:
         """What runs in a slot."""
-        at = HEAD + slot * SLOT
+        at, words, reals = self._first_word[slot], self._words, self._reals
+        text_at = HEAD + slot * SLOT + _ENTRY
         for _ in range(_LOOKS):
-            number = self._get(at + _TAKEN)
-            version, shape = self._get(at), self._get(at + _SHAPE)
-            limit, since = self._reals[(at + _LIMIT) >> 3], self._reals[(at + _SINCE_THEN) >> 3]
+            number, version, shape = words[at + _TAKEN], words[at], words[at + _SHAPE]
+            limit, since = reals[at + _LIMIT], reals[at + _SINCE_THEN]
             state, length = shape % (1 << _STATE_BITS), shape >> _STATE_BITS
-            if not state or (state == _OWN and number > self._words[_STARTED]):
+            if not state or (state == _OWN and number > words[_STARTED]):
                 return None
-            body = self._memory[at + _ENTRY : at + _ENTRY + length]
-            if self._get(at) == version and not version & 1:
+            body = self._memory[text_at : text_at + length]
+            if words[at] == version and not version & 1:
                 break
         # A version that stays odd: the station died, or stands still, in the middle of telling a limit; all is usable.
-        if self._get(at + _TAKEN) != number:
+        if words[at + _TAKEN] != number:
             return None
         queue, job_id, execution, *rest = marshal.loads(body)  # noqa: S302  written by our own station
         return Running(number, since, queue, job_id, execution, None if limit == _NO_LIMIT else limit, *rest)
@@ -308,9 +317,9 @@ class Ledger:
 
     def want(self, slot: int, wish: int, number: int = 0) -> None:
         """Wish something of the job with this number, as long as it is in this slot."""
-        at = HEAD + slot * SLOT
-        self._set(at + _WISHED, number)
-        self._memory[at + _WISH] = wish
+        at = self._first_word[slot]
+        self._words[at + _WISHED] = number
+        self._words[at + _WISH] = wish
 
     def mailed(self) -> None:
         self._words[_MAIL] += 1
@@ -323,17 +332,6 @@ class Ledger:
 
     def drain(self) -> None:
         self._words[_DRAIN] = 1
-
-    def _lock(self) -> None:
-        fcntl.lockf(self.file, fcntl.LOCK_EX)
-
-    def _unlock(self) -> None:
-        fcntl.lockf(self.file, fcntl.LOCK_UN)
-
-
-def _shape(state: int, body: bytes) -> int:
-    """State and length in one word."""
-    return len(body) << _STATE_BITS | state
 
 
 def _body(entry: Running) -> bytes:
@@ -354,7 +352,12 @@ def can_be_noted(entry: Running) -> bool:
 
 def execution_id(token: str, number: int) -> str:
     """The execution id of a number. `token`: 16 hexadecimal digits that no other station has."""
-    return f"{token}{number:016x}"
+    return execution_ids(token, (number,))[0]
+
+
+def execution_ids(token: str, numbers: Iterable[int]) -> list[str]:
+    """Those of several numbers."""
+    return [f"{token}{number:016x}" for number in numbers]
 
 
 def number_of(execution: str) -> int:

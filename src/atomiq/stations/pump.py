@@ -22,7 +22,7 @@ from atomiq.executors.outcome import reported, time_limit, unstorable
 from atomiq.executors.report import Report
 from atomiq.stations.ahead import ReadAhead
 from atomiq.stations.budget import Share
-from atomiq.stations.ledger import AWAY, BUSY, IDLE, RESTING, Ledger, TooLong, execution_id, number_of
+from atomiq.stations.ledger import AWAY, BUSY, IDLE, RESTING, Ledger, TooLong, execution_ids, number_of
 from atomiq.stations.lookout import Lookout
 from atomiq.stations.task import Asking, Identity, Outcome, Task
 from atomiq.stations.uncounted import Uncounted
@@ -167,11 +167,11 @@ class Pump:
     @property
     def _silenced(self) -> bool:
         """Nothing is to be asked for, for now or for good."""
-        return not self._identity.claims or self.ledger.draining or self.ledger.on_hold
+        return not self._identity.claims or self.ledger.silenced
 
     def _numbers(self, count: int) -> list[str]:
         self._asked += count
-        return [execution_id(self._identity.token, number) for number in self.ledger.ask(count)]
+        return execution_ids(self._identity.token, self.ledger.ask(count))
 
     def go_on(self, now: float) -> float | None:
         """When something can be done for the station to have work: do it. Says until when to wait at most."""
@@ -239,8 +239,8 @@ class Pump:
                 self._asked -= context.asked
                 self._uncounted.heard(context.first, claims=True)
                 self._claimed(value, context.asked, context.full, now)
-            elif isinstance(value, Freed):
-                self._free(value)
+            elif isinstance(value, Freed) and value.more:
+                self._free()
             elif context == "look":
                 self._looked_around(value, now)
             elif isinstance(value, Exception):
@@ -262,21 +262,22 @@ class Pump:
             self._claimed(more, outcome.asked, outcome.full, now)
 
     def _note(self, outcome: Outcome, settled: Settled) -> None:
-        word, job_id, worker = settled.word, outcome.end.job_id, self._identity.worker
+        word = settled.word
         if word in ("not_yours", "gone"):
+            job_id, worker = outcome.end.job_id, self._identity.worker
             why = "was no longer ours when it ended" if word == "not_yours" else "was deleted while it ran"
             self._identity.log.warning("Worker %s: job %s %s: its outcome is dropped", worker, job_id, why)
             self._uncounted.drop(outcome)
-        else:
+        elif not outcome.uncounted:
             self._uncounted.add(outcome)
-        self._free(settled)
+        if settled.more:
+            self._free()
         self.ledger.settled(lost=word == "not_yours")
         self._identity.job_log.settled(outcome.task.claimed, outcome.end, settled, outcome.took)
 
-    def _free(self, ended: Settled | Freed) -> None:
-        """Go on with dependants, if there are more than one step frees."""
-        if ended.more:
-            self._send(free(self._store.keys, pause_ms=GROUP_PAUSE_MS), None)
+    def _free(self) -> None:
+        """Go on with dependants: there are more than one step frees."""
+        self._send(free(self._store.keys, pause_ms=GROUP_PAUSE_MS), None)
 
     def _unstorable(self, outcome: Outcome, error: Exception) -> None:
         text = "Worker %s: job %s: its outcome can't be stored: %s"
@@ -292,14 +293,15 @@ class Pump:
         return Outcome(outcome.task, unstorable(outcome.end, error), outcome.took, True, replaced=True)
 
     def _claimed(self, answer: Any, asked: int, full: bool, now: float) -> None:
-        self.ledger.heard(self.ledger.read + asked)
+        self.ledger.heard_more(asked)
         if isinstance(answer, Exception):
             self._identity.log.error("Worker %s: no work can be claimed: %s", self._identity.worker, answer)
             self.failed, self.leaving = answer, True
             return
         self._failures = 0
         jobs = answer.jobs
-        self._share.put_back(asked - len(jobs))
+        if len(jobs) < asked:
+            self._share.put_back(asked - len(jobs))
         if jobs:
             self._be(BUSY, now)
             self.lookout.took(now, [claimed.queue for claimed in jobs])

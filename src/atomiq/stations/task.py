@@ -16,6 +16,8 @@ from atomiq.stations.ledger import Running
 from atomiq.stations.rules import Rules
 from atomiq.stations.search import Reorder
 
+_as: Final = tuple.__new__
+"""Makes a named tuple without the Python function that its class would call for it."""
 BULKY: Final = 1 << 20
 MOST_CUT_OFFS: Final = 2
 """So often the connection may break while the same outcome of at least BULKY bytes is under way."""
@@ -36,17 +38,10 @@ class Task:
 
     def entry(self, since: float, limit: float | None) -> Running:
         """What the ledger is told; `limit`: seconds from `since` on, None without."""
-        claimed = self.claimed
-        return Running(
-            self.number,
-            since,
-            claimed.queue,
-            claimed.job_id,
-            claimed.execution_id,
-            limit,
-            stopped_callback_limit(claimed),
-            self.claimed_ms,
-            self.claimed_at,
+        queue, job_id, execution, _, _ = claimed = self.claimed
+        stopped = stopped_callback_limit(claimed)
+        return _as(
+            Running, (self.number, since, queue, job_id, execution, limit, stopped, self.claimed_ms, self.claimed_at)
         )
 
 

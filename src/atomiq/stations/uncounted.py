@@ -50,7 +50,8 @@ class Uncounted:
         if not (outcome.full or outcome.uncounted or end.outcome == "waiting"):
             outcome.uncounted = True
             words[_FINISHED if end.outcome == "finished" else _FAILED] += 1
-            words[_WORKED] += max(0, end.ended_ms - end.started_ms)
+            if end.ended_ms > end.started_ms:
+                words[_WORKED] += end.ended_ms - end.started_ms
 
     def drop(self, outcome: Outcome) -> None:
         """The server has not taken it after all."""
