@@ -26,6 +26,7 @@ from atomiq._lua.inline import Inlined, expression_of, put_in_expressions, put_i
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _START = re.compile(r"^local (?:function )?([A-Za-z_][A-Za-z0-9_]*)")
 _RARE = re.compile(r"\brare\('(\w+)'\)")
+_COMMENT = re.compile(r"(^|\s)--.*$")
 _SMALL = 3
 """A rare function that needs no more than so many is created alone; any other one with all that are rare."""
 _LIBRARY = (
@@ -77,7 +78,7 @@ def _strip_comments(text: str) -> str:
     """Drop comment lines and trailing comments (no string of ours holds ` -- `)."""
     kept = []
     for line in text.splitlines():
-        code = re.sub(r"(^|\s)--.*$", "", line).rstrip()
+        code = _COMMENT.sub("", line).rstrip() if "--" in line else line.rstrip()
         if code:
             kept.append(code)
     return "\n".join(kept)
@@ -130,44 +131,63 @@ def _needed(text: str, *, at_once: bool = False) -> list[str]:
     """The shared functions that a text uses, itself or through others; `at_once`: without those it asks for as rare."""
     library = _library()
     found: set[str] = set()
-    open_texts = [text]
-    while open_texts:
-        current = open_texts.pop()
-        for word in set(_WORD.findall(_RARE.sub("rare", current) if at_once else current)):
-            if word in library and word not in found:
-                found.add(word)
-                open_texts.append(library[word])
+    fresh = _named(text, at_once)
+    while fresh:
+        found |= fresh
+        fresh = frozenset[str]().union(*(_named(library[name], at_once) for name in fresh)) - found
     return [name for name in library if name in found]
+
+
+@cache
+def _named(text: str, at_once: bool) -> frozenset[str]:
+    """The shared functions that a text names itself."""
+    words = _WORD.findall(_RARE.sub("rare", text) if at_once else text)
+    return frozenset(_library().keys() & words)
+
+
+@cache
+def _asked(text: str) -> frozenset[str]:
+    """What a text asks for as rare."""
+    return frozenset(_RARE.findall(text))
 
 
 def _compose(header: Header, code: str) -> str:
     library = _library()
     needed, at_once = _needed(code), _needed(code, at_once=True)
-    asked = set(_RARE.findall("\n".join([code, *(library[name] for name in needed)])))
+    asked = _asked(code).union(*(_asked(library[name]) for name in needed))
     lines = ["local P, call, format = ARGV[1], redis.call, string.format"]
     if not asked:
-        lines += [library[name] for name in needed if name not in _expressions()]
-        text = "\n".join([*lines, *_locals(header, code), code])
+        lines += [_shared(name) for name in needed if name not in _expressions()]
     else:
-        inlined = _expressions().keys() | _statements().keys()
-        hot = [library[name] for name in at_once if name not in inlined]
-        defined = {name for name in at_once if name not in inlined} | _expressions().keys()
-        lines += ["local rare", *(put_in_statements(text, _statements()) for text in hot), "rare = function(name)"]
+        hot = [name for name in at_once if name not in _expressions() and name not in _statements()]
+        defined = {*hot, *_expressions()}
+        lines += ["local rare", *(_shared(name, hot=True) for name in hot), "rare = function(name)"]
         together: dict[str, list[str]] = {}
         for rare in (name for name in needed if name in asked):
             parts = [name for name in _needed(library[rare], at_once=True) if name not in defined]
             if len(parts) > _SMALL:
                 together[rare] = parts
             else:
-                lines += [f"if name == '{rare}' then", *(library[name] for name in parts), f"return {rare}", "end"]
+                lines += [f"if name == '{rare}' then", *map(_shared, parts), f"return {rare}", "end"]
         if together:
             later = set(chain.from_iterable(together.values()))
             entries = ", ".join(f"{name} = {name}" for name in together)
-            lines += [*(library[name] for name in needed if name in later), f"return ({{ {entries} }})[name]"]
+            lines += [*(_shared(name) for name in needed if name in later), f"return ({{ {entries} }})[name]"]
         lines.append("end")
-        text = "\n".join([*lines, *_locals(header, code), put_in_statements(code, _statements())])
+        code = put_in_statements(code, _statements())
+    return "\n".join([*lines, _plain("\n".join([*_locals(header, code), code]))]) + "\n"
+
+
+@cache
+def _shared(name: str, *, hot: bool = False) -> str:
+    """A shared function as scripts have it. `hot`: one that is created at each call."""
+    text = _library()[name]
+    return _plain(put_in_statements(text, _statements()) if hot else text)
+
+
+def _plain(text: str) -> str:
     text = put_in_expressions(text, _expressions()).replace("redis.call(", "call(")
-    return re.sub(r"\n +", "\n", text) + "\n"  # no string of ours has a line's end in it
+    return re.sub(r"\n +", "\n", text)  # no string of ours has a line's end in it
 
 
 def _locals(header: Header, code: str) -> list[str]:

@@ -4,15 +4,17 @@ server little, but a function that exists costs something even if it isn't calle
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from functools import lru_cache
+from collections.abc import Callable, Mapping
+from functools import cache
 from typing import NamedTuple
 
 _EXPRESSION = re.compile(r"local function \w+\(([^)]*)\)\s*return ([^\n]+?)\s*end")
 _STATEMENTS = re.compile(r"local function \w+\(([^)]*)\)\n(.+)\nend", re.DOTALL)
 _PLAIN = re.compile(r"[\w.]+|'[^']*'")
 _SUM = re.compile(r"[\w.]+(?: [-+*] [\w.]+)*|'[^']*'")
-_WORD = re.compile(r"\b[A-Za-z_]\w*\b")
+_WORD = re.compile(r"\b([A-Za-z_]\w*)\b")
+_QUOTED = re.compile(r"('[^']*')")
+_CALL = re.compile(r"\b([A-Za-z_]\w*+)\(", re.ASCII)
 _OPENING, _CLOSING = "({[", ")}]"
 
 
@@ -42,44 +44,45 @@ def statements_of(text: str) -> Inlined | None:
 def put_in_expressions(text: str, functions: Mapping[str, Inlined]) -> str:
     """The text with every call of one of `functions` replaced. An argument is repeated as often as the expression
     names it, so a call or the like may stand only where that is once."""
-    at = 0
-    while (found := _call_of(functions, text, at)) is not None:
-        at, name = found.start(), found.group(1)  # nothing before it is left to be replaced
-        arguments, end = _arguments(text, found.end())
-        values = {}
-        for parameter, argument in _paired(name, functions[name], arguments):
-            times = len(re.findall(rf"\b{parameter}\b", re.sub("'[^']*'", "", functions[name].text)))
-            if times > 1 and not _SUM.fullmatch(argument):
-                raise ValueError(f"{name} would evaluate {argument!r} {times} times")
-            values[parameter] = argument if _PLAIN.fullmatch(argument) else f"({argument})"
-        text = f"{text[: found.start()]}({_filled(functions[name].text, values)}){text[end:]}"
-    return text
+    return _put_in(text, functions, lambda name, arguments: f"({_filled(name, functions[name], arguments)})")
 
 
 def put_in_statements(text: str, functions: Mapping[str, Inlined]) -> str:
     """The text with every call of one of `functions` replaced by a block."""
-    at = 0
-    while (found := _call_of(functions, text, at)) is not None:
-        at, name = found.start(), found.group(1)
+    return _put_in(text, functions, lambda name, arguments: _block(name, functions[name], arguments))
+
+
+def _put_in(text: str, functions: Mapping[str, Inlined], made: Callable[[str, list[str]], str]) -> str:
+    parts, at = [], 0
+    for found in _CALL.finditer(text):
+        name = found.group(1)
+        if name not in functions or found.start() < at:  # it is an argument of the one before it, and put in there
+            continue
         arguments, end = _arguments(text, found.end())
-        pairs = _paired(name, functions[name], arguments)
-        local = f"local {', '.join(p for p, _ in pairs)} = {', '.join(a for _, a in pairs)}" if pairs else ""
-        text = f"{text[: found.start()]}do {local}\n{functions[name].text}\nend{text[end:]}"
-    return text
+        parts += [text[at : found.start()], _put_in(made(name, arguments), functions, made)]
+        at = end
+    return "".join([*parts, text[at:]])
+
+
+def _filled(name: str, function: Inlined, arguments: list[str]) -> str:
+    """The expression with its parameters replaced, but not what is quoted."""
+    pieces, values = _pieces(function.text), {}
+    for parameter, argument in _paired(name, function, arguments):
+        times = pieces[1::2].count(parameter)
+        if times > 1 and not _SUM.fullmatch(argument):
+            raise ValueError(f"{name} would evaluate {argument!r} {times} times")
+        values[parameter] = argument if _PLAIN.fullmatch(argument) else f"({argument})"
+    return "".join([values.get(piece, piece) if at % 2 else piece for at, piece in enumerate(pieces)])
+
+
+def _block(name: str, function: Inlined, arguments: list[str]) -> str:
+    pairs = _paired(name, function, arguments)
+    local = f"local {', '.join(p for p, _ in pairs)} = {', '.join(a for _, a in pairs)}" if pairs else ""
+    return f"do {local}\n{function.text}\nend"
 
 
 def _names(parameters: str) -> tuple[str, ...]:
     return tuple(name for name in parameters.split(", ") if name)
-
-
-def _call_of(functions: Mapping[str, Inlined], text: str, at: int) -> re.Match[str] | None:
-    """The first call of one of them behind `at`."""
-    return _calls(tuple(functions)).search(text, at) if functions else None
-
-
-@lru_cache(64)
-def _calls(names: tuple[str, ...]) -> re.Pattern[str]:
-    return re.compile(rf"\b({'|'.join(map(re.escape, names))})\(")
 
 
 def _paired(name: str, function: Inlined, arguments: list[str]) -> list[tuple[str, str]]:
@@ -98,11 +101,16 @@ def _outside(expression: str) -> str:
     return "".join(kept)
 
 
-def _filled(expression: str, values: Mapping[str, str]) -> str:
-    """The expression with its parameters replaced, but not what is quoted."""
-    parts = expression.split("'")
-    parts[::2] = [_WORD.sub(lambda word: values.get(word.group(), word.group()), part) for part in parts[::2]]
-    return "'".join(parts)
+@cache
+def _pieces(expression: str) -> list[str]:
+    """The expression cut into what stays as it is and, at every second place, the words that may be parameters: those
+    outside of quotes."""
+    pieces = [""]
+    for at, part in enumerate(_QUOTED.split(expression)):
+        first, *rest = [part] if at % 2 else _WORD.split(part)
+        pieces[-1] += first
+        pieces += rest
+    return pieces
 
 
 def _arguments(text: str, start: int) -> tuple[list[str], int]:
