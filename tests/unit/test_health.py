@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from atomiq.worker.addresses import Address, parse_address
+from atomiq._core.addresses import Address, parse_address
 from atomiq.worker.health import judge
 
 WELL: dict[str, Any] = {

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from atomiq.worker import health as module
-from atomiq.worker.addresses import MOST_CONNECTIONS
 from atomiq.worker.health import Health, HealthPort
+from atomiq.worker.health_socket import MOST_CONNECTIONS
 
 LEFT_OUT = b"GET /live HTTP/1.1\r\nHost: worker\r\n"
 REQUEST = LEFT_OUT + b"\r\n"

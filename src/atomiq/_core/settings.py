@@ -42,3 +42,5 @@ COMPRESS_ABOVE: Final = 1024
 
 ENV_URL: Final = ("ATOMIQ_URL", "RQ_REDIS_URL", "REDIS_URL")
 """Environment names that hold the server's URL, the first one set wins."""
+REHEARSAL_VARIABLE: Final = "ATOMIQ_REHEARSAL"
+"""Environment name that tells a command that it only rehearses its start (`worker/rehearsal.py`)."""

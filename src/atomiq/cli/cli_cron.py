@@ -11,12 +11,12 @@ from typing import Any, Final
 
 import click
 
+from atomiq._core.settings import REHEARSAL_VARIABLE
 from atomiq._core.timestamp import from_unix
 from atomiq.cli.options import Command, Settings, shared_options, wants_traceback, with_folder
 from atomiq.cron import CronEntry, CronScheduler, get_entries, pause_entry, resume_entry, run_entry
 from atomiq.cron.beside import scheduler_beside, working
 from atomiq.cron.entries import history_of
-from atomiq.worker.rehearsal import VARIABLE as REHEARSAL
 
 START: Final = "start"
 LEVELS: Final = ["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
@@ -161,7 +161,7 @@ def cron_beside(settings: Settings, config_path: str, level: str | None) -> Iter
     """The cron entries of a config looked after by this process, beside what it does in the block."""
     with clear_about_config():
         scheduler = scheduler_beside(settings.connection, config_path, level or "INFO", **classes_of(settings))
-    if REHEARSAL in os.environ:
+    if REHEARSAL_VARIABLE in os.environ:
         yield
     else:
         with working(scheduler):

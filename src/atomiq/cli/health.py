@@ -11,12 +11,12 @@ from typing import Any, Final
 import click
 
 from atomiq._commands.views import view_time_ms, view_worker, view_workers
+from atomiq._core.addresses import LOOPBACK, Address, parse_address
 from atomiq._core.errors import ServerError
 from atomiq._core.timestamp import to_ms, utcparse
 from atomiq._wire.sync import Store
 from atomiq.cli.options import Command, Settings, shared_options
 from atomiq.defaults import DEFAULT_WORKER_TTL
-from atomiq.worker.addresses import LOOPBACK, Address, parse_address
 
 PORT_VARIABLE: Final = "ATOMIQ_HEALTH_PORT"
 LONGEST_WAIT: Final = 5.0

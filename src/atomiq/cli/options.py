@@ -23,7 +23,6 @@ from atomiq.defaults import DEFAULT_CONNECTION_CLASS, DEFAULT_JOB_CLASS, DEFAULT
 from atomiq.job import Job
 from atomiq.queue import Queue
 from atomiq.utils import import_job_class, import_queue_class, import_worker_class
-from atomiq.worker import Worker
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -158,9 +157,8 @@ class Settings:
 
     @cached_property
     def worker(self) -> Any:
-        """The worker class."""
-        if self.worker_class == DEFAULT_WORKER_CLASS:
-            return Worker
+        """The worker class. Imported only here: most commands have no use for what a worker is made of, which takes as
+        long to import as all the rest."""
         return chosen(self.worker_class, import_worker_class, "--worker-class")
 
     @cached_property
@@ -186,7 +184,8 @@ class Settings:
         Raises:
             click.BadParameter: one of them can't be imported, or is of the wrong kind.
         """
-        for _ in (self.worker, self.job, self.queue, self.client, self.serializer_object):
+        named = () if self.worker_class == DEFAULT_WORKER_CLASS else (self.worker,)
+        for _ in (*named, self.job, self.queue, self.client, self.serializer_object):
             pass
 
     def make_queue(self, name: str) -> Any:

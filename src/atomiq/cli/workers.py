@@ -16,6 +16,7 @@ import click
 
 from atomiq._core.callref import import_attribute
 from atomiq._core.errors import CredentialsRefused, ServerUnavailable
+from atomiq._core.settings import REHEARSAL_VARIABLE
 from atomiq._core.signature import signature_of
 from atomiq.cli.options import Command, Settings, chosen, shared_options
 from atomiq.defaults import (
@@ -30,7 +31,6 @@ from atomiq.defaults import (
 )
 from atomiq.suspension import is_suspended
 from atomiq.worker import DequeueStrategy, RandomWorker, RoundRobinWorker
-from atomiq.worker.rehearsal import VARIABLE as REHEARSAL
 from atomiq.worker.reload import awaited
 from atomiq.worker.signals import SHUTDOWN_SIGNALS
 
@@ -251,7 +251,7 @@ def worker(
     connection = reached(settings)
     for warning in settings.server.warnings:
         click.secho(f"WARNING: {warning}", fg="yellow", err=True)
-    if REHEARSAL not in os.environ and not awaited():  # a worker that was there before waits
+    if REHEARSAL_VARIABLE not in os.environ and not awaited():  # a worker that was there before waits
         refuse_while_suspended(connection)
     own = {name: given[name] for name in OWN_OPTIONS if given[name] is not None}
     if imports:

@@ -15,6 +15,7 @@ from uuid import uuid4
 
 from setproctitle import setproctitle as setprocname
 
+from atomiq._core.addresses import parse_address
 from atomiq._core.callref import import_attribute
 from atomiq._core.choices import CHOICES
 from atomiq._core.errors import InvalidOption, StopRequested, WorkerFailed
@@ -41,7 +42,6 @@ from atomiq.executors.perform import Handler
 from atomiq.job import Job
 from atomiq.queue import Queue
 from atomiq.utils import is_nonstring_iterable
-from atomiq.worker.addresses import parse_address
 from atomiq.worker.brain import Brain
 from atomiq.worker.engine import Engine, default_executor
 from atomiq.worker.life import Living

@@ -17,10 +17,11 @@ from pathlib import Path
 from selectors import EVENT_READ, EVENT_WRITE, BaseSelector
 from typing import Any, Final, Literal
 
+from atomiq._core.addresses import parse_address
 from atomiq._core.log import get_logger
 from atomiq._core.settings import SAFETY_CHECK
 from atomiq._core.shortage import FILES, in_words
-from atomiq.worker.addresses import MOST_CONNECTIONS, open_listener, parse_address
+from atomiq.worker.health_socket import MOST_CONNECTIONS, open_listener
 from atomiq.worker.runs import NO_ROOM_PAUSE
 
 LONGEST_REQUEST: Final = 4096

@@ -12,10 +12,10 @@ import time
 from collections.abc import Callable
 from typing import IO, Final
 
+from atomiq._core.settings import REHEARSAL_VARIABLE
 from atomiq._core.shortage import in_words
 from atomiq.executors.nameless import nameless_file
 
-VARIABLE: Final = "ATOMIQ_REHEARSAL"
 EVERY: Final = 0.05
 """Seconds between two looks at it."""
 AT_MOST: Final = 60.0
@@ -46,7 +46,7 @@ class Rehearsal:
             self._said = os.fdopen(nameless_file("rehearsal"), "r+b")
             self._process = subprocess.Popen(
                 [sys.executable, *sys.orig_argv[1:]],
-                env={**os.environ, VARIABLE: "1"},
+                env={**os.environ, REHEARSAL_VARIABLE: "1"},
                 stdin=subprocess.DEVNULL,
                 stdout=self._said,
                 stderr=subprocess.STDOUT,
@@ -101,4 +101,4 @@ class Rehearsal:
 
 def rehearsing() -> bool:
     """Whether this process is only to find out that it could work."""
-    return os.environ.pop(VARIABLE, "") != ""
+    return os.environ.pop(REHEARSAL_VARIABLE, "") != ""
