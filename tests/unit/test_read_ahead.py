@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from atomiq.stations.ahead import MOST_AHEAD, QUICK, WORTH, ReadAhead
+from atomiq.stations.ahead import FULL_EVERY, MOST_AHEAD, QUICK, WORTH, ReadAhead
 
 
-def after(*seconds: float) -> ReadAhead:
-    ahead = ReadAhead()
+def after(*seconds: float, slots: int = 1) -> ReadAhead:
+    ahead = ReadAhead(slots)
     for each in seconds:
         ahead.took(each)
     return ahead
@@ -42,3 +42,11 @@ def test_short_ones_are_believed_slowly() -> None:
 def test_quick() -> None:
     assert after(QUICK / 2).quick
     assert not after(QUICK * 2).quick
+
+
+def test_jobs_that_run_side_by_side_end_as_often_as_shorter_ones() -> None:
+    """A hundred coroutines that do nothing take 8 ms each, as they take turns: each of their claims was a full one."""
+    assert after(QUICK * 1.6, slots=100).quick
+    assert after(QUICK * 1.6, slots=2).quick
+    assert not after(QUICK * 1.6, slots=1).quick
+    assert not after(FULL_EVERY, slots=100).quick

@@ -14,10 +14,11 @@ from atomiq import Queue, Retry
 from atomiq._wire.sync import Store
 from atomiq.executors.job_log import JobLog
 from atomiq.executors.report import Report
+from atomiq.stations.ahead import QUICK
 from atomiq.stations.ledger import BUSY, Ledger
 from atomiq.stations.pump import Pump
 from atomiq.stations.rules import Rules
-from atomiq.stations.task import Identity
+from atomiq.stations.task import Identity, Outcome
 from atomiq.suspension import resume, suspend
 
 SLOTS = 2
@@ -93,3 +94,19 @@ def test_a_station_is_not_idle_while_an_outcome_is_on_its_way(pump: Pump, queue:
     while pump.ledger.state == BUSY and not pump.held:
         go_on(pump)
     assert pump.held
+
+
+def test_jobs_of_several_slots_make_quick_claims_though_each_is_longer(pump: Pump, queue: Queue) -> None:
+    """A worker of a hundred coroutines of 20 ms made 31 commands a job, as each of its claims was a full one."""
+    queue.enqueue_many([Queue.prepare_data(tasks.nothing) for _ in range(4)])
+    go_on(pump)
+    running = [pump.held.popleft(), pump.held.popleft()]
+    for slot, task in enumerate(running):
+        assert pump.start(slot, task)
+    pump._ahead.full_at = float("inf")  # the last full claim is not 50 ms ago, however slow this machine is
+    for slot, task in enumerate(running):
+        now = time.monotonic()
+        task.started_at = now - QUICK * 1.5
+        pump.settle(slot, task, Report("finished", task.started_at, now))
+    assert [outcome.full for outcome in pump.line.contexts() if isinstance(outcome, Outcome)] == [False, False]
+    go_on(pump)

@@ -45,6 +45,7 @@ class AsyncStation(Station):
         self._context = contextvars.copy_context()
         self._watched: list[int] = []
         self._timer: asyncio.TimerHandle | None = None
+        self._goes_on = False
         self._thread = threading.get_ident()
 
     def _enter(self) -> None:
@@ -128,6 +129,7 @@ class AsyncStation(Station):
         """Start what can be started; see to it that there will be more."""
         now = time.monotonic()
         pump = self.pump
+        self._goes_on = False
         while self.guests and self._free:
             self._launch(self._run_guest, self.guests.pop(0), self._free.pop())
         if self._done:
@@ -214,10 +216,11 @@ class AsyncStation(Station):
     def _freed(self, slot: int) -> None:
         del self._running[slot]
         self._free.append(slot)
-        if len(self._free) == 1 or not self.pump.held:
-            self._loop.call_soon(self._go_on)
-        else:
+        if self.pump.held and len(self._free) > 1:
             self._go_on()
+        elif not self._goes_on:  # once for all jobs that end in this round of the loop
+            self._goes_on = True
+            self._loop.call_soon(self._go_on)
 
     async def _perform(self, slot: int, claimed: Claimed, announce: Announce) -> Report:
         guard = self._running[slot] = TaskGuard()

@@ -51,7 +51,7 @@ class Pump:
         self._slots = slots
         self._template = SettleTemplate(store.keys, identity.worker, identity.lease_ms)
         self._share = Share(identity.budget, ledger)
-        self._ahead, self._asked = ReadAhead(), 0
+        self._ahead, self._asked = ReadAhead(slots), 0
         self._uncounted = Uncounted(ledger)
         self._seems_busy = False
         """No full claim has followed the last settlement: it would show that the worker rests."""
