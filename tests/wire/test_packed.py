@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import redis
+import redis.asyncio
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 from tests.faults.proxy import CuttingProxy, cutting_proxy
@@ -25,6 +26,7 @@ from atomiq._commands.enqueue import enqueue
 from atomiq._core.errors import JobIsRunning, ServerUnavailable
 from atomiq._core.keys import Keys
 from atomiq._core.record import NewJob
+from atomiq._wire.aio_packed import is_ordinary as is_ordinary_for_asyncio
 from atomiq._wire.at_hand import AtHand
 from atomiq._wire.packed import is_ordinary, packed
 from atomiq._wire.sync import Store
@@ -131,6 +133,41 @@ def test_whose_commands_may_go_the_short_way(monkeypatch: pytest.MonkeyPatch) ->
 
     monkeypatch.setattr(redis.Redis, "execute_command", patched)
     assert not is_ordinary(redis.Redis())
+
+
+class _Bound:
+    """A method that somebody has wrapped as wrapt does: whatever one asks it, it is the method."""
+
+    def __init__(self, method: Any) -> None:
+        self._method = method
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> Any:
+        return type(self._method)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._method, name)
+
+    def __call__(self, *args: Any, **options: Any) -> Any:
+        return self._method(*args, **options)
+
+
+class Wrapped:
+    """A function that becomes such a method."""
+
+    def __init__(self, function: Any) -> None:
+        self._function = function
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        return _Bound(self._function.__get__(instance, owner))
+
+
+def test_a_wrapped_method_is_no_ordinary_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """OpenTelemetry's instrumentation of redis-py never saw an enqueue: what it puts in the place of `execute_command`
+    looks like the original in all but its type."""
+    for client, look in ((redis.Redis, is_ordinary), (redis.asyncio.Redis, is_ordinary_for_asyncio)):
+        monkeypatch.setattr(client, "execute_command", Wrapped(client.execute_command))
+        assert not look(client())
 
 
 def test_one_connection_for_all_is_left_alone(redis_url: str, redis_connection: redis.Redis) -> None:

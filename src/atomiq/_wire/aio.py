@@ -13,6 +13,7 @@ from redis.client import NEVER_DECODE
 
 from atomiq._commands.base import Command, verbatim
 from atomiq._core.keys import Keys
+from atomiq._wire.aio_packed import ask, is_ordinary
 from atomiq._wire.demoted import is_demoted
 from atomiq._wire.pipe import queue_command
 from atomiq._wire.prefixes import prefix_of
@@ -69,7 +70,7 @@ def _is_in_use(pool: Any, loop: asyncio.AbstractEventLoop) -> bool:
 class AsyncStore:
     """`atomiq._wire.sync.Store` for asyncio."""
 
-    __slots__ = ("__weakref__", "_options", "connection", "keys")
+    __slots__ = ("__weakref__", "_options", "_ordinary", "_read", "connection", "keys")
 
     def __init__(self, connection: redis.asyncio.Redis, keys: Keys) -> None:
         self.connection = connection
@@ -77,6 +78,8 @@ class AsyncStore:
         # Not a sibling that returns bytes: nobody would close its connections, and a loop that ends leaves them open.
         decodes = connection.connection_pool.connection_kwargs.get("decode_responses")
         self._options: dict[str, Any] = {NEVER_DECODE: True} if decodes else {}
+        self._read: dict[str, Any] = {"disable_decoding": True} if decodes else {}
+        self._ordinary = is_ordinary(connection)
 
     @classmethod
     def of(cls, connection: redis.asyncio.Redis) -> AsyncStore:
@@ -94,6 +97,11 @@ class AsyncStore:
             keys = _keys[connection] = Keys(prefix_of(connection))
         return cls(connection, keys)
 
+    @property
+    def takes_ready(self) -> bool:
+        """Whether it sends commands that are made as bytes."""
+        return self._ordinary
+
     async def run(self, command: Command[R]) -> R:
         """Send one command and decode its reply. Raises what `Store.run` raises."""
         script = command.script
@@ -103,6 +111,8 @@ class AsyncStore:
         try:
             if script is None:
                 reply = await send(command.name, *verbatim(command.args))
+            elif self._ordinary:
+                reply = await ask(self.connection.connection_pool, command, self._read)
             else:
                 words = (len(command.keys), *verbatim((*command.keys, *command.args)))
                 try:

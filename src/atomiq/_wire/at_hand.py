@@ -22,7 +22,7 @@ from atomiq._core.signature import signature_of
 ROOM: Final = 50
 """A pool that may have fewer connections than this keeps all of them for those who ask it."""
 
-_ASKS_FOR_A_NAME: Final = (
+ASKS_FOR_A_NAME: Final = (
     signature_of(redis.ConnectionPool.get_connection).parameters["command_name"].default is inspect.Parameter.empty
 )
 """get_connection of redis-py before 5.3."""
@@ -61,7 +61,7 @@ class AtHand:
         try:
             connection = self._kept.pop()
         except IndexError:
-            return pool.get_connection("EVALSHA") if _ASKS_FOR_A_NAME else pool.get_connection()
+            return pool.get_connection("EVALSHA") if ASKS_FOR_A_NAME else pool.get_connection()
         if connection.pid != os.getpid():  # a parent's
             self._glance = (None, None)
             return self.take(pool)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from types import MethodType, ModuleType
 from typing import Any, Final, TypeVar
 
 import hiredis
@@ -71,13 +72,20 @@ def is_ordinary(client: Any) -> bool:
 
     Such as: `execute_command` of a subclass or of a tracing library, a client-side cache, one connection for all.
     """
-    code = getattr(getattr(client.execute_command, "__func__", None), "__code__", None)
     return (
-        code is not None
-        and code.co_filename == redis.client.__file__
+        is_method_of(client.execute_command, redis.client)
         and client.connection is None
         and getattr(client.connection_pool, "cache", None) is None
     )
+
+
+def is_method_of(method: Any, module: ModuleType) -> bool:
+    """Whether a method is as this module has made it. What a tracing library has wrapped (wrapt) says of itself that it
+    is, whatever it is asked, but for its type."""
+    if type(method) is not MethodType:
+        return False
+    code = getattr(method.__func__, "__code__", None)
+    return code is not None and bool(code.co_filename == module.__file__)
 
 
 def ask(pool: Any, command: Command[Any]) -> Any:
