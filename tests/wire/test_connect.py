@@ -382,7 +382,9 @@ def test_a_server_without_tls_is_told_from_one_that_is_away(password: str) -> No
     [
         redis.exceptions.ClusterCrossSlotError("Keys in request don't hash to the same slot"),
         redis.exceptions.MovedError("866 127.0.0.1:7001"),
+        redis.exceptions.AskError("866 127.0.0.1:7001"),
         redis.ResponseError("MOVED 866 127.0.0.1:7001"),
+        redis.ResponseError("Script attempted to access a non local key in a cluster node script: 0c22"),
     ],
 )
 def test_a_node_of_a_cluster_says_what_to_do(refusal: Exception) -> None:

@@ -1,4 +1,4 @@
-"""A primary that has become a replica.
+"""A primary that has become a replica, or a node of a cluster whose slot another one has now.
 
 Its connections may stay open, as with managed servers, whose name leads to the new primary from then on. Who has one
 could read for ever and never write again, so it is closed, and the next one is opened to whom the name leads to.
@@ -16,7 +16,12 @@ from atomiq._wire.at_hand import AtHand
 
 def is_demoted(error: Exception) -> bool:
     """Whether this is what a replica says to a write. (Redis before 7 says it inside a script's error.)"""
-    return isinstance(error, redis_errors.ReadOnlyError) or "READONLY" in str(error)
+    return isinstance(error, redis_errors.ReadOnlyError) or "READONLY" in str(error) or has_moved(error)
+
+
+def has_moved(error: Exception) -> bool:
+    """Whether this is what a node of a cluster says that doesn't have these keys, or is giving them away."""
+    return isinstance(error, redis_errors.AskError) or str(error).startswith(("MOVED ", "ASK "))  # MOVED is one, too
 
 
 def leave(pool: Any) -> None:

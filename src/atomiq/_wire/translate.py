@@ -11,7 +11,7 @@ import redis.exceptions as redis_errors
 
 from atomiq._core import errors
 from atomiq._core.shortage import with_advice
-from atomiq._wire.demoted import is_demoted
+from atomiq._wire.demoted import has_moved, is_demoted
 from atomiq._wire.siblings import ON_A_CLUSTER
 
 
@@ -55,7 +55,7 @@ _PASSING = ("BUSY ", "LOADING", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "UNBLOC
 what waiting clients hear when their primary becomes a replica.)"""
 _PASSING_ERRORS = (redis_errors.ClusterDownError, redis_errors.TryAgainError)
 """Those of them that redis-py knows: it takes the word off their text. (MasterDownError is a ClusterDownError.)"""
-_OF_CLUSTERS = (redis_errors.ClusterCrossSlotError, redis_errors.MovedError)
+_OF_CLUSTERS = ("CROSSSLOT", "access a non local key in a cluster node")
 
 _AWAY = "can't be reached"
 _ALL_IN_USE = "was not asked, all connections of this client's pool are in use (max_connections)"
@@ -83,6 +83,8 @@ def translated(error: Exception, command: str, target: str) -> Exception:
         )
     if isinstance(error, (redis_errors.ConnectionError, *_PASSING_ERRORS)) or text.startswith(_PASSING):
         return Unavailable(f"{command}: {target} {_OF_POOL.get(text, _AWAY)}: {with_advice(text)}")
+    if has_moved(error):
+        return ReadOnly(f"{command}: {target} doesn't have these keys, or is giving them away ({text}); {ON_A_CLUSTER}")
     if is_demoted(error):
         return ReadOnly(
             f"{command}: {target} is a read-only replica; connect to the primary (or through Sentinel): {text}"
@@ -100,7 +102,7 @@ def translated(error: Exception, command: str, target: str) -> Exception:
 
 def _of_one_command(error: Exception, text: str, command: str, target: str) -> Exception:
     """What this command will meet again."""
-    if isinstance(error, _OF_CLUSTERS) or text.startswith(("CROSSSLOT", "MOVED ")):
+    if isinstance(error, redis_errors.ClusterCrossSlotError) or any(said in text for said in _OF_CLUSTERS):
         return Refused(f"{command}: {target} says: {text}; {ON_A_CLUSTER}")
     if text.startswith("DB index"):
         return Refused(f"{command}: there is no such database: {target}: {text}")

@@ -1,0 +1,101 @@
+"""A node of a cluster has all keys of a deployment, until another one has: a failover, or slots that were moved."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import redis
+from tests import tasks
+from tests.faults.proxy import cutting_proxy
+from tests.helpers import server_on_a_port, wait_until
+from tests.worker.conftest import StartWorker
+
+from atomiq import Queue, connect
+from atomiq.exceptions import ServerReadOnly
+
+PREFIX = "{app}:"
+
+
+class Node(NamedTuple):
+    connection: Any
+    port: int
+    bus: int
+    path: str
+
+    def asked(self, *words: str | int) -> Any:
+        return self.connection.execute_command(*words)
+
+    def up(self) -> bool:
+        return bool(self.asked("CLUSTER INFO")["cluster_state"] == "ok")
+
+
+@contextmanager
+def node(path: str) -> Iterator[Node]:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        bus = int(free.getsockname()[1])
+    settings = f"cluster-enabled yes\ncluster-port {bus}\ncluster-require-full-coverage no\nunixsocket {path}"
+    with server_on_a_port(settings) as port, redis.Redis(port=port) as connection:
+        yield Node(connection, port, bus, path)
+
+
+class Moved(NamedTuple):
+    """`url` leads to the node that has the keys; `move` gives their slot, empty, to the node of `new`, to which the URL
+    leads from then on."""
+
+    url: str
+    new: Any
+    move: Callable[[], None]
+
+
+@pytest.fixture
+def moved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Moved]:
+    monkeypatch.setenv("ATOMIQ_PREFIX", PREFIX)
+    with ExitStack() as stack:
+        old, new = (stack.enter_context(node(str(tmp_path / name))) for name in ("old", "new"))
+        slot = int(old.asked("CLUSTER KEYSLOT", PREFIX))
+        old.asked("CLUSTER ADDSLOTS", slot)
+        old.asked("CLUSTER MEET", "127.0.0.1", new.port, new.bus)
+        wait_until(lambda: len(new.asked("CLUSTER SLOTS")) == 1 and old.up() and new.up())
+        name = new.asked("CLUSTER MYID").decode()
+        proxy = stack.enter_context(cutting_proxy(old.path))
+
+        def move() -> None:
+            new.asked("CLUSTER SETSLOT", slot, "NODE", name)
+            with old.connection.pipeline() as transaction:  # a slot that has keys isn't given away
+                transaction.execute_command("FLUSHALL")
+                transaction.execute_command("CLUSTER SETSLOT", slot, "NODE", name)
+                transaction.execute()
+            proxy.lead_to(new.path)
+
+        yield Moved(f"unix://{proxy.path}", new.connection, move)
+
+
+def test_who_enqueues(moved: Moved) -> None:
+    with connect(moved.url, retry=None) as connection:
+        queue = Queue("default", connection=connection)
+        queue.enqueue(tasks.nothing)
+        moved.move()
+        with pytest.raises(ServerReadOnly, match=r"doesn't have these keys.* and connect to the node"):
+            queue.enqueue(tasks.nothing)
+        queue.enqueue(tasks.nothing)
+        assert moved.new.llen("{app}:queue:default") == 1
+
+
+@pytest.mark.parametrize("executor", ["process", "fork", "async", "inline"])
+def test_a_worker(moved: Moved, start_worker: StartWorker, executor: str) -> None:
+    """It took MOVED for a fault of its own call: the outcome of the job in hand was given up, and the worker ended."""
+    worker = start_worker(url=moved.url, options={"lease": 3}, executor=executor)
+    with connect(moved.url) as connection:
+        job = Queue("default", connection=connection).enqueue(tasks.add, 1, 2)
+        wait_until(lambda: job.return_value() == 3)
+    moved.move()
+    job = Queue("default", connection=moved.new).enqueue(tasks.add, 3, 4)
+    wait_until(lambda: job.return_value() == 7, within=10)
+    wait_until(lambda: moved.new.exists(f"{PREFIX}worker:{worker.name}"), within=10)
+    assert worker.process.poll() is None
+    assert "can't be stored" not in worker.log
