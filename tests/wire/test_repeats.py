@@ -119,8 +119,8 @@ def test_a_connection_that_uvloop_finds_closed(
     monkeypatch: pytest.MonkeyPatch,
     call: str,
 ) -> None:
-    """To uvloop it is a RuntimeError to write to a connection that the server has closed. redis-py doesn't take that for
-    a lost connection, so nobody repeated the command, and a producer got an error that is none of ours."""
+    """To uvloop it is a RuntimeError to write to a connection that the server has closed. redis-py repeats that for
+    nobody, and a producer got an error that is none of ours."""
     original, unbroken = asyncio.StreamWriter.writelines, [True]
 
     def as_with_uvloop(writer: asyncio.StreamWriter, data: Iterable[bytes]) -> None:

@@ -139,7 +139,7 @@ class AsyncStore:
             return await send("EVAL", script.body, *words)
 
     async def _asked_again(self, command: Command[Any], lost: redis_errors.ConnectionError) -> Any:
-        """The same after a try of which redis-py didn't know that it met a lost connection; the client's Retry hears."""
+        """The same after a try that met a lost connection, unknown to redis-py; the client's Retry hears of it."""
         failed = [lost]
 
         async def attempt() -> Any:
