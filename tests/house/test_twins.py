@@ -90,6 +90,14 @@ def test_what_asks_the_server_is_awaited(sync: type, twin: type) -> None:
             assert inspect.iscoroutinefunction(called), f"{twin.__name__}.{name}"
 
 
+@pytest.mark.parametrize(("sync", "twin"), TWINS, ids=lambda kind: kind.__name__)
+def test_what_a_kind_does_in_its_own_way_its_twin_does_too(sync: type, twin: type) -> None:
+    """`cleanup` of running jobs was inherited, and promised what it didn't do."""
+    inherited = {name for base in sync.__mro__[1:] for name in vars(base) if not name.startswith("_")}
+    mine = {name for name, found in vars(sync).items() if inspect.isfunction(found) and name in inherited}
+    assert mine - set(vars(twin)) - excused(ONLY_SYNC, sync) == set()
+
+
 def test_constructors_take_the_same() -> None:
     for sync, twin in TWINS:
         assert str(inspect.signature(sync)) == str(inspect.signature(twin)), sync.__name__

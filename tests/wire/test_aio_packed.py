@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import signal
 from collections.abc import Iterator
 from typing import Any
 
@@ -158,3 +160,25 @@ def test_one_that_gets_lost_once(proxy: CuttingProxy) -> None:
 
     assert asyncio.run(run()) == "already"
     assert proxy.cuts == 1
+
+
+def test_a_large_command_has_more_time() -> None:
+    """A timeout is for all that is sent at once: what takes longer was sent again and again, and never arrived."""
+
+    async def run(path: str, pid: int) -> list[str]:
+        async with redis.asyncio.Redis(
+            unix_socket_path=path, socket_timeout=0.3, retry=Retry(NoBackoff(), 0)
+        ) as client:
+            store = AsyncStore.of(client)
+            await store.run(put("first"))
+            os.kill(pid, signal.SIGSTOP)
+            asyncio.get_running_loop().call_later(1.0, os.kill, pid, signal.SIGCONT)
+            (large,) = await store.run(enqueue(KEYS, jobs=[new_job("large", call=b"x" * 4_000_000)]))
+            os.kill(pid, signal.SIGSTOP)
+            with pytest.raises(ServerUnavailable, match="in time"):
+                await store.run(put("small"))
+            os.kill(pid, signal.SIGCONT)
+            return [large.word, (await store.run(put("small")))[0].word]
+
+    with throwaway_server() as (path, pid):
+        assert asyncio.run(run(path, pid)) == ["queued", "already"]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from tests.helpers import wait_until
 from atomiq import Queue, aio, connect
 from atomiq.aio import connect as aconnect
 from atomiq.exceptions import ServerUnavailable
+from atomiq.job import Job
+from atomiq.results import Result
 
 
 @pytest.fixture
@@ -72,6 +75,76 @@ def test_a_reply_to_a_coroutine_that_is_lost(
     asyncio.run(enqueue())
     assert proxy.cuts == 1
     assert Queue("q", connection=redis_connection).count == 2
+
+
+def test_who_waits_for_a_result_goes_on(
+    start: Callable[[], CuttingProxy], socket: str, redis_connection: redis.Redis
+) -> None:
+    """The wait ended with the connection: a server that was started anew within a second cost everybody who waited an
+    error."""
+    proxy = start()
+    with connect(socket) as connection, ThreadPoolExecutor() as threads:
+        job = Queue("q", connection=connection).enqueue(tasks.nothing)
+        proxy.cut(b"XREAD")
+        waiting = threads.submit(job.latest_result, timeout=60)
+        wait_until(lambda: redis_connection.info("clients")["blocked_clients"])
+        Result.create(Job.fetch(job.id, redis_connection), Result.Type.SUCCESSFUL, ttl=60, return_value=1)
+        found = waiting.result()
+    assert found is not None
+    assert proxy.cuts == 1
+
+
+def test_a_coroutine_that_waits_for_a_result_goes_on(
+    start: Callable[[], CuttingProxy], socket: str, redis_connection: redis.Redis
+) -> None:
+    async def wait() -> object:
+        async with aconnect(socket) as connection:
+            job = await aio.Queue("q", connection=connection).enqueue(tasks.nothing)
+            proxy.cut(b"XREAD")
+            waiting = asyncio.create_task(job.latest_result(timeout=60))
+            await asyncio.to_thread(wait_until, lambda: redis_connection.info("clients")["blocked_clients"])
+            Result.create(Job.fetch(job.id, redis_connection), Result.Type.SUCCESSFUL, ttl=60, return_value=1)
+            return await waiting
+
+    proxy = start()
+    assert asyncio.run(wait()) is not None
+    assert proxy.cuts == 1
+
+
+@pytest.mark.parametrize("call", ["enqueue", "count", "latest_result"])
+def test_a_connection_that_uvloop_finds_closed(
+    start: Callable[[], CuttingProxy],
+    socket: str,
+    redis_connection: redis.Redis,
+    monkeypatch: pytest.MonkeyPatch,
+    call: str,
+) -> None:
+    """To uvloop it is a RuntimeError to write to a connection that the server has closed. redis-py repeats that for
+    nobody, and a producer got an error that is none of ours."""
+    original, unbroken = asyncio.StreamWriter.writelines, [True]
+
+    def as_with_uvloop(writer: asyncio.StreamWriter, data: Iterable[bytes]) -> None:
+        if unbroken:
+            unbroken.clear()
+            writer.transport.abort()
+            raise RuntimeError("unable to perform operation on <TCPTransport closed=True>; the handler is closed")
+        original(writer, data)
+
+    async def run() -> object:
+        async with aconnect(socket) as connection:
+            queue = aio.Queue("q", connection=connection)
+            job = await queue.enqueue(tasks.nothing)
+            monkeypatch.setattr(asyncio.StreamWriter, "writelines", as_with_uvloop)
+            return await {
+                "enqueue": lambda: queue.enqueue(tasks.nothing),
+                "count": queue.count,
+                "latest_result": lambda: job.latest_result(timeout=0.01),
+            }[call]()
+
+    start()
+    asyncio.run(run())
+    assert not unbroken
+    assert Queue("q", connection=redis_connection).count == 1 + (call == "enqueue")
 
 
 def test_a_server_that_starts_anew(

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
 
 import pytest
 import redis
 import redis.asyncio
+from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 from tests import tasks
@@ -117,6 +118,33 @@ def test_a_lost_connection_is_made_again_to_the_new_primary(primary: int, sentin
         asking.sentinel_monitor("main", "127.0.0.1", other, 1)
         old.replicaof("127.0.0.1", other)
         queue.enqueue(tasks.nothing)
+        with redis.Redis(port=other, db=2) as new:
+            assert new.llen("rq:queue:default") == 1
+
+
+def test_the_same_for_asyncio(primary: int, sentinel: int, url: str) -> None:
+    """A command that connected by the way went to the old primary again, which refused it: nobody had asked the
+    sentinels."""
+
+    async def enqueue(move: Callable[[], None]) -> None:
+        async with aio.connect(url, retry=AsyncRetry(NoBackoff(), 1)) as connection:
+            queue = aio.Queue("default", connection=connection)
+            await queue.enqueue(tasks.nothing)
+            move()
+            await queue.enqueue(tasks.nothing)
+            await close_sentinels(connection)
+
+    with ExitStack() as stack:
+        old = stack.enter_context(redis.Redis(port=primary))
+        asking = stack.enter_context(redis.Redis(port=sentinel))
+        other = stack.enter_context(server_on_a_port('save ""'))
+
+        def move() -> None:
+            asking.sentinel_remove("main")
+            asking.sentinel_monitor("main", "127.0.0.1", other, 1)
+            old.replicaof("127.0.0.1", other)
+
+        asyncio.run(enqueue(move))
         with redis.Redis(port=other, db=2) as new:
             assert new.llen("rq:queue:default") == 1
 

@@ -13,7 +13,7 @@ from redis.client import NEVER_DECODE
 
 from atomiq._commands.base import Command, verbatim
 from atomiq._core.keys import Keys
-from atomiq._wire.aio_packed import ask, is_ordinary
+from atomiq._wire.aio_packed import ask, is_ordinary, lost_with_uvloop
 from atomiq._wire.demoted import is_demoted
 from atomiq._wire.pipe import queue_command
 from atomiq._wire.prefixes import prefix_of
@@ -53,6 +53,11 @@ def enter_loop(pool: Any) -> None:
             "make a client, and the queues over it, for each loop"
         )
     if last is not None:
+        if before is None or before.is_closed():
+            for connection in getattr(pool, "_available_connections", ()):
+                # Collected, one of redis-py before 5.3 would close this, and say "Event loop is closed". Its transport
+                # closes the socket.
+                connection._reader = connection._writer = None  # noqa: SLF001
         pool.reset()
         for name, kind in (("_lock", asyncio.Lock), ("_condition", asyncio.Condition)):
             if hasattr(pool, name):  # bound to the first loop in which a task had to wait
@@ -104,21 +109,13 @@ class AsyncStore:
 
     async def run(self, command: Command[R]) -> R:
         """Send one command and decode its reply. Raises what `Store.run` raises."""
-        script = command.script
         enter_loop(self.connection.connection_pool)
         before = cancellations()
-        send: Any = partial(self.connection.execute_command, **self._options)  # untyped in redis-py
         try:
-            if script is None:
-                reply = await send(command.name, *verbatim(command.args))
-            elif self._ordinary:
-                reply = await ask(self.connection.connection_pool, command, self._read)
-            else:
-                words = (len(command.keys), *verbatim((*command.keys, *command.args)))
-                try:
-                    reply = await send("EVALSHA", script.sha, *words)
-                except redis_errors.NoScriptError:
-                    reply = await send("EVAL", script.body, *words)
+            try:
+                reply = await self._asked(command)
+            except RuntimeError as error:
+                reply = await self._asked_again(command, lost_with_uvloop(error))
         except redis_errors.RedisError as error:
             if is_demoted(error):
                 await self.connection.connection_pool.disconnect(inuse_connections=False)
@@ -127,6 +124,37 @@ class AsyncStore:
         if cancellations() > before:
             raise asyncio.CancelledError
         return command.decode(reply)
+
+    async def _asked(self, command: Command[Any]) -> Any:
+        script = command.script
+        if script is not None and self._ordinary:
+            return await ask(self.connection.connection_pool, command, self._read)
+        send: Any = partial(self.connection.execute_command, **self._options)  # untyped in redis-py
+        if script is None:
+            return await send(command.name, *verbatim(command.args))
+        words = (len(command.keys), *verbatim((*command.keys, *command.args)))
+        try:
+            return await send("EVALSHA", script.sha, *words)
+        except redis_errors.NoScriptError:
+            return await send("EVAL", script.body, *words)
+
+    async def _asked_again(self, command: Command[Any], lost: redis_errors.ConnectionError) -> Any:
+        """The same after a try that met a lost connection, unknown to redis-py; the client's Retry hears of it."""
+        failed = [lost]
+
+        async def attempt() -> Any:
+            if failed:
+                raise failed.pop()
+            try:
+                return await self._asked(command)
+            except RuntimeError as error:
+                raise lost_with_uvloop(error) from error
+
+        async def lose(_: Exception) -> None:
+            """redis-py has closed it."""
+
+        retry = self.connection.get_retry()
+        return await (attempt() if retry is None else retry.call_with_retry(attempt, lose))
 
     def queue_in(self, pipeline: Any, command: Command[Any]) -> None:
         """Put a command into a caller's pipeline; see `queue_command`."""

@@ -14,7 +14,8 @@ import redis.exceptions as redis_errors
 
 from atomiq._commands.base import Command
 from atomiq._wire.at_hand import ASKS_FOR_A_NAME
-from atomiq._wire.packed import is_method_of, packed
+from atomiq._wire.demoted import asks_sentinels, is_demoted
+from atomiq._wire.packed import LARGE, is_method_of, packed
 
 
 def is_ordinary(client: Any) -> bool:
@@ -25,6 +26,14 @@ def is_ordinary(client: Any) -> bool:
         and client.connection is None
         and not client.single_connection_client
     )
+
+
+def lost_with_uvloop(error: RuntimeError) -> redis_errors.ConnectionError:
+    """The error as redis-py would have it: what is written to a connection that the other side has closed is to uvloop,
+    unlike asyncio, a misuse. Raises any other RuntimeError as it is."""
+    if not str(error).endswith("the handler is closed"):
+        raise error
+    return redis_errors.ConnectionError(str(error))
 
 
 async def ask(pool: Any, command: Command[Any], read: dict[str, Any]) -> Any:
@@ -41,12 +50,29 @@ async def ask(pool: Any, command: Command[Any], read: dict[str, Any]) -> Any:
 
 
 async def _tried(connection: Any, command: Command[Any], read: dict[str, Any]) -> Any:
-    await connection.send_packed_command((packed(command),))
+    data = packed(command)
+    if len(data) <= LARGE or connection.socket_timeout is None:
+        return await _reply(connection, command, data, read)
+    # See `packed._more_patience`.
+    ordinary = connection.socket_timeout
+    connection.socket_timeout = ordinary + len(data) / LARGE
+    try:
+        return await _reply(connection, command, data, read)
+    finally:
+        connection.socket_timeout = ordinary
+
+
+async def _reply(connection: Any, command: Command[Any], data: bytes, read: dict[str, Any]) -> Any:
+    await connection.send_packed_command((data,))
     try:
         return await connection.read_response(**read)
     except redis_errors.NoScriptError:
         await connection.send_packed_command((packed(command, whole=True),))
         return await connection.read_response(**read)
+    except redis_errors.ResponseError as error:
+        if is_demoted(error) and asks_sentinels(connection):  # redis-py sees that in the replies of Redis 7
+            raise redis_errors.ConnectionError("the primary has become a replica") from error
+        raise
 
 
 async def _answer_after(connection: Any, command: Command[Any], read: dict[str, Any], failed: list[Exception]) -> Any:
@@ -56,6 +82,7 @@ async def _answer_after(connection: Any, command: Command[Any], read: dict[str, 
     async def attempt() -> Any:
         if failed:
             raise failed.pop()
+        await connection.connect()  # sending would connect, too, but to the primary of before, without asking sentinels
         return await _tried(connection, command, read)
 
     async def lose(_: Exception) -> None:

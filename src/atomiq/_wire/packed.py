@@ -25,7 +25,7 @@ from atomiq._wire.demoted import asks_sentinels, is_demoted
 R = TypeVar("R")
 
 _NUMBERS: Final = frozenset((int, float))
-_LARGE: Final = 1 << 20
+LARGE: Final = 1 << 20
 """Bytes, for which a server gets one second more."""
 
 
@@ -156,7 +156,7 @@ def _answer(connection: Any, command: Command[Any], sent: bool) -> Any:
 def _tried(connection: Any, command: Command[Any], sent: bool) -> Any:
     if not sent:
         data = packed(command)
-        if len(data) > _LARGE:
+        if len(data) > LARGE:
             with _more_patience(connection, len(data)):
                 connection.send_packed_command((data,))
                 return _reply(connection, command)
@@ -185,7 +185,7 @@ def _more_patience(connection: Any, size: int) -> Iterator[None]:
     if ordinary is None:
         yield
         return
-    link.settimeout(ordinary + size / _LARGE)
+    link.settimeout(ordinary + size / LARGE)
     try:
         yield
     finally:

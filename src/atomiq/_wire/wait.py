@@ -143,14 +143,20 @@ def wait_result(store: Store, job_id: str, after_id: str = "0-0", timeout_s: flo
     """Wait until the result stream of a job has an entry after `after_id`. False when the time is over first."""
     connection = single_connection(store.connection, socket_timeout=LONGEST_BLOCK + ANSWER_MARGIN)
     deadline = time.monotonic() + timeout_s
-    try:
+
+    def ask() -> Any:
         connection.connect()
-        while (left := deadline - time.monotonic()) > 0:
-            block_ms = max(1, int(min(left, LONGEST_BLOCK) * 1000))
-            connection.send_command(
-                "XREAD", "COUNT", 1, "BLOCK", block_ms, "STREAMS", store.keys.results(job_id), after_id
-            )
-            if connection.read_response(disable_decoding=True):
+        block_ms = max(1, int(min(deadline - time.monotonic(), LONGEST_BLOCK) * 1000))
+        key = store.keys.results(job_id)
+        connection.send_command("XREAD", "COUNT", 1, "BLOCK", block_ms, "STREAMS", key, after_id)
+        return connection.read_response(disable_decoding=True)
+
+    def lose(_: Exception) -> None:
+        connection.disconnect()
+
+    try:
+        while time.monotonic() < deadline:
+            if connection.retry.call_with_retry(ask, lose):
                 return True
         return False
     except redis_errors.RedisError as error:

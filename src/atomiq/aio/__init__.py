@@ -6,6 +6,10 @@
 
 What is a property that asks the server in the synchronous classes is a method here: `await queue.count()`,
 `await job.is_finished()`. `in` and `len` of a registry are `contains()` and `count()`.
+
+Not here: workers, `is_async=False`, `Job.transaction` (it takes an AsyncSession by itself), RQ's low-level writes: a
+queue's `lpop`, `push_job_id`, `dequeue_any` and the like, a registry's `add`, `Result.create`, `Execution.create`.
+`StartedJobRegistry.cleanup` does nothing. Inside of a coroutine job `atomiq.get_current_job` says a synchronous Job.
 """
 
 from __future__ import annotations

@@ -193,6 +193,10 @@ class StartedJobRegistry(Started, BaseRegistry):
                 return score
         return None
 
+    async def cleanup(self, timestamp: float | None = None, exception_handlers: Any = None) -> None:
+        """Does nothing. Workers look after abandoned jobs by themselves; the synchronous `cleanup`, which does it by
+        hand, calls failure callbacks, that are written for synchronous jobs and connections."""
+
     async def remove(self, job: JobOrId, pipeline: Any = None, delete_job: bool = False) -> int:
         """Raises NotImplementedError: a running job is settled, canceled or deleted."""
         raise NotImplementedError("a running job leaves the started registry by ending, by cancel() or by delete()")
