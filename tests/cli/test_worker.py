@@ -153,7 +153,7 @@ def test_a_pool_is_not_called_as_the_config_module_says(atomiq: Atomiq, tmp_path
         (["--exception-handler", "nowhere.handler"], 2, "Invalid value for '--exception-handler'"),
         (["-w", "os.path"], 2, "Invalid value for '--worker-class'"),
         (["-w", "atomiq.worker.SimpleWorker", "--executor", "fork"], 2, "don't go together"),
-        (["a,b"], 1, "Error: "),
+        (["a,b"], 2, "Error: queue name may not contain a comma or a control character: 'a,b'"),
     ],
 )
 def test_refusals(atomiq: Atomiq, arguments: list[str], code: int, message: str) -> None:

@@ -112,6 +112,8 @@ def _of_one_command(error: Exception, text: str, command: str, target: str) -> E
         return Refused(f"{command}: {target} says: {text}; {ON_A_CLUSTER}")
     if text.startswith("DB index"):
         return Refused(f"{command}: there is no such database: {target}: {text}")
+    if "unknown command" in text and "'SENTINEL'" in text.replace("`", "'"):
+        return Refused(f"{command}: {target}: who answers there is no sentinel; these listen on port 26379, as a rule")
     if "WRONGTYPE" in text:
         return Failed(f"{command} failed on {target}: {text}; `atomiq doctor` says which key that is")
     return Failed(f"{command} failed on {target}: {text}")
