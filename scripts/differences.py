@@ -7,8 +7,9 @@ from __future__ import annotations
 NAMES_LEAD = """# Names that differ from RQ's
 
 Every other public name of RQ 2.12 (modules, functions, classes, methods, parameters with their order and defaults,
-attributes, constants) is in the module of the same name in atomiq; a test compares them with the installed RQ. What the
-same names do differently is told in [Coming from RQ](coming-from-rq.md#what-is-different-on-purpose).
+attributes, constants) is in the module of the same name in atomiq, but for helpers inside `rq.cli`; a test compares
+them with the installed RQ. What the same names do differently is told in
+[Coming from RQ](coming-from-rq.md#what-is-different-on-purpose).
 
 """
 

@@ -91,3 +91,11 @@ def test_a_server_that_isnt_there() -> None:
     assert done.returncode == 1
     assert done.stderr.startswith("Error: ")
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("asked", ["-h", "--help"])
+def test_its_help_is_asked_for_as_that_of_every_command(asked: str) -> None:
+    """`-h` was an option that doesn't exist."""
+    done = run_atomiq("demo", asked)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "-h, --help" in done.stdout

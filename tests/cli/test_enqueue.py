@@ -67,7 +67,7 @@ def test_json_calls(atomiq: Atomiq, redis_connection: redis.Redis) -> None:
         (["os.getpid", ":}"], 2, "Error: Invalid value: Unable to parse 1. non keyword argument as JSON."),
         (["os.getpid", "@missing"], 1, "Error: Could not open file 'missing': Not found"),
         (["nothing"], 2, "'nothing' is not a dotted name"),
-        (["--queue", "a,b", "os.getpid"], 1, "Error: "),
+        (["--queue", "a,b", "os.getpid"], 2, "Error: queue name may not contain a comma"),
         ([], 2, "Error: Missing argument 'FUNCTION'."),
     ],
 )  # fmt: skip

@@ -191,6 +191,17 @@ def test_errors_are_logged_with_what_error_trackers_look_for(
     assert calls(job) == ["handler ValueError"]
 
 
+@on("inline")
+def test_a_result_that_can_not_be_stored_is_logged_with_its_job(
+    queue: Queue, executor: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The line named the worker and the type, and with several jobs at a time nobody knew whose it was."""
+    job = queue.enqueue(tasks.unpicklable)
+    with caplog.at_level(logging.WARNING):
+        run(queue, executor)
+    assert f"job {job.id}: the result can't be serialized: " in caplog.text
+
+
 @on(*WARM)
 def test_a_child_that_has_run_so_many_jobs_is_replaced(queue: Queue, executor: str) -> None:
     made = [queue.enqueue(contract_jobs.where) for _ in range(20)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import sys
+from pathlib import Path
 
 import pytest
 from redis import Redis
@@ -12,6 +13,7 @@ from tests.helpers import wait_until
 from tests.tools.programs import LAUNCHER, Programs
 
 from atomiq import JobStatus, Queue
+from atomiq.contrib.rq_alias.__main__ import program
 
 BY_NAME = ("-w", "rq.worker.SimpleWorker", "--job-class", "rq.job.Job", "--queue-class", "rq.Queue")
 MISSING = ["rq.no_such_module", "rq._core", "rq.job.no_such_module"]
@@ -43,6 +45,22 @@ def test_the_version_is_that_of_the_rq_it_stands_for(programs: Programs) -> None
         assert atomiq.VERSION == atomiq.__version__ != rq.VERSION
     """)
     assert said.split() == ["2.12.0"] * 4
+
+
+def test_its_commands_are_in_the_module_of_their_name(programs: Programs) -> None:
+    """`from rq.cli import cli`, with which Flask-RQ2 begins: it couldn't be imported."""
+    programs.python("""
+        from rq.cli import cli, main
+        import atomiq.cli.cli
+
+        assert cli is atomiq.cli.cli
+        assert cli.main is main
+        for name in ("empty", "enqueue", "info", "requeue", "resume", "suspend"):
+            assert getattr(cli, name) is main.get_command(None, name), name
+        assert not hasattr(cli, "nothing")
+        for command in (cli.empty, cli.requeue):  # invoked by Flask-RQ2 with RQ's names of their parameters
+            assert "all" in {option.name for option in command.params}
+    """)
 
 
 def test_its_commands_are_found_by_name(programs: Programs) -> None:
@@ -230,6 +248,21 @@ def test_a_killed_job_is_failed_as_with_rq(programs: Programs, connection: Redis
     assert job.get_status() is JobStatus.FAILED
     (result,) = job.results()
     assert "Work-horse terminated unexpectedly" in str(result.exc_string)
+
+
+def test_a_program_is_the_one_of_this_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`/app/venv/bin/python -m atomiq.contrib.rq_alias gunicorn ...`, as a service is started, without activating
+    anything: another Python's gunicorn on the PATH was started, which has no atomiq, and ran on its own rq."""
+    other, own = tmp_path / "other", tmp_path / "venv"
+    for folder, names in ((other, ("gunicorn", "elsewhere")), (own, ("gunicorn",))):
+        folder.mkdir()
+        for name in names:
+            (folder / name).touch(0o755)
+    monkeypatch.setenv("PATH", str(other))
+    monkeypatch.setattr(sys, "executable", str(own / "python"))
+    assert program(["gunicorn", "shop.wsgi"]) == [str(own / "gunicorn"), "shop.wsgi"]
+    assert program(["elsewhere"]) == [str(other / "elsewhere")]
+    assert program(["nowhere"]) == []
 
 
 @pytest.mark.parametrize("command", [("rqworker",), ("rq", "worker", *BY_NAME), ("-m", "rq.cli", "worker")])

@@ -113,6 +113,12 @@ def test_importing() -> None:
             import_attribute(bad)
 
 
+def test_a_module_that_is_not_there_says_what_to_do() -> None:
+    """A worker that was started in another folder than the functions' said no more than "no module named 'shop'"."""
+    with pytest.raises(InvalidFunction, match=r"no module named 'no_such_module' on sys\.path; start where it is, or"):
+        import_attribute("no_such_module.f")
+
+
 def test_a_module_that_fails_to_import_says_why(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "broken_one.py").write_text("import a_module_that_is_missing\n")
     monkeypatch.syspath_prepend(tmp_path)

@@ -47,6 +47,8 @@ def test_resolving() -> None:
         resolve_serializer(object())  # type: ignore[arg-type]
     with pytest.raises(ValueError):
         resolve_serializer("no.such.thing")
+    with pytest.raises(ValueError, match="no serializer is called 'yaml'; give json, pickle or a dotted name"):
+        resolve_serializer("yaml")
 
 
 def test_pickle_uses_the_highest_protocol() -> None:
@@ -96,6 +98,19 @@ def test_objects_that_meet_twice_in_a_call_are_one_object_again() -> None:
         DefaultSerializer, dump_call(DefaultSerializer, "m.f", None, (shared, {"in": shared}), {"key": shared})
     )
     assert args[0] is args[1]["in"] is kwargs["key"]
+
+
+@pytest.mark.parametrize(
+    ("data", "advice"),
+    [
+        (b"c__main__\nBasket\n.", "a script defines itself no worker can import: move it to another module"),
+        (b"cno_such_module\nBasket\n.", r"'no_such_module' on sys\.path; start where it is"),
+    ],
+)
+def test_what_to_do_about_a_call_that_can_not_be_loaded(data: bytes, advice: str) -> None:
+    """An argument whose class is the producer's own: pickle takes it, and the worker only said that it isn't there."""
+    with pytest.raises(DeserializationError, match=advice):
+        load_call(DefaultSerializer, data)
 
 
 @pytest.mark.parametrize("size", range(140, 160))

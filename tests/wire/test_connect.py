@@ -299,6 +299,12 @@ def test_wrong_credentials_are_not_a_missing_server() -> None:
         admin.config_set("requirepass", "secret")
         with pytest.raises(PermissionDenied, match="refuses these credentials"):
             check_connection(redis.Redis(unix_socket_path=path, password="wrong"))
+        for protocol in 2, 3:  # forgotten altogether, it was answered with the grammar of HELLO
+            nobody = redis.Redis(unix_socket_path=path, protocol=protocol)
+            with pytest.raises(PermissionDenied, match=r"wants a password, and was given none: redis://:PASSWORD@"):
+                check_connection(nobody)
+            with pytest.raises(PermissionDenied, match=r"enqueue: .* wants a password, and was given none"):
+                Queue(connection=nobody).enqueue("math.sqrt", 4)
         admin.close()
 
 

@@ -19,8 +19,9 @@ from tests import tasks
 from tests.helpers import server_on_a_port, wait_until
 
 from atomiq import Queue, aio
+from atomiq._core.errors import ServerError
 from atomiq._wire.carry import connection_like, pattern_of
-from atomiq._wire.connect import connect
+from atomiq._wire.connect import check_connection, connect
 from atomiq._wire.siblings import address_of, binary_sibling, fresh_like, server_of
 from atomiq._wire.sync import Store
 from atomiq._wire.target import find_target, parse_sentinel_url
@@ -52,6 +53,15 @@ async def close_sentinels(connection: redis.asyncio.Redis) -> None:
     pool: Any = connection.connection_pool
     for client in pool.sentinel_manager.sentinels:
         await client.aclose()
+
+
+def test_a_server_that_is_no_sentinel(primary: int) -> None:
+    """The address of the server itself in a sentinel URL: "unknown command 'SENTINEL', with args beginning with"."""
+    with (
+        connect(f"redis+sentinel://127.0.0.1:{primary}/0?master=main") as connection,
+        pytest.raises(ServerError, match="who answers there is no sentinel; these listen on port 26379, as a rule"),
+    ):
+        check_connection(connection)
 
 
 @pytest.mark.parametrize("executor", ["fork", "process", "spawn"])

@@ -64,3 +64,19 @@ def test_a_password_that_changes_is_waited_for(
     worker.signal(signal.SIGTERM)
     assert worker.exits() == 0
     assert check_invariants(guarded.connection) == []
+
+
+@pytest.mark.parametrize("executor", ["process", "inline"])
+def test_a_password_that_the_server_does_not_ask_for(start_worker: StartWorker, executor: str) -> None:
+    """Redis takes any password for its default user when that needs none, if it comes with HELLO, as redis-py 8 sends
+    it: a producer worked, and RQ's workers did. Our lines and subscriptions speak RESP2, where it is AUTH without a
+    user, which such a server refuses: the worker took no job, and said for ever that it can't reach the server."""
+    with throwaway_server() as (path, _pid):
+        url = f"unix://:nobody%20asks@{path}?protocol=3"
+        with redis.Redis.from_url(url) as connection:
+            job = Queue("default", connection=connection).enqueue(tasks.add, 1, 2)
+            worker = start_worker(url=url, executor=executor)
+            wait_until(lambda: job.is_finished)
+            worker.signal(signal.SIGTERM)
+            assert worker.exits() == 0
+        assert "can't be reached" not in worker.log

@@ -91,7 +91,7 @@ def forbidden(verb: Any) -> PermissionDenied:
     """The error for a command of the script that the ACL doesn't allow."""
     return PermissionDenied(
         f"enqueue: the ACL user of this connection may not run {text(verb)}; nothing was written. "
-        "docs/operations.md lists the commands that atomiq needs."
+        "docs/operations.md says what atomiq needs"
     )
 
 

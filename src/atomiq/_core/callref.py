@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from atomiq._core.errors import InvalidArguments, InvalidFunction
 from atomiq._core.signature import signature_of
@@ -94,6 +94,10 @@ def _check_module(owner: type, func: Callable[..., Any]) -> None:
         raise InvalidFunction(f"a worker can't import a nested class: {owner.__qualname__}; move it to the module")
 
 
+WHERE_MODULES_ARE: Final = "on sys.path; start where it is, or name its folder with --path or in PYTHONPATH"
+"""What to do about a module that isn't found."""
+
+
 def check_dotted(name: str) -> None:
     """Refuse a name that no worker could import, whatever its modules are.
 
@@ -130,7 +134,7 @@ def import_attribute(name: str) -> Callable[..., Any]:
             raise _import_failed(name, module_name, error) from error
         return _attribute(found, parts[split:], name)
     if missing and not hasattr(builtins, parts[0]):
-        raise InvalidFunction(f"Invalid attribute name: {name}{missing}")
+        raise InvalidFunction(f"Invalid attribute name: {name}{missing} {WHERE_MODULES_ARE}")
     return _attribute(builtins, parts, name)
 
 

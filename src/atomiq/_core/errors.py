@@ -57,7 +57,9 @@
     ShuttingDown (BaseException)                   raised in a job whose worker has to end
     JobStopped (BaseException)                     raised in a job that a user wants stopped
 
-Outside the tree, because a job may want to catch them as plain exceptions: the time-limit errors in `atomiq.timeouts`.
+Most errors of the server are redis-py's as well, and a traceback calls them by a name of the inside:
+`atomiq._wire.translate.Unavailable` is a `ServerUnavailable` and a `redis.ConnectionError`. Outside the tree, because a
+job may want to catch them as plain exceptions: the time-limit errors in `atomiq.timeouts`.
 """
 
 from __future__ import annotations

@@ -13,8 +13,8 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final, Protocol, runtime_checkable
 
-from atomiq._core.callref import import_attribute
-from atomiq._core.errors import BaseTimeoutException, DeserializationError, UnserializableArguments
+from atomiq._core.callref import WHERE_MODULES_ARE, import_attribute
+from atomiq._core.errors import BaseTimeoutException, DeserializationError, InvalidFunction, UnserializableArguments
 from atomiq._core.settings import COMPRESS_ABOVE
 
 _ZLIB_FIRST_BYTE = 0x78
@@ -78,6 +78,8 @@ def resolve_serializer(serializer: Serializer | type[Serializer] | str | None = 
         return DefaultSerializer
     found: Any = serializer
     if isinstance(serializer, str):
+        if "." not in serializer and serializer not in SERIALIZER_ALIASES:
+            raise InvalidFunction(f"no serializer is called {serializer!r}; give json, pickle or a dotted name")
         found = SERIALIZER_ALIASES.get(serializer) or import_attribute(serializer)
     for method in ("dumps", "loads"):
         if not callable(getattr(found, method, None)):
@@ -174,8 +176,18 @@ def load_call(serializer: Serializer, data: bytes) -> tuple[str, Any, tuple[Any,
     except BaseTimeoutException:
         raise
     except Exception as error:
-        raise DeserializationError(f"the call of the job can't be loaded: {type(error).__name__}: {error}") from error
+        what = f"{type(error).__name__}: {error}{_what_to_do(error)}"
+        raise DeserializationError(f"the call of the job can't be loaded: {what}") from error
     return name, instance, args, kwargs
+
+
+def _what_to_do(error: Exception) -> str:
+    """About a call that can't be loaded here: pickles name the modules of what is in them."""
+    if isinstance(error, ModuleNotFoundError):
+        return f" {WHERE_MODULES_ARE}"
+    if isinstance(error, AttributeError) and "__main__" in str(error):
+        return "; what a script defines itself no worker can import: move it to another module"
+    return ""
 
 
 def name_in_call(serializer: Serializer, data: bytes) -> str | None:

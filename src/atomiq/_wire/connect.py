@@ -25,7 +25,7 @@ from atomiq._wire.embedded import parse_embedded_url, prepared_folder, short_soc
 from atomiq._wire.prefixes import set_prefix
 from atomiq._wire.siblings import address_of
 from atomiq._wire.target import Target, find_target, parse_sentinel_url
-from atomiq._wire.translate import BadLogin, Unavailable, translated
+from atomiq._wire.translate import BadLogin, Unavailable, of_login, translated
 
 # A command is answered in milliseconds; a server that says nothing for this long is as good as gone. Blocking commands
 # with longer waits use connections of their own.
@@ -251,7 +251,7 @@ def check_connection(connection: redis.Redis, tried: str = "") -> None:
     try:
         ask_for_life(pool)
     except redis.AuthenticationError as error:
-        raise BadLogin(f"{tried} refuses these credentials: {error}") from error
+        raise BadLogin(f"{tried} {of_login(str(error))}") from error
     except redis.ResponseError as error:
         # Who can't write to its disk refuses even PING, but whatever only reads works.
         if not str(error).startswith("MISCONF"):

@@ -62,7 +62,15 @@ def single_connection(connection: redis.Redis | redis.asyncio.Redis, socket_time
         "protocol": 2,
         "health_check_interval": 0,
     }
+    if kwargs.get("password") and not kwargs.get("username") and _says_hello(pool.connection_kwargs):
+        # HELLO has sent the password as that of `default`, who may need none; AUTH without a user is refused then.
+        kwargs["username"] = "default"
     return pool.connection_class(**with_driver(kwargs))
+
+
+def _says_hello(kwargs: dict[str, Any]) -> bool:
+    """Whether connections with these options speak RESP3, and so begin with HELLO."""
+    return str(kwargs.get("protocol") or getattr(redis.connection, "DEFAULT_RESP_VERSION", 2)) == "3"
 
 
 def check_client(connection: object, *, asyncio: bool) -> None:

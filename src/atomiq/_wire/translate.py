@@ -49,6 +49,7 @@ class Failed(errors.ScriptError, redis_errors.ResponseError):
 
 _FRAME = re.compile(r"^Error running script \(call to \w+\): @user_script:\s?\d+: @user_script: \d+: -?")
 """What Redis before 7 puts around the reason for which a script's command was refused."""
+_NO_LOGIN = ("NOAUTH", "Authentication required", "HELLO must be called with the client already authenticated")
 _FORBIDDEN = ("NOPERM", "can't run this command", "ACL failure in script")
 _PASSING = ("BUSY ", "LOADING", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "UNBLOCKED")
 """Answers of a server that is there but not ready: to a caller the same as one that can't be reached. (UNBLOCKED is
@@ -62,6 +63,13 @@ _ALL_IN_USE = "was not asked, all connections of this client's pool are in use (
 _OF_POOL = {"Too many connections": _ALL_IN_USE, "No connection available.": _ALL_IN_USE}
 
 
+def of_login(text: str) -> str:
+    """What became of a login, by the server's words. To who brings no password it tells the grammar of HELLO."""
+    if any(said in text for said in _NO_LOGIN):
+        return "wants a password, and was given none: redis://:PASSWORD@HOST:PORT, or redis://USER:PASSWORD@HOST:PORT"
+    return f"refuses these credentials: {text.rstrip('.')}"
+
+
 def translated(error: Exception, command: str, target: str) -> Exception:
     """`error` as one of our tree; `command` and `target` (server address) go into the message."""
     text = _FRAME.sub("", str(error))
@@ -73,13 +81,13 @@ def translated(error: Exception, command: str, target: str) -> Exception:
         )
     if isinstance(error, redis_errors.AuthenticationError) or "NOAUTH" in text or text.startswith("DENIED "):
         return BadLogin(
-            f"{command}: {target} refuses these credentials: {text.rstrip('.')}. If its password or user was changed, "
+            f"{command}: {target} {of_login(text)}. If its password or user was changed, "
             "start this process again with the new one, or have the server accept the old one"
         )
     if isinstance(error, redis_errors.NoPermissionError) or any(said in text for said in _FORBIDDEN):
         return NoPermission(
-            f"{command}: the ACL user of this connection may not do that on {target}: {text}. "
-            "docs/operations.md lists the commands that atomiq needs."
+            f"{command}: the ACL user of this connection may not do that on {target}: {text.rstrip('.')}. "
+            "ACL LOG on the server says which key, channel or command it was; docs/operations.md what atomiq needs"
         )
     if isinstance(error, (redis_errors.ConnectionError, *_PASSING_ERRORS)) or text.startswith(_PASSING):
         return Unavailable(f"{command}: {target} {_OF_POOL.get(text, _AWAY)}: {with_advice(text)}")
@@ -106,6 +114,8 @@ def _of_one_command(error: Exception, text: str, command: str, target: str) -> E
         return Refused(f"{command}: {target} says: {text}; {ON_A_CLUSTER}")
     if text.startswith("DB index"):
         return Refused(f"{command}: there is no such database: {target}: {text}")
+    if "unknown command" in text and "'SENTINEL'" in text.replace("`", "'"):
+        return Refused(f"{command}: {target}: who answers there is no sentinel; these listen on port 26379, as a rule")
     if "WRONGTYPE" in text:
         return Failed(f"{command} failed on {target}: {text}; `atomiq doctor` says which key that is")
     return Failed(f"{command} failed on {target}: {text}")

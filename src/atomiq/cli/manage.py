@@ -18,24 +18,24 @@ from atomiq.registry import FailedJobRegistry
 
 
 @click.command(cls=Command)
-@click.option("--all", "-a", "everything", is_flag=True, help="Requeue all failed jobs of the queue.")
+@click.option("--all", "-a", "all", is_flag=True, help="Requeue all failed jobs of the queue.")
 @click.option("--queue", required=True, help="Name of the queue that the jobs came from.")
 @click.argument("job_ids", nargs=-1)
 @shared_options
-def requeue(settings: Settings, queue: str, everything: bool, job_ids: tuple[str, ...]) -> None:
+def requeue(settings: Settings, queue: str, job_ids: tuple[str, ...], all: bool = False) -> None:  # noqa: A002  RQ's name
     """Put failed jobs back into their queue: JOB_IDS, or all.
 
     Exit code 0; 1 when one could not be requeued (the others are), and after any error; 2 for a wrong call.
     """
     registry = FailedJobRegistry(queue=settings.make_queue(queue))
-    ids = registry.get_job_ids() if everything else list(job_ids)
+    ids = registry.get_job_ids() if all else list(job_ids)
     if not ids:
         click.echo("Nothing to do")
         return
     click.echo(f"Requeueing {len(ids)} jobs from failed queue")
     with click.progressbar(_requeued(registry, ids), length=len(ids)) as bar:
         errors = list(filter(None, bar))
-    if everything:  # a job that was requeued or deleted since the list was read is nobody's mistake
+    if all:  # a job that was requeued or deleted since the list was read is nobody's mistake
         errors = [error for error in errors if not isinstance(error, InvalidJobOperation | NoSuchJobError)]
     refused = [str(error) for error in errors]
     for reason in refused:
@@ -68,12 +68,12 @@ def _refusal(check: Callable[..., Any], *about: Any) -> AtomiqError | None:
 
 
 @click.command(cls=Command)
-@click.option("--all", "-a", "everything", is_flag=True, help="Empty all queues.")
+@click.option("--all", "-a", "all", is_flag=True, help="Empty all queues.")
 @click.argument("queues", nargs=-1)
 @shared_options
-def empty(settings: Settings, everything: bool, queues: tuple[str, ...]) -> None:
+def empty(settings: Settings, queues: tuple[str, ...], all: bool = False) -> None:  # noqa: A002  RQ's name
     """Delete the jobs that wait in QUEUES, or in all queues."""
-    chosen: list[Any] = settings.named_queues(() if everything else queues) if everything or queues else []
+    chosen: list[Any] = settings.named_queues(() if all else queues) if all or queues else []
     if not chosen:
         click.echo("Nothing to do")
         return

@@ -13,6 +13,7 @@ from typing import Any, Final, TypeVar
 import click
 
 from atomiq._core.callref import import_attribute
+from atomiq._core.errors import InvalidName
 from atomiq._core.serial import resolve_serializer
 from atomiq._wire.connect import check_connection, connect
 from atomiq._wire.embedded import DEFAULT_FOLDER
@@ -189,8 +190,16 @@ class Settings:
             pass
 
     def make_queue(self, name: str) -> Any:
-        """A queue of the chosen classes on the chosen server."""
-        return self.queue(name, connection=self.connection, job_class=self.job, serializer=self.serializer_object)
+        """A queue of the chosen classes on the chosen server.
+
+        Raises:
+            click.UsageError: no queue can be called so.
+        """
+        connection = self.connection
+        try:
+            return self.queue(name, connection=connection, job_class=self.job, serializer=self.serializer_object)
+        except InvalidName as error:
+            raise click.UsageError(str(error)) from error
 
     def named_queues(self, names: Sequence[str]) -> list[Any]:
         """Queues of these names; without names all there are, sorted."""

@@ -17,7 +17,9 @@ SPELT: Final = {
 """Options that are called by other names than those of `atomiq worker`."""
 HELP: Final = """Run jobs of QUEUES in -n children of one worker (RQ's pool of workers).
 
-    The same as `atomiq worker --concurrency N`, and with the same options; --name and -n are what differ."""
+    The same as `atomiq worker --concurrency N`, and with the same options; --name and -n are what differ, and
+    NAME in the config module, which doesn't count."""
+NAME_HELP: Final = "Name of the worker, which no other living one may have. Default: a random one."
 
 
 def spelt_as_rq(parameter: click.Parameter) -> click.Parameter:
@@ -26,6 +28,8 @@ def spelt_as_rq(parameter: click.Parameter) -> click.Parameter:
         return parameter
     changed = copy.copy(parameter)
     changed.opts = SPELT[parameter.name]
+    if parameter.name == "name" and isinstance(changed, click.Option):
+        changed.help = NAME_HELP
     return changed
 
 

@@ -261,7 +261,7 @@ def worker(
     made = make_worker(
         settings.worker,
         [settings.make_queue(queue) for queue in names],
-        name=name or settings.from_config.get("NAME"),
+        name=name or name_of_config(settings),
         connection=connection,
         default_result_ttl=given["results_ttl"],
         worker_ttl=given["worker_ttl"],
@@ -287,6 +287,11 @@ def worker(
             with_scheduler=given["with_scheduler"],
             dequeue_strategy=strategy,
         )
+
+
+def name_of_config(settings: Settings) -> str | None:
+    """NAME, but not for a pool: those of several machines have one config, and RQ's pools don't look at it."""
+    return None if click.get_current_context().command.name == "worker-pool" else settings.from_config.get("NAME")
 
 
 def make_worker(worker_class: Any, queues: list[Any], **options: Any) -> Any:

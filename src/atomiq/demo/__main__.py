@@ -19,7 +19,7 @@ from atomiq.demo.run import Demo
 from atomiq.demo.show import LiveView, PlainView, report
 
 
-@click.command()
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
     "--url",
     "-u",

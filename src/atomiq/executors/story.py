@@ -103,7 +103,7 @@ class Narrator:
                 elif value is not None and (retry := Retry.asked_for(value)) is not None:
                     report = self._asked_again(job, retry, value, started, ended)
                 else:
-                    result = self._dump(value)
+                    result = self._dump(job, value)
                     if job.success_callback_name:
                         yield self._success_callback(job, value, announce)
                     ttl = job.get_result_ttl(self.default_result_ttl)
@@ -186,16 +186,17 @@ class Narrator:
         done = job.number_of_retries or 0
         outcome: Any = "retried" if done < retry.max else "exhausted"
         delay = retry.delay_ms(done)
-        kept = self._dump(value)
+        kept = self._dump(job, value)
         return Report(outcome, started, ended, kept, retry=delay, failure_ttl=_failure_ttl(job), value=value)
 
-    def _dump(self, value: Any) -> bytes | None:
+    def _dump(self, job: Job, value: Any) -> bytes | None:
         if value is None:
             return None
         try:
             result = bytes(self.serializer.dumps(value))
         except Exception:  # noqa: BLE001  whatever the value's own code raises; the job is done all the same
-            self.log.warning("Worker %s: the result can't be serialized: %s", self.worker_name, type(value).__name__)
+            text = "Worker %s: job %s: the result can't be serialized: %s"
+            self.log.warning(text, self.worker_name, job.id, type(value).__name__)
             return bytes(self.serializer.dumps(UNSERIALIZABLE_RETURN_VALUE_PAYLOAD))
         if len(result) > LARGEST_RESULT:
             raise ValueError(f"the result has {len(result)} bytes; the server stores at most {LARGEST_RESULT}")

@@ -3,7 +3,7 @@
 python -m atomiq.contrib.rq_alias rqworker mail        also rq, rqinfo; no RQ needs to be installed
 python -m atomiq.contrib.rq_alias manage.py rqworker   a Python file
 python -m atomiq.contrib.rq_alias -m rq_dashboard      a module
-python -m atomiq.contrib.rq_alias gunicorn shop.wsgi   any program on the PATH, or beside this Python
+python -m atomiq.contrib.rq_alias gunicorn shop.wsgi   any program beside this Python, or on the PATH
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ def program(arguments: Sequence[str]) -> list[str]:
         return [sys.executable, "-m", "atomiq", *COMMANDS[first], *rest]
     if first in ("-m", "-c") or first.endswith(".py"):
         return [sys.executable, first, *rest]
-    path = shutil.which(first) or shutil.which(first, path=str(Path(sys.executable).parent))
+    # The PATH's may be another Python's, which has no atomiq, and so its own rq.
+    path = shutil.which(first, path=str(Path(sys.executable).parent)) or shutil.which(first)
     return [] if path is None else [path, *rest]
 
 
@@ -40,7 +41,7 @@ def main(arguments: Sequence[str]) -> None:
         sys.exit(0 if arguments else 2)
     found = program(arguments)
     if not found:
-        where = f"neither on the PATH nor beside {sys.executable}"
+        where = f"neither beside {sys.executable} nor on the PATH"
         sys.stderr.write(f"atomiq.contrib.rq_alias: no program {arguments[0]!r}, {where}\n")
         sys.exit(NOT_FOUND)
     environment = dict(os.environ)
