@@ -42,7 +42,6 @@ class Brain(Stationed, Endings):
         """When to send a Tick if nothing happens before; None: never."""
         times = [self._grace_at, self._search.rest_until, *self.asides.values()]
         times += [run.doubt_until if run.over else run.kill_at for run in self.runs.values()]
-        times += [run.lost_at for run in self.runs.values() if not run.over]
         times += self._crew_times()
         times += self._chores.times() if self.connected else [self._retry_at]
         return min((time for time in times if time is not None), default=None)
@@ -127,23 +126,11 @@ class Brain(Stationed, Endings):
             if run is not None and not run.over and run.intent != "lost":
                 if not run.stationed:
                     self._lose(now, execution_id)
-                elif run.lost_at is None:  # or its station has settled it a moment ago, and we haven't heard of it yet
+                elif run.lost_at is None:  # or its station has settled it a moment ago, as the next looks will show
                     run.lost_at = now + ECHO_OF_SETTLEMENT
         for execution_id in event.stop:
             if execution_id in self.runs:
                 self._stop_job(now, execution_id)
-
-    def _lose(self, now: float, execution_id: str) -> None:
-        run = self.runs[execution_id]
-        self.lost += 1
-        run.lost_at = None
-        if run.job.shared:
-            run.intent, run.kill_at = "lost", None
-            self._warn(f"job {run.job.job_id} is no longer ours, its lease was over: it is asked to stop")
-            self._do(m.AskToStop(execution_id))
-        else:
-            self._warn(f"job {run.job.job_id} is no longer ours, its lease was over: killed here")
-            self._kill(now, execution_id, "lost")
 
     @_hear.register
     def _reaped(self, event: e.Reaped, now: float) -> None:
@@ -286,8 +273,6 @@ class Brain(Stationed, Endings):
                 run.intent, run.kill_at = "release", now + KILL_AFTER_INTERRUPT
                 self._do(m.Interrupt(execution_id))
         for execution_id, run in self.runs.items():
-            if run.lost_at is not None and not run.over and now >= run.lost_at:
-                self._lose(now, execution_id)
             if not run.over and run.kill_at is not None and now >= run.kill_at:
                 if run.intent == "":
                     self._warn(f"job {run.job.job_id} overran its time limit and is killed")

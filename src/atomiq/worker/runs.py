@@ -29,8 +29,8 @@ NO_ROOM_PAUSE: Final = 1.0
 class Run:
     """One execution that this worker holds. `over`: the call has ended, and the server is to be told, perhaps after a
     callback (`in_aside`), or once it is clear why it ended (`doubt_until`); `sent`: it has been told. `stationed`: a
-    station runs it, and settles it itself unless it dies. `lost_at`: when to believe that its lease is lost. `waits`:
-    what it requires is not there, its function was not called."""
+    station runs it, and settles it itself unless it dies. `lost_at`: from when on to believe that its lease is
+    lost, if it is still seen to run. `waits`: what it requires is not there, its function was not called."""
 
     job: e.Taken
     kill_at: float | None

@@ -24,9 +24,25 @@ class Stationed(Books):
             if run is None:
                 kill_at = self._kill_time(sighted.since, job.limit)
                 self.runs[job.execution_id] = Run(job, kill_at, stationed=True)
-            elif not run.over and run.intent == "":
-                run.job = job  # one that was handed over may have begun to share its process
-                run.kill_at = self._kill_time(sighted.since, job.limit)
+            elif not run.over:
+                if run.intent == "":
+                    run.job = job  # one that was handed over may have begun to share its process
+                    run.kill_at = self._kill_time(sighted.since, job.limit)
+                # Not by the clock alone: since we were told, we may not have come to look.
+                if run.lost_at is not None and now >= run.lost_at:
+                    self._lose(now, job.execution_id)
+
+    def _lose(self, now: float, execution_id: str) -> None:
+        run = self.runs[execution_id]
+        self.lost += 1
+        run.lost_at = None
+        if run.job.shared:
+            run.intent, run.kill_at = "lost", None
+            self._warn(f"job {run.job.job_id} is no longer ours, its lease was over: it is asked to stop")
+            self._do(m.AskToStop(execution_id))
+        else:
+            self._warn(f"job {run.job.job_id} is no longer ours, its lease was over: killed here")
+            self._kill(now, execution_id, "lost")
 
     def crew_changed(self, event: e.CrewState, now: float) -> None:
         """How the stations are, all together."""
