@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import socket
+import threading
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
+from http.client import HTTPConnection, HTTPResponse, HTTPSConnection
 from typing import Any, Final, Literal, Protocol, Self
 from urllib.error import HTTPError
 from urllib.parse import urlsplit
-from urllib.request import Request, urlopen
+from urllib.request import HTTPHandler, HTTPSHandler, Request
 
 from atomiq._core.errors import InvalidOption
 from atomiq._core.log import get_logger
 
 _DEFAULT_TIMEOUT: Final = 10
+LONGEST_WAY: Final = 30.0
+"""Seconds. A server that says a letter now and then is never silent for its timeout; a webhook ends after these."""
 _log: Final = get_logger("webhook")
 
 
@@ -46,7 +53,7 @@ class Webhook:
         job_status: 'finished' (each successful run) or 'failed'.
         method: 'GET' without a body, or 'POST' with what `get_payload` says as JSON. Default 'GET'.
         headers: further headers. A Content-Type of theirs takes the place of application/json.
-        timeout: seconds that the server may be silent. Default 10.
+        timeout: seconds that the server may be silent. Default 10. All in all it may take 30, or these if more.
 
     Raises:
         InvalidOption: a ValueError; not a URL, not one of the words, not a whole number of seconds above 0.
@@ -104,8 +111,8 @@ class Webhook:
     def send(self, job: EndedJob, *, exc_string: str | None = None) -> None:
         """Send it now and wait until it has arrived (RQ). Raises nothing: what goes wrong is logged as a warning."""
         try:
-            with urlopen(self._request(job, exc_string), timeout=self.timeout):  # noqa: S310  only http and https
-                pass
+            with _within(max(LONGEST_WAY, self.timeout)) as way:
+                way.open(self._request(job, exc_string), self.timeout)
         except Exception as error:  # noqa: BLE001  a job's end is no matter of who is told of it
             what = f"{type(error).__name__}: {error}"
             _log.warning("Job %s: the webhook to %s could not be sent: %s", job.id, self.url, what)
@@ -120,6 +127,107 @@ class Webhook:
             if not any(name.lower() == "content-type" for name in headers):
                 headers["Content-Type"] = "application/json"
         return Request(self.url, data=body, headers=headers, method=self.method)  # noqa: S310
+
+
+class _Way:
+    """The connections of one request, redirects included, to be broken off from another thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._ends: list[socket.socket] = []
+        self.is_over = False
+
+    def open(self, request: Request, timeout: float) -> None:
+        """Send it, and read the head of the answer."""
+        # One that the user has installed (for a proxy, or certificates) is his.
+        installed: Any = vars(urllib.request).get("_opener")
+        opener = installed or urllib.request.build_opener(_Http(self), _Https(self))
+        with opener.open(request, timeout=timeout):
+            pass
+
+    def know(self, connected: socket.socket) -> None:
+        """An end of our own: who uses the connection may wrap, close or forget the other."""
+        with self._lock:
+            self._ends.append(connected.dup())
+        if self.is_over:
+            self.break_off()
+
+    def break_off(self) -> None:
+        """Whoever reads or writes hears that the connection has ended."""
+        with self._lock:
+            self.is_over = True
+            for end in self._ends:
+                with suppress(OSError):  # it has ended already
+                    end.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        with self._lock:
+            for end in self._ends:
+                end.close()
+            self._ends.clear()
+
+
+@contextmanager
+def _within(seconds: float) -> Iterator[_Way]:
+    """Raises TimeoutError after so long, whatever has come of it until then."""
+    way = _Way()
+    timer = threading.Timer(seconds, way.break_off)
+    timer.name, timer.daemon = "atomiq-webhook-limit", True
+    timer.start()
+    try:
+        yield way
+    except Exception as error:
+        if not way.is_over:
+            raise
+        raise TimeoutError(f"not through within {seconds:g} s") from error
+    finally:
+        timer.cancel()
+        timer.join()
+        way.close()
+    if way.is_over:
+        raise TimeoutError(f"not through within {seconds:g} s")
+
+
+class _KnownConnection(HTTPConnection):
+    """Tells its way of the connection, before TLS is spoken on it."""
+
+    way: _Way
+
+    def connect(self) -> None:
+        super().connect()
+        self.way.know(self.sock)
+
+
+class _KnownSecureConnection(HTTPSConnection, _KnownConnection):
+    """The same for https."""
+
+
+class _Http(HTTPHandler):
+    def __init__(self, way: _Way) -> None:
+        super().__init__()
+        self._way = way
+
+    def http_open(self, req: Request) -> HTTPResponse:
+        return self.do_open(self._connection, req)
+
+    def _connection(self, host: str, **options: Any) -> HTTPConnection:
+        connection = _KnownConnection(host, **options)
+        connection.way = self._way
+        return connection
+
+
+class _Https(HTTPSHandler):
+    def __init__(self, way: _Way) -> None:
+        super().__init__()
+        self._way = way
+
+    def https_open(self, req: Request) -> HTTPResponse:
+        return self.do_open(self._connection, req)
+
+    def _connection(self, host: str, **options: Any) -> HTTPConnection:
+        connection = _KnownSecureConnection(host, **options)
+        connection.way = self._way
+        return connection
 
 
 def restore_webhooks(stored: bytes | None, job_id: str) -> list[Webhook]:
