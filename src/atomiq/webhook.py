@@ -9,12 +9,15 @@ from datetime import datetime
 from typing import Any, Final, Literal, Protocol, Self
 from urllib.error import HTTPError
 from urllib.parse import urlsplit
-from urllib.request import Request, urlopen
+from urllib.request import Request
 
 from atomiq._core.errors import InvalidOption
 from atomiq._core.log import get_logger
+from atomiq._wire.http import within
 
 _DEFAULT_TIMEOUT: Final = 10
+LONGEST_WAY: Final = 30.0
+"""Seconds. A server that says a letter now and then is never silent for its timeout; a webhook ends after these."""
 _log: Final = get_logger("webhook")
 
 
@@ -46,7 +49,7 @@ class Webhook:
         job_status: 'finished' (each successful run) or 'failed'.
         method: 'GET' without a body, or 'POST' with what `get_payload` says as JSON. Default 'GET'.
         headers: further headers. A Content-Type of theirs takes the place of application/json.
-        timeout: seconds that the server may be silent. Default 10.
+        timeout: seconds that the server may be silent. Default 10. All in all it may take 30, or these if more.
 
     Raises:
         InvalidOption: a ValueError; not a URL, not one of the words, not a whole number of seconds above 0.
@@ -104,8 +107,8 @@ class Webhook:
     def send(self, job: EndedJob, *, exc_string: str | None = None) -> None:
         """Send it now and wait until it has arrived (RQ). Raises nothing: what goes wrong is logged as a warning."""
         try:
-            with urlopen(self._request(job, exc_string), timeout=self.timeout):  # noqa: S310  only http and https
-                pass
+            with within(max(LONGEST_WAY, self.timeout)) as way:
+                way.open(self._request(job, exc_string), self.timeout)
         except Exception as error:  # noqa: BLE001  a job's end is no matter of who is told of it
             what = f"{type(error).__name__}: {error}"
             _log.warning("Job %s: the webhook to %s could not be sent: %s", job.id, self.url, what)

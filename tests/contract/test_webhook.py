@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
+import socket
+import threading
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,6 +19,7 @@ import rq.job
 from tests.contract.jobs import add
 from tests.executors.receiver import receiver
 
+import atomiq.webhook as sending
 from atomiq import Job, JobStatus, Queue, Webhook
 from atomiq.exceptions import InvalidOption
 
@@ -142,3 +148,68 @@ def test_sending_one(queue: Queue, caplog: pytest.LogCaptureFixture) -> None:
 def test_it_is_refused_early() -> None:
     with pytest.raises(InvalidOption, match="http"):
         Webhook("example.com", "finished")
+
+
+@contextmanager
+def trickle(head: bytes) -> Iterator[str]:
+    """The URL of a server that answers so, and then a letter now and then for ten seconds."""
+    over = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            client, _ = server.accept()
+            with client, suppress(OSError):
+                client.recv(65536)
+                client.sendall(head)
+                for _ in range(1000):
+                    if over.wait(0.01):
+                        break
+                    client.sendall(b"a")
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.getsockname()[1]}/"
+        finally:
+            over.set()
+            thread.join()
+
+
+@pytest.fixture(params=["nothing", "urlopen was called", "an opener of the user's"])
+def user_opener(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What urllib has installed: urlopen leaves an opener behind, too."""
+    made = None if request.param == "nothing" else urllib.request.build_opener()
+    if made is not None and request.param != "urlopen was called":
+        made.addheaders = [("X-Whose", "the user's")]
+    monkeypatch.setattr(urllib.request, "_opener", made)
+
+
+@pytest.mark.usefixtures("user_opener")
+@pytest.mark.parametrize(
+    "head", [b"", b"HTTP/1.1 200 OK\r\nX: ", b"HTTP/1.1 302 Found\r\nLocation: /elsewhere\r\n\r\n"]
+)
+def test_a_server_that_never_ends(
+    queue: Queue, head: bytes, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A timeout is for silence. A server that went on for ever, a letter now and then, held the thread that sent: four
+    of them, and no webhook left that process any more; the body of a redirect was kept in memory besides."""
+    monkeypatch.setattr(sending, "LONGEST_WAY", 0.2)
+    job = queue.enqueue(add, 1)
+    before = set(threading.enumerate())
+    with trickle(head) as url:
+        Webhook(url, "finished", timeout=1).send(job)
+        assert "TimeoutError: not through within 1 s" in caplog.text
+    assert set(threading.enumerate()) <= before
+
+
+def test_the_opener_that_the_user_installed(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With its headers, proxies and certificates; and nothing of it is changed."""
+    opener = urllib.request.build_opener()
+    opener.addheaders = [("X-Whose", "theirs")]
+    monkeypatch.setattr(urllib.request, "_opener", opener)
+    job = queue.enqueue(add, 1)
+    with receiver() as received:
+        Webhook(received.url, "finished").send(job)
+        (request,) = received.got
+    assert request.headers["X-Whose"] == "theirs"
+    assert {getattr(handler, "parent", opener) for handler in opener.handlers} == {opener}

@@ -40,6 +40,12 @@ class Scene:
     def idle(self, due_in: float | None = None) -> list[m.Move]:
         return self.tell(e.Claimed(due_in=due_in))
 
+    def sweep(self, freed: int = 0) -> None:
+        """A burst that would end looks for dependants that nobody told it of, and finds so many."""
+        if none(self.moves, m.Free):
+            self.until(m.Free)
+        self.tell(e.Freed(more=False, freed=freed))
+
     def signal(self, after: float = 0.0) -> list[m.Move]:
         self.now += after
         return self.tell(e.Signalled("SIGTERM", self.now))

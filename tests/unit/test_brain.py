@@ -171,9 +171,19 @@ class TestLimitsOfARun:
         scene.give("a")
         scene.tell(e.CallEnded("a", reported=True))
         scene.tell(e.Settled("a", "ok"))
+        assert scene.idle() == [m.Free(), m.Claim(QUEUES, 1)]
+        scene.sweep()
         assert scene.idle() == [m.Quit()]
         assert scene.brain.phase == "over"
         assert scene.tell(e.Tick(), after=100) == []
+
+    def test_burst_looks_for_dependants_until_there_are_none(self) -> None:
+        """A claim that meets an expired job frees 100 of those that waited for it, and has no word for more."""
+        scene = Scene(burst=True).begin()
+        for freed in (100, 0):
+            assert scene.idle() == [m.Free(), m.Claim(QUEUES, 1)]
+            scene.sweep(freed)
+        assert scene.idle() == [m.Quit()]
 
     def test_burst_looks_on_after_a_bounded_answer(self) -> None:
         assert none(Scene(burst=True).begin().tell(e.Claimed(more=True)), m.Quit)
@@ -186,6 +196,8 @@ class TestLimitsOfARun:
         moves = scene.tell(e.Settled("a", "ok"))
         assert m.StopListening() in moves
         assert only(moves, m.Claim)
+        assert only(scene.idle(), m.Free)
+        scene.sweep()
         assert scene.idle() == [m.Quit()]
 
     def test_burst_waits_for_callbacks_of_abandoned_jobs(self) -> None:
@@ -194,6 +206,8 @@ class TestLimitsOfARun:
         assert only(scene.tell(e.Reaped(failed=("x",))), m.StartAside)
         assert none(scene.idle(), m.Quit)
         scene.tell(e.AsideEnded("abandoned", "x"))
+        assert only(scene.idle(), m.Free)
+        scene.sweep()
         assert scene.idle() == [m.Quit()]
 
     def test_max_jobs(self) -> None:

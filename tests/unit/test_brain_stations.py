@@ -172,6 +172,8 @@ class TestShutdown:
         """A burst worker whose children were about to leave took the first SIGTERM for a second: it killed them in
         the middle of their last words, and of what they had found after all."""
         scene = Stations(burst=True)
+        scene.tell(e.CrewState(idle_since=scene.now, members=2))
+        scene.sweep()
         assert scene.tell(e.CrewState(idle_since=scene.now, members=2)) == [m.Drain()]
         assert none(scene.signal(after=2.0), m.Quit)
         assert only(scene.signal(after=2.0), m.Quit).cold
@@ -217,6 +219,9 @@ class TestAllTogether:
     def test_a_burst_ends_when_all_are_idle(self) -> None:
         scene = Stations(burst=True)
         assert none(scene.tell(e.CrewState(members=2)), m.Drain)
+        assert none(scene.tell(e.CrewState(scene.now, members=2)), m.Drain)
+        scene.sweep()
+        assert none(scene.moves, m.Drain)  # it waits for what the stations say after that
         assert m.Drain() in scene.tell(e.CrewState(scene.now, members=2))
         assert scene.tell(e.CrewState(scene.now, members=0)) == [m.Quit()]
 

@@ -14,7 +14,7 @@ from tests import tasks
 from tests.helpers import wait_until
 from tests.worker.conftest import StartWorker
 
-from atomiq import JobStatus, Queue
+from atomiq import Dependency, JobStatus, Queue
 from atomiq._commands.queues import pause_queue
 from atomiq._core.errors import InvalidName, InvalidOption, WorkerFailed
 from atomiq._wire.sync import Store
@@ -185,6 +185,20 @@ class TestSuspension:
         assert start_worker(executor=executor, work={"burst": True}).exits() == 0
         assert len(queue.deferred_job_registry) == 0
         assert len(queue.finished_job_registry) == 351
+
+    @pytest.mark.parametrize("executor", ["process", "thread", "async", "fork", "inline"])
+    def test_a_burst_frees_all_that_waited_for_an_expired_job(
+        self, queue: Queue, start_worker: StartWorker, executor: str
+    ) -> None:
+        """A claim that meets an id whose hash has expired frees 100 of those that waited for it, and has no word for
+        more: a burst worker ran these and went home; 250 were left to whoever looks at leases next."""
+        queue.enqueue(tasks.nothing, job_id="parent")
+        waits = Dependency("parent", allow_failure=True)
+        queue.enqueue_many([Queue.prepare_data(tasks.nothing, depends_on=waits) for _ in range(350)])
+        queue.connection.delete("rq:job:parent")  # as Redis does when a ttl is over
+        assert start_worker(executor=executor, work={"burst": True}).exits() == 0
+        assert len(queue.deferred_job_registry) == 0
+        assert len(queue.finished_job_registry) == 350
 
     def test_dependants_need_not_wait_for_upkeep(self, queue: Queue, start_worker: StartWorker) -> None:
         start_worker()

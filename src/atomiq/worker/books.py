@@ -29,6 +29,7 @@ class Books:
         self._search = Search(rules, reorder)
         self._chores = Chores(rules)
         self._jitter = jitter
+        self._swept = -1
         self._abandoned: list[str] = []
         self._put_off: list[tuple[e.AsideKind, str]] = []
         self._stop_asked_at: float | None = None
@@ -49,6 +50,16 @@ class Books:
     def _has_more_to_do(self) -> bool:
         """Why a worker that is to end by itself doesn't end yet."""
         return self._busy or self._chores.freeing
+
+    def _sweeps(self, now: float) -> bool:
+        """Before a burst ends: whether it looks first for dependants that nobody told it of. A claim that meets an
+        expired parent frees 100 of them, and has no word for more. Once for as many jobs as are done."""
+        done = self.executed + self.crew.done
+        if self._swept == done:
+            return False
+        self._swept = done
+        self._chores.free(now, more=True)
+        return True
 
     def _taken(self, but: str = "") -> int:
         """How many of our own slots are taken, this execution not counted."""

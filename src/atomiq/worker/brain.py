@@ -6,6 +6,7 @@ The driver tells it what happened and does what it says. `now` is any clock that
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from functools import singledispatchmethod
 
 from atomiq.worker import events as e
@@ -154,6 +155,9 @@ class Brain(Stationed, Endings):
     @_hear.register
     def _freed(self, event: e.Freed, now: float) -> None:
         self._chores.free(now, event.more)
+        if event.freed:
+            self._swept = -1
+        self.crew = replace(self.crew, idle_since=None)  # they are to look again
 
     @_hear.register
     def _signalled(self, event: e.Signalled, now: float) -> None:
@@ -242,8 +246,9 @@ class Brain(Stationed, Endings):
         if event.more:  # a bounded step met only what is not to be run: look on
             return
         if self.rules.burst and not self._has_more_to_do:
-            self._info("done, quitting")
-            self._end()
+            if not self._sweeps(now):
+                self._info("done, quitting")
+                self._end()
             return
         idle = self._search.idle_for(now, len(self.runs))
         if self.rules.max_idle_time is not None and idle >= self.rules.max_idle_time and not self._busy:

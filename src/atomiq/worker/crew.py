@@ -169,6 +169,7 @@ class Crew:
 
     def _register(self, post: Post, member: Member) -> None:
         self._tallies.know(member)
+        self._look_at = 0.0  # who is told to stop must not think that there is nobody
         for fd in member.child.fds:
             self._selector.register(fd, EVENT_READ, lambda: self._look_after(post, member))
         self._selector.register(member.mailbox.fd, EVENT_READ, lambda: self._hear(member))

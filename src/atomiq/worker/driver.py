@@ -329,7 +329,10 @@ class Driver:
         self._events.append(self._upkeep.clean(self.brain.rules.upkeep_interval))
 
     def _free(self, _move: m.Free) -> None:
-        self._events.append(e.Freed(self._upkeep.free().more))
+        done = self._upkeep.free()
+        self._events.append(e.Freed(done.more, done.freed))
+        if self.brain.rules.stations:
+            self._crew.look()  # a burst waits for word of what they do about them
 
     def _hangup(self, _move: m.Hangup) -> None:
         self._ears.close()

@@ -200,9 +200,10 @@ class Cleaned:
 
 @dataclass(frozen=True, slots=True)
 class Freed:
-    """Dependants of large parents went on; `more`: others still wait."""
+    """Dependants of large parents went on, `freed` of them; `more`: others still wait."""
 
     more: bool
+    freed: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,8 +88,9 @@ class Stationed(Books):
             self._info(f"finished executing {self.executed + self.crew.done} jobs, quitting")
             self._leave()
         elif idle_since is not None and self.rules.burst:
-            self._info("done, quitting")
-            self._leave()
+            if not self._sweeps(now):
+                self._info("done, quitting")
+                self._leave()
         elif idle_since is not None and now - idle_since >= (self.rules.max_idle_time or float("inf")):
             self._info(f"idle for {now - idle_since:.0f} seconds, quitting")
             self._leave()

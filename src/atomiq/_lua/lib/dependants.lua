@@ -12,11 +12,14 @@ local function bound_unmet(id)
   redis.call('EXPIRE', key_unmet(id), 31536000)
 end
 
--- Jobs deferred by RQ have no list of what they still wait for; theirs is made from RQ's set. Says whether it had to be made.
+-- Jobs deferred by RQ have no list of what they still wait for; theirs is made from RQ's set. Says whether it had to be made. RQ names
+-- them also with those that had ended before.
 local function list_unmet(id, allow_failure)
   if redis.call('EXISTS', key_unmet(id)) == 1 then return false end
   for _, dependency in ipairs(redis.call('SMEMBERS', key_dependencies(id))) do
-    if dependency ~= id and not is_met(dependency, allow_failure) then
+    if dependency == id or is_met(dependency, allow_failure) then
+      redis.call('SREM', key_dependents(dependency), id)
+    else
       redis.call('SADD', key_unmet(id), dependency)
       redis.call('SADD', key_dependents(dependency), id)
     end
@@ -50,13 +53,14 @@ local function free_one(id, parent, how, now)
   if job.status ~= 'deferred' or not job.origin then return true, 0 end
   local allow_failure = is_set(job.allow_dependency_failures)
   if how == 'failed' and not allow_failure then return false, 0 end
-  local made = list_unmet(id, allow_failure)
-  if redis.call('SREM', key_unmet(id), parent) == 0 and not made then
-    -- One that was put anew, under the same id, waits for others by now.
-    if redis.call('SISMEMBER', key_dependencies(id), parent) == 0 then return true, 0 end
-    -- RQ put it anew, and what we listed belongs to its last stay.
-    redis.call('DEL', key_unmet(id))
-    list_unmet(id, allow_failure)
+  if redis.call('SREM', key_unmet(id), parent) == 0 then
+    if not list_unmet(id, allow_failure) then
+      -- One that was put anew, under the same id, waits for others by now.
+      if redis.call('SISMEMBER', key_dependencies(id), parent) == 0 then return true, 0 end
+      -- RQ put it anew, and what we listed belongs to its last stay.
+      redis.call('DEL', key_unmet(id))
+      list_unmet(id, allow_failure)
+    end
     redis.call('SREM', key_unmet(id), parent)
   end
   if how == 'deleted' and not allow_failure then
@@ -65,7 +69,7 @@ local function free_one(id, parent, how, now)
     return true, 1
   end
   if still_waits(id, allow_failure) then return true, 0 end
-  leave(id, 'deferred', job.origin)
+  redis.call('ZREM', key_deferred(job.origin), id) -- all that leave() does, as it is named with nobody any more
   put(id, job.origin, number_of(job.due, 0), is_set(job.enqueue_at_front), now)
   return true, 1
 end

@@ -127,9 +127,7 @@ local function enqueue_jobs(unique, group, outbox, not_after, sent, at, now)
   local function open_members(ids)
     redis.call('SADD', key_groups(), group)
     if redis.call('EXISTS', key_ended(group)) == 0 then
-      for first = 1, #ids, 1000 do
-        redis.call('SADD', key_open(group), unpack(ids, first, math.min(first + 999, #ids)))
-      end
+      add_all(key_open(group), ids)
     else
       for _, id in ipairs(ids) do count_open(group, id) end
       redis.call('EXPIRE', key_ended(group), 31536000)
@@ -212,11 +210,9 @@ local function enqueue_jobs(unique, group, outbox, not_after, sent, at, now)
     write(j, b, 'status', 'deferred', 'due', b.due)
     redis.call('ZADD', key_deferred(b.queue), seconds(now), j.id)
     redis.call('DEL', key_unmet(j.id), key_dependencies(j.id))
-    for _, dependency in ipairs(open) do
-      redis.call('SADD', key_dependents(dependency), j.id)
-      redis.call('SADD', key_unmet(j.id), dependency)
-    end
-    for _, dependency in ipairs(b.waits_for) do redis.call('SADD', key_dependencies(j.id), dependency) end
+    for _, dependency in ipairs(open) do redis.call('SADD', key_dependents(dependency), j.id) end
+    add_all(key_unmet(j.id), open)
+    add_all(key_dependencies(j.id), b.waits_for)
     bound_unmet(j.id)
     return 'deferred'
   end

@@ -15,6 +15,13 @@ local function push(queue, id, front)
   redis.call(front and 'LPUSH' or 'RPUSH', key_queue(queue), id)
 end
 
+-- Members into a set, few enough at once for a call.
+local function add_all(key, members)
+  for first = 1, #members, 1000 do
+    redis.call('SADD', key, unpack(members, first, math.min(first + 999, #members)))
+  end
+end
+
 -- A time to live in seconds as text, nothing for ever. What a hash says may be beyond what the server can count, and an error in the
 -- middle of a script would leave half of it done: a thousand years are enough. As text because a number that is an argument of a
 -- command costs half as much as the command.
