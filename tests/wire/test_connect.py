@@ -33,7 +33,6 @@ from atomiq._wire.connect import aconnect, check_connection, connect
 from atomiq._wire.prefixes import prefix_of, set_prefix
 from atomiq._wire.server import check_server, judge
 from atomiq._wire.target import find_target, masked
-from atomiq._wire.translate import translated
 from atomiq.connections import NoRedisConnectionException, get_connection_kwargs, parse_connection
 
 EVERYTHING = {
@@ -381,20 +380,3 @@ def test_a_server_without_tls_is_told_from_one_that_is_away(password: str) -> No
         with pytest.raises(ServerUnavailable, match=r"it speaks without TLS, so its URL begins with redis://\."):
             check_connection(connection)
         assert time.monotonic() - began < 10
-
-
-@pytest.mark.parametrize(
-    "refusal",
-    [
-        redis.exceptions.ClusterCrossSlotError("Keys in request don't hash to the same slot"),
-        redis.exceptions.MovedError("866 127.0.0.1:7001"),
-        redis.exceptions.AskError("866 127.0.0.1:7001"),
-        redis.ResponseError("MOVED 866 127.0.0.1:7001"),
-        redis.ResponseError("Script attempted to access a non local key in a cluster node script: 0c22"),
-    ],
-)
-def test_a_node_of_a_cluster_says_what_to_do(refusal: Exception) -> None:
-    """It was a ScriptError, a fault of atomiq's, that said no more than the server does."""
-    error = translated(refusal, "enqueue", "node:7000/0")
-    assert isinstance(error, ServerError)
-    assert "prefix with a hash tag" in str(error)

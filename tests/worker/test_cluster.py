@@ -16,7 +16,8 @@ from tests.helpers import server_on_a_port, wait_until
 from tests.worker.conftest import StartWorker
 
 from atomiq import Queue, connect
-from atomiq.exceptions import ServerReadOnly
+from atomiq._wire.translate import translated
+from atomiq.exceptions import ServerError, ServerReadOnly
 
 PREFIX = "{app}:"
 
@@ -99,3 +100,20 @@ def test_a_worker(moved: Moved, start_worker: StartWorker, executor: str) -> Non
     wait_until(lambda: moved.new.exists(f"{PREFIX}worker:{worker.name}"), within=10)
     assert worker.process.poll() is None
     assert "can't be stored" not in worker.log
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        redis.exceptions.ClusterCrossSlotError("Keys in request don't hash to the same slot"),
+        redis.exceptions.MovedError("866 127.0.0.1:7001"),
+        redis.exceptions.AskError("866 127.0.0.1:7001"),
+        redis.ResponseError("MOVED 866 127.0.0.1:7001"),
+        redis.ResponseError("Script attempted to access a non local key in a cluster node script: 0c22"),
+    ],
+)
+def test_a_node_of_a_cluster_says_what_to_do(refusal: Exception) -> None:
+    """It was a ScriptError, a fault of atomiq's, that said no more than the server does."""
+    error = translated(refusal, "enqueue", "node:7000/0")
+    assert isinstance(error, ServerError)
+    assert "prefix with a hash tag" in str(error)

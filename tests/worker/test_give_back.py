@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,17 +16,19 @@ from typing import Any
 import pytest
 from tests import tasks
 from tests.executors.working import drive, make
+from tests.helpers import wait_until
 
 from atomiq import Queue
 from atomiq._commands.claim import claim
 from atomiq._wire.sync import Store
-from atomiq.stations.ledger import IDLE, Ledger, execution_id
+from atomiq.stations.ledger import IDLE, Ledger, Running, execution_id
 from atomiq.stations.mail import mailboxes
 from atomiq.stations.rules import Rules
 from atomiq.worker import events as e
 from atomiq.worker.crew import Crew
 from atomiq.worker.give_back import GiveBack
 from atomiq.worker.posts import Post
+from atomiq.worker.starved import cpu_time
 from atomiq.worker.tallies import Tallies
 
 TOKEN = "0" * 16
@@ -83,3 +88,69 @@ def test_a_burst_worker_ends_although_jobs_wait_in_a_paused_queue(queue: Queue) 
     drive(worker, burst=True)
     assert done.is_finished
     assert left.is_queued
+
+
+@pytest.fixture
+def behind(store: Store, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """A station whose job runs since 5.0, with another one behind it. `used`: the CPU time that its process has had,
+    None if it wants none; `look(now)` says whether the job behind is given back."""
+    scene = SimpleNamespace(used=None)
+    monkeypatch.setattr("atomiq.worker.give_back.cpu_time", lambda pid: scene.used if pid == 7 else None)
+    entry = Running(1, 5.0, "default", "id", execution_id(TOKEN, 1), None, None, 0, 5.0)
+    ledger.ask(2)
+    assert ledger.start(0, entry)
+    child = SimpleNamespace(pid=7)
+    member: Any = SimpleNamespace(ledger=ledger, token=TOKEN, child=child, quiet_since=0.0, suspect=(0.0, 0.0))
+    give_back = GiveBack(store, "w", LOG, Rules(("default",)), {}, lambda _queue, _count: [], lambda _event: None)
+
+    def look(now: float) -> bool:
+        assert 0 < give_back.watch(member, now) <= 0.01
+        return ledger.cut == 2
+
+    scene.look = look
+    return scene
+
+
+def test_a_job_that_waits_for_something_is_stuck(behind: SimpleNamespace) -> None:
+    assert not behind.look(5.005)
+    assert behind.look(5.011)
+
+
+def test_a_job_that_keeps_a_cpu_busy_is_stuck(behind: SimpleNamespace) -> None:
+    behind.used = 1.0
+    assert not behind.look(5.011)
+    behind.used = 1.004
+    assert behind.look(5.016)
+
+
+def test_a_job_that_waits_for_a_cpu_is_not_stuck(behind: SimpleNamespace) -> None:
+    """With more children than CPUs each job that had to wait its turn looked stuck after 10 ms: of 8,000 jobs of half a
+    millisecond for eight workers on two CPUs, 700 were given back and claimed again, 18 now. And one child, beside
+    others' work, took jobs out of their order: it was held up between asking for jobs and sending that, and its claim
+    came behind the return of what it held."""
+    behind.used = 1.0
+    for now in (5.011, 5.016, 5.05, 5.099):
+        assert not behind.look(now)
+        behind.used += 0.0005
+    assert behind.look(5.101), "it was to be given back after a tenth of a second, whatever holds the job up"
+
+
+def test_the_cpu_time_of_a_process() -> None:
+    if sys.platform != "linux":
+        assert cpu_time(os.getpid()) is None
+        return
+    code = "import sys\nsys.stdin.read(1)\nprint(flush=True)\nwhile True: pass"
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        try:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            wait_until(lambda: cpu_time(process.pid) is None, what="it waits for a letter")
+            process.stdin.write(b"a")
+            process.stdin.flush()
+            process.stdout.read(1)
+            wait_until(lambda: (cpu_time(process.pid) or 0) > 0)
+            before = cpu_time(process.pid) or 0
+            wait_until(lambda: (cpu_time(process.pid) or 0) > before + 0.01)
+        finally:
+            process.kill()
+    assert cpu_time(process.pid) is None

@@ -19,6 +19,7 @@ from atomiq.stations.ledger import Ledger, execution_id
 from atomiq.stations.rules import Rules
 from atomiq.worker import events as e
 from atomiq.worker.posts import Member
+from atomiq.worker.starved import cpu_time
 from atomiq.worker.unheard import Unheard
 
 WATCH: Final = 0.01
@@ -27,6 +28,11 @@ QUIET: Final = 0.25
 """Seconds without such jobs after which it is looked at less often."""
 STUCK: Final = 0.01
 """Seconds that a job may run before what waits behind it is given back."""
+HARDLY: Final = 0.0025
+"""Seconds of CPU. A job that has had no more since it seemed to be stuck is held up by others on a busy machine."""
+HELD_UP: Final = 0.1
+"""Seconds after which it doesn't matter any more why it takes so long."""
+SOON: Final = 0.005
 FIRST_PAUSE: Final = 0.02
 LIKELY_TRIES: Final = 5
 """0.6 s."""
@@ -81,10 +87,23 @@ class GiveBack:
         running = ledger.running()
         if len(running) < ledger.slots:
             return WATCH
-        patience = max(entry.since for _, entry in running) + STUCK - now
-        if patience <= 0:
-            self.take_back(member)
-        return WATCH if patience <= 0 else min(WATCH, patience)
+        since = max(entry.since for _, entry in running)
+        if now - since < STUCK:
+            return min(WATCH, since + STUCK - now)
+        if now - since < HELD_UP and self._is_held_up(member, since):
+            return SOON
+        self.take_back(member)
+        return WATCH
+
+    def _is_held_up(self, member: Member, since: float) -> bool:
+        """Whether what runs since then would run on, if others left it a CPU: what waits behind it would be claimed a
+        second time for nothing, and a child that is held up between two jobs might see them in another order."""
+        used = cpu_time(member.child.pid)
+        if used is None:
+            return False
+        if member.suspect[0] != since:
+            member.suspect = since, used
+        return used - member.suspect[1] < HARDLY
 
     def take_back(self, member: Member) -> None:
         """What the station has not started yet it will not start any more."""

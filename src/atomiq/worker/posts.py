@@ -29,6 +29,8 @@ class Member:
     targets: set[str] = field(default_factory=set)
     """Executions for whose sake the station was killed."""
     quiet_since: float = 0.0
+    suspect: tuple[float, float] = (0.0, 0.0)
+    """Since when a job ran that seemed to be stuck, and what CPU time its process had had when it did."""
     reason: str = ""
     """Why it says that it ends."""
 
