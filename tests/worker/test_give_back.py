@@ -97,17 +97,22 @@ def behind(store: Store, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> Sim
     scene = SimpleNamespace(used=None)
     monkeypatch.setattr("atomiq.worker.give_back.cpu_time", lambda pid: scene.used if pid == 7 else None)
     entry = Running(1, 5.0, "default", "id", execution_id(TOKEN, 1), None, None, 0, 5.0)
-    ledger.ask(2)
+    ledger.ask(4)
     assert ledger.start(0, entry)
     child = SimpleNamespace(pid=7)
     member: Any = SimpleNamespace(ledger=ledger, token=TOKEN, child=child, quiet_since=0.0, suspect=(0.0, 0.0))
+    member.waiting = (0, 0.0)
     give_back = GiveBack(store, "w", LOG, Rules(("default",)), {}, lambda _queue, _count: [], lambda _event: None)
 
     def look(now: float) -> bool:
         assert 0 < give_back.watch(member, now) <= 0.01
-        return ledger.cut == 2
+        return ledger.cut == 4
 
-    scene.look = look
+    def begin(number: int, since: float) -> None:
+        ledger.end(0)
+        assert ledger.start(0, entry._replace(number=number, since=since))
+
+    scene.look, scene.begin = look, begin
     return scene
 
 
@@ -129,10 +134,21 @@ def test_a_job_that_waits_for_a_cpu_is_not_stuck(behind: SimpleNamespace) -> Non
     others' work, took jobs out of their order: it was held up between asking for jobs and sending that, and its claim
     came behind the return of what it held."""
     behind.used = 1.0
-    for now in (5.011, 5.016, 5.05, 5.099):
+    for now in (5.002, 5.011, 5.016, 5.03, 5.051):
         assert not behind.look(now)
         behind.used += 0.0005
-    assert behind.look(5.101), "it was to be given back after a tenth of a second, whatever holds the job up"
+    assert behind.look(5.053), "it is given back after 50 ms, whatever holds the job up"
+
+
+def test_jobs_do_not_wait_behind_many_that_wait_for_a_cpu(behind: SimpleNamespace) -> None:
+    """Each of them had 100 ms: a job waited 0.4 s behind a handful, while another child was idle."""
+    behind.used = 1.0
+    assert not behind.look(5.011)
+    behind.begin(2, 5.04)
+    assert not behind.look(5.051)
+    behind.begin(3, 5.055)
+    assert not behind.look(5.06)
+    assert behind.look(5.066)
 
 
 def test_the_cpu_time_of_a_process() -> None:

@@ -30,8 +30,8 @@ STUCK: Final = 0.01
 """Seconds that a job may run before what waits behind it is given back."""
 HARDLY: Final = 0.0025
 """Seconds of CPU. A job that has had no more since it seemed to be stuck is held up by others on a busy machine."""
-HELD_UP: Final = 0.1
-"""Seconds after which it doesn't matter any more why it takes so long."""
+HELD_UP: Final = 0.05
+"""Seconds that jobs may wait behind such ones, however many."""
 SOON: Final = 0.005
 FIRST_PAUSE: Final = 0.02
 LIKELY_TRIES: Final = 5
@@ -85,15 +85,23 @@ class GiveBack:
             return WATCH
         member.quiet_since = 0.0
         running = ledger.running()
+        self._waits_since(member, now)
         if len(running) < ledger.slots:
             return WATCH
         since = max(entry.since for _, entry in running)
         if now - since < STUCK:
             return min(WATCH, since + STUCK - now)
-        if now - since < HELD_UP and self._is_held_up(member, since):
+        if now - self._waits_since(member, now) < HELD_UP and self._is_held_up(member, since):
             return SOON
         self.take_back(member)
         return WATCH
+
+    def _waits_since(self, member: Member, now: float) -> float:
+        """When the first of the jobs behind what runs had been asked for already, as far as we have looked."""
+        ledger = member.ledger
+        if ledger.started >= member.waiting[0]:
+            member.waiting = ledger.asked, now
+        return member.waiting[1]
 
     def _is_held_up(self, member: Member, since: float) -> bool:
         """Whether what runs since then would run on, if others left it a CPU: what waits behind it would be claimed a

@@ -31,6 +31,8 @@ class Member:
     quiet_since: float = 0.0
     suspect: tuple[float, float] = (0.0, 0.0)
     """Since when a job ran that seemed to be stuck, and what CPU time its process had had when it did."""
+    waiting: tuple[int, float] = (0, 0.0)
+    """A number of its ledger, and when we saw that it had been asked for; the jobs up to it are not all started."""
     reason: str = ""
     """Why it says that it ends."""
 
