@@ -14,8 +14,9 @@ import redis
 import redis.asyncio
 from tests import tasks
 from tests.faults.proxy import cutting_proxy
-from tests.helpers import throwaway_server, wait_until
+from tests.helpers import throwaway_server
 from tests.worker.conftest import StartWorker
+from tests.worker.moving import follows
 
 from atomiq import Queue, aio, connect
 from atomiq.exceptions import ServerReadOnly
@@ -116,11 +117,4 @@ def test_a_worker(moved: Moved, start_worker: StartWorker, wish: dict[str, str])
     """PING was answered, so the server was back, and refused to let it claim: again and again, for as long as it ran.
     Warm children went on, as they open a new connection after any trouble, without heartbeats of their supervisor."""
     worker = start_worker(url=moved.url, options={"lease": 3}, **wish)
-    with redis.Redis.from_url(moved.url) as connection:
-        job = Queue("default", connection=connection).enqueue(tasks.add, 1, 2)
-        wait_until(lambda: job.return_value() == 3)
-    moved.fail_over()
-    job = Queue("default", connection=moved.new).enqueue(tasks.add, 3, 4)
-    wait_until(lambda: job.return_value() == 7, within=10)
-    wait_until(lambda: moved.new.exists(f"rq:worker:{worker.name}"), within=10)
-    assert worker.process.poll() is None
+    follows(worker, moved.url, moved.new, moved.fail_over)

@@ -10,11 +10,17 @@ from functools import lru_cache, partial
 from time import time
 
 from atomiq._commands.base import Command
-from atomiq._commands.enqueue import Enqueued, decode_enqueued, plain_words
+from atomiq._commands.enqueue import Enqueued, decode_enqueued, enqueue, plain_words
 from atomiq._core.keys import Keys
 from atomiq._core.record import NewJob
 from atomiq._core.timestamp import text_of_second
 from atomiq._lua import script
+
+
+def enqueue_one(keys: Keys, new: NewJob, unique: bool, group: str | None, ready: bool) -> Command[list[Enqueued]]:
+    """`enqueue` of this job alone, made by the template if it fits in. `ready`: whoever sends it takes bytes."""
+    command = plain_enqueue(keys, new) if ready and group is None and not unique else None
+    return enqueue(keys, jobs=(new,), unique=unique, group=group) if command is None else command
 
 
 def plain_enqueue(keys: Keys, new: NewJob) -> Command[list[Enqueued]] | None:

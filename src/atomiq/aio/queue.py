@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any, Self
 
 from atomiq._commands.enqueue import enqueue
-from atomiq._commands.enqueue_template import plain_enqueue
+from atomiq._commands.enqueue_template import enqueue_one
 from atomiq._commands.queues import EMPTIED_AT_ONCE, delete_queue, empty_queue, pause_queue, remove_from_queue
 from atomiq._commands.raw import WORTH_COMPACTING, compact_queue
 from atomiq._commands.views import (
@@ -205,11 +205,8 @@ class Queue(BaseQueue[Job]):
         if source is not None and await self._held(source, [job], [new], pipeline, unique, job.group_id or None):
             held: Job = job
             return held
-        store, group = self._store, job.group_id or None
-        plain = pipeline is None and not unique and group is None and store.takes_ready
-        command = plain_enqueue(store.keys, new) if plain else None
-        if command is None:
-            command = enqueue(store.keys, jobs=(new,), unique=unique, group=group)
+        store = self._store
+        command = enqueue_one(store.keys, new, unique, job.group_id or None, pipeline is None and store.takes_ready)
         answers = await store.send(command, None if unique else pipeline)
         if answers is None:
             job.mark_expected(new)

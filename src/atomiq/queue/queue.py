@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from atomiq._commands.base import Command
 from atomiq._commands.enqueue import Enqueued, enqueue
-from atomiq._commands.enqueue_template import plain_enqueue
+from atomiq._commands.enqueue_template import enqueue_one
 from atomiq._commands.raw import push_job_id
 from atomiq._commands.views import view_queue_names
 from atomiq._core.options import NO_OPTIONS, parse_enqueue
@@ -231,10 +231,7 @@ class Queue(RawQueue):
 
     def _send_to(self, job: Job, new: NewJob, pipeline: Any, group: str | None, unique: bool = False) -> Job:
         store = self._store
-        plain = pipeline is None and not unique and group is None and store.takes_ready
-        command = plain_enqueue(store.keys, new) if plain else None
-        if command is None:
-            command = enqueue(store.keys, jobs=(new,), unique=unique, group=group)
+        command = enqueue_one(store.keys, new, unique, group, pipeline is None and store.takes_ready)
         if pipeline is not None:
             store.queue_in(pipeline, command)
             job.mark_expected(new)

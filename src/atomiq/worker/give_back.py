@@ -85,13 +85,13 @@ class GiveBack:
             return WATCH
         member.quiet_since = 0.0
         running = ledger.running()
-        self._waits_since(member, now)
+        waits_since = self._waits_since(member, now)
         if len(running) < ledger.slots:
             return WATCH
         since = max(entry.since for _, entry in running)
         if now - since < STUCK:
             return min(WATCH, since + STUCK - now)
-        if now - self._waits_since(member, now) < HELD_UP and self._is_held_up(member, since):
+        if now - waits_since < HELD_UP and self._is_held_up(member, since):
             return SOON
         self.take_back(member)
         return WATCH
