@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import sys
 import time
 from collections.abc import AsyncIterator
 from typing import Any
 
+from atomiq import get_current_job
+
 _KEPT: list[Any] = []
+_WAITING: list[asyncio.Future[None]] = []
 
 
 async def child_exits() -> None:
@@ -70,3 +74,29 @@ async def leave_a_generator() -> None:
     generator = lines()
     _KEPT.append(generator)
     await anext(generator)
+
+
+async def cut_all_connections() -> None:
+    """Those of this worker, and let `open_many` go on, in the same round of the loop."""
+    job = get_current_job()
+    assert job is not None
+    while not _WAITING:
+        await asyncio.sleep(0.001)
+    job.connection.client_kill_filter(_type="normal", skipme=True)
+    _WAITING.pop().set_result(None)
+
+
+async def open_many(count: int) -> list[bytes]:
+    """Open so many connections, which get the lowest numbers that are free, and hear something on each."""
+    _WAITING.append(asyncio.get_running_loop().create_future())
+    await _WAITING[-1]
+    pairs = [socket.socketpair() for _ in range(count)]
+    heard = []
+    for here, there in pairs:
+        reader, writer = await asyncio.open_connection(sock=here)
+        await asyncio.sleep(0.01)  # the station goes on meanwhile
+        there.sendall(b"heard\n")
+        heard.append(await reader.readline())
+        writer.close()
+        there.close()
+    return heard

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import redis
 from tests import tasks
+from tests.executors import loop_jobs
 from tests.faults.proxy import cutting_proxy
 from tests.helpers import wait_until
 from tests.invariants import check_invariants
@@ -130,6 +131,21 @@ def test_connections_that_are_cut_all_the_time(
         print_unfinished(queue, jobs)
     assert cut > 10
     check_each_ran_once(queue, jobs, notes)
+
+
+def test_a_connection_that_a_job_opens_while_the_child_loses_its_own(
+    server: Server, own_queue: Queue, start_worker: StartWorker
+) -> None:
+    """An outcome could not be sent: the child closed its connection, and the loop went on to watch its number until the
+    next round. What a job opened before that had the number: `FileNotFoundError`, or it heard nothing any more. With
+    uvloop the loop aborted the child, 59 jobs at a time, when the server was started anew under an application's load.
+    """
+    jobs = [own_queue.enqueue(loop_jobs.open_many, 8), own_queue.enqueue(loop_jobs.cut_all_connections)]
+    worker = start_worker(url=server.url, executor="async", options={"concurrency": 3}, work=QUIET)
+    wait_until(lambda: all(job.is_finished or job.is_failed for job in jobs), within=20)
+    assert jobs[0].return_value() == [b"heard\n"] * 8, jobs[0].exc_info
+    assert {attempts(job) for job in jobs} == {1}
+    assert "can't be reached" in worker.log
 
 
 @pytest.mark.parametrize(

@@ -105,7 +105,7 @@ class Station:
         self._home = _identity(mailbox.fd)
         self._handler: Final = self._asked  # a method is a new object each time it is looked up
         self._forks = JobForks(self._handler)
-        pump.check_files = self._check_files
+        pump.on_cut_off = self._check_files
         self._taken = 0
         self._memory_at = 0.0
         self._mail_seen = 0

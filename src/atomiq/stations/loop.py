@@ -47,6 +47,7 @@ class AsyncStation(Station):
         self._timer: asyncio.TimerHandle | None = None
         self._goes_on = False
         self._thread = threading.get_ident()
+        self.pump.on_cut_off = self._cut_off
 
     def _enter(self) -> None:
         """The hooks of the child's start and end are called on the loop."""
@@ -99,8 +100,7 @@ class AsyncStation(Station):
                     await self._ended.wait()
         finally:
             await hooks.astop_child()
-        for fd in self._watched:
-            loop.remove_reader(fd)
+        self._watch([])
         loop.remove_reader(self.mailbox.fd)
 
     def _asked(self, _number: int, _frame: FrameType | None) -> None:
@@ -154,14 +154,22 @@ class AsyncStation(Station):
 
     def _watch_fds(self) -> None:
         wanted = self.pump.fds()
-        if wanted == self._watched:
-            return
+        if wanted != self._watched:
+            self._watch(wanted)
+
+    def _watch(self, wanted: list[int]) -> None:
         for fd in self._watched:
             self._loop.remove_reader(fd)
         line = self.pump.line.fileno() if self.pump.line.open else -1
         for fd in wanted:
             self._loop.add_reader(fd, self._on_line if fd == line else self._on_bell)
         self._watched = wanted
+
+    def _cut_off(self) -> None:
+        """Watch closed connections no longer than this step: a job may open others, which get their numbers. uvloop
+        aborts the process if it is to wait for one that it doesn't find open."""
+        self._check_files()
+        self._watch([])
 
     def _wake_at(self, until: float | None, now: float) -> None:
         if self._timer is not None:

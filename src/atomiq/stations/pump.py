@@ -44,8 +44,8 @@ class Pump:
         self.failed: Exception | None = None
         """Why the station can't go on."""
         self.busy = 0
-        self.check_files: Callable[[], None] = lambda: None
-        """Called before a complaint about a connection: perhaps it was a job that has closed it."""
+        self.on_cut_off: Callable[[], None] = lambda: None
+        """Called when connections are given up, before the complaint: perhaps it was a job that has closed them."""
         self._identity = identity
         self._store = store
         self._slots = slots
@@ -363,7 +363,7 @@ class Pump:
 
     def cut_off(self, error: Exception, now: float) -> None:
         """The server can't be reached: what is under way is sent again when it is back."""
-        self.check_files()
+        self.on_cut_off()
         self.line.close()
         self.lookout.lost_touch()
         delay = min(LONGEST_BACK_OFF, 0.25 * 2.0**self._failures)
