@@ -9,6 +9,7 @@ Python (`os.write`, C code, processes that the call starts) is not; those have t
 
 from __future__ import annotations
 
+import contextlib
 import faulthandler
 import io
 import mmap
@@ -197,7 +198,8 @@ def _tee(stream: Any, recorder: Callable[[Callable[[Any], Any], Callable[[Any], 
     if isinstance(stream, io.TextIOWrapper):
         try:
             # Or text would wait in the wrapper, where a kill finds it. The buffer below still gathers it.
-            stream.reconfigure(write_through=True)
+            with contextlib.suppress(OSError):  # a full disk: what waits there goes on to wait, and jobs run
+                stream.reconfigure(write_through=True)
         except ValueError:  # closed: nobody can print to it
             return
         target, as_bytes = stream.buffer, _flat

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from atomiq.executors.black_box import BlackBox
+from atomiq.executors.flush import flush_streams
 from atomiq.executors.fork import Child
 from atomiq.executors.nameless import nameless_file
 from atomiq.stations.ledger import Ledger
@@ -81,8 +82,7 @@ def execute(handed_on: HandedOn) -> None:
     os.set_inheritable(file.fileno(), True)
     for fd in _descriptors(handed_on):
         os.set_inheritable(fd, True)
-    for stream in (sys.stdout, sys.stderr):
-        stream.flush()
+    flush_streams()
     environ = {**os.environ, VARIABLE: f"{os.getpid()}:{file.fileno()}"}
     os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environ)  # noqa: S606  our own command
 
