@@ -13,7 +13,7 @@ from typing import Any
 from atomiq import get_current_job
 
 _KEPT: list[Any] = []
-_WAITING: list[asyncio.Future[None]] = []
+_READY, _CUT = asyncio.Event(), asyncio.Event()
 
 
 async def child_exits() -> None:
@@ -80,16 +80,17 @@ async def cut_all_connections() -> None:
     """Those of this worker, and let `open_many` go on, in the same round of the loop."""
     job = get_current_job()
     assert job is not None
-    while not _WAITING:
+    await _READY.wait()
+    while not job.connection.info("clients")["blocked_clients"]:  # noqa: ASYNC110  the child waits for the bell
         await asyncio.sleep(0.001)
     job.connection.client_kill_filter(_type="normal", skipme=True)
-    _WAITING.pop().set_result(None)
+    _CUT.set()
 
 
 async def open_many(count: int) -> list[bytes]:
     """Open so many connections, which get the lowest numbers that are free, and hear something on each."""
-    _WAITING.append(asyncio.get_running_loop().create_future())
-    await _WAITING[-1]
+    _READY.set()
+    await _CUT.wait()
     pairs = [socket.socketpair() for _ in range(count)]
     heard = []
     for here, there in pairs:
