@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 import redis
 from tests import tasks
 from tests.cli.conftest import Atomiq
 
 from atomiq import Queue
+from atomiq._wire.sync import Store
+from atomiq.cli import manage
+from atomiq.exceptions import InvalidJobOperation
 from atomiq.suspension import is_suspended
 from atomiq.worker import SimpleWorker
 
@@ -42,6 +47,55 @@ def test_requeue_all_is_one_command_a_job(atomiq: Atomiq, failed: Queue) -> None
     sent = failed.connection.info("commandstats")
     assert sent["cmdstat_evalsha"]["calls"] == 1 + 3, "what there is, and each job"
     assert "cmdstat_hgetall" not in sent
+    assert failed.count == 3
+
+
+@pytest.mark.parametrize("protocol", [2, 3])
+def test_the_ids_of_a_registry_come_in_pages(
+    redis_connection: redis.Redis, monkeypatch: pytest.MonkeyPatch, protocol: int
+) -> None:
+    """`requeue --all` read them all in one reply and kept them: 130 ms of the server and 45 MB for 265,000.
+
+    Whatever leaves or comes between two pages, each that stays is seen once: also where more than a page of them have
+    the same score, as jobs that fail within one second do, and all were refused.
+    """
+    monkeypatch.setattr(manage, "PAGE", 3)
+    ids = [f"j{number:02}" for number in range(20)]
+    redis_connection.zadd("failed", {"for-ever": -1, **dict.fromkeys(ids, 1e10), "last": 2e10})
+    pool = redis_connection.connection_pool
+    settings = {**pool.connection_kwargs, "protocol": protocol}
+    other = redis.Redis.from_pool(redis.ConnectionPool(connection_class=pool.connection_class, **settings))
+    pages = manage._pages(Store.of(other), "failed")
+    assert next(pages) == ["for-ever", "j00", "j01"]
+    redis_connection.zrem("failed", "for-ever", "j00", "j02")
+    redis_connection.zadd("failed", {"behind": 1, "ahead": 1.5e10, "failed-since": 3e10})
+    rest = list(pages)
+    assert [job_id for page in rest for job_id in page] == [*ids[3:], "ahead", "last"]
+    assert max(map(len, rest)) <= 3
+    other.close()
+
+
+def test_requeue_all_takes_no_job_twice(redis_connection: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A job that fails again meanwhile may come to stand among those that are still to be requeued: when these are
+    kept for longer than it."""
+    monkeypatch.setattr(manage, "PAGE", 1)
+    queue = Queue(connection=redis_connection)
+    for name, ttl in (("short", 100), ("shorter", 90), ("long", 1000)):
+        queue.enqueue(tasks.boom, job_id=name, failure_ttl=ttl)
+    worker = SimpleWorker([queue], connection=redis_connection)
+    worker.work(burst=True, logging_level="CRITICAL")
+    steps = manage._all_requeued(queue.failed_job_registry)
+    assert next(steps) is None
+    worker.work(burst=True, logging_level="CRITICAL")
+    redis_connection.zadd("rq:failed:default", {"shorter": time.time() + 300})
+    said = list(steps)
+    assert [type(each) for each in said] == [type(None), InvalidJobOperation, type(None)]
+    assert queue.failed_job_registry.get_job_ids() == ["shorter"]
+
+
+def test_requeue_all_takes_what_somebody_enqueued_whose_clock_is_ahead(atomiq: Atomiq, failed: Queue) -> None:
+    failed.connection.hset("rq:job:f2", "enqueued_at", "2999-01-01T00:00:00.000000Z")
+    assert atomiq("requeue", "--queue", "default", "--all").exit_code == 0
     assert failed.count == 3
 
 

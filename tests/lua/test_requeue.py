@@ -88,3 +88,20 @@ def test_the_time_it_may_wait_starts_anew(scene: Scene) -> None:
     scene.settle(scene.started("a"), "failed", failure_ttl=2)
     scene.run(requeuing(scene))
     assert scene.redis.ttl(scene.keys.job("a")) == -1
+
+
+def test_not_what_was_enqueued_since(scene: Scene) -> None:
+    scene.failed("a")
+    since = scene.now
+    scene.now += 5
+    assert scene.run(requeuing(scene, since_ms=since)).word == "ok"
+    scene.settle(scene.take(), "failed")
+    assert scene.unchanged(requeuing(scene, since_ms=since)) == Changed("already", "failed")
+    assert scene.run(requeuing(scene, since_ms=scene.now + 1)).word == "ok"
+
+
+def test_a_time_that_has_not_come_is_not_since(scene: Scene) -> None:
+    """RQ's producers write it by their own clocks."""
+    scene.failed("a")
+    scene.redis.hset(scene.keys.job("a"), "enqueued_at", "2999-01-01T00:00:00.000000Z")
+    assert scene.run(requeuing(scene, since_ms=scene.now - 10_000)).word == "ok"

@@ -8,6 +8,7 @@ from typing import Any
 
 from atomiq._commands.base import Argument, Command, call, text, word
 from atomiq._core.keys import Keys
+from atomiq._core.timestamp import format_ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +54,18 @@ def stop(keys: Keys, *, job_id: str, now_ms: int = 0) -> Command[Changed]:
 
 
 def requeue(
-    keys: Keys, *, job_id: str, registry: str | None = None, at_front: bool = False, now_ms: int = 0
+    keys: Keys,
+    *,
+    job_id: str,
+    registry: str | None = None,
+    at_front: bool = False,
+    since_ms: int | None = None,
+    now_ms: int = 0,
 ) -> Command[Changed]:
     """Put a job that has ended, or waits elsewhere, into its queue; only if it is in the registry with this key, when
-    given."""
-    args = (job_id, registry or "", int(at_front))
+    given, and not if it was enqueued after `since_ms`: it has ended anew then."""
+    since = "" if since_ms is None else format_ms(since_ms)
+    args = (job_id, registry or "", int(at_front), since)
     return call("requeue", keys, (keys.job(job_id),), args, _decode_requeue, now_ms=now_ms)
 
 

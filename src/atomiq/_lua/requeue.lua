@@ -2,15 +2,19 @@
 -- from: finished failed stopped canceled deferred scheduled
 -- to: queued
 -- keys: job
--- args: id registry front:int
+-- args: id registry front:int since
 -- says: ok already busy not_there gone
 -- cost: O(log registry + dependencies); what is left to free of dependants of the last run, at most 10,000
-local job = fields_of(k_job, 'status', 'origin', 'data', 'ttl', 'group_id')
+local job = fields_of(k_job, 'status', 'origin', 'data', 'ttl', 'group_id', 'enqueued_at')
 if not job.status or not job.data then return { 'gone', '', 0 } end
 if job.status == 'started' then return { 'busy', job.status, 0 } end
 if job.status == 'queued' then return { 'already', job.status, 0 } end
 if job.status == 'created' or not job.origin then return { 'not_there', job.status, 0 } end
 if a_registry ~= '' and not redis.call('ZSCORE', a_registry, a_id) then return { 'not_there', job.status, 0 } end
+-- Put back since then, and ended anew. A time that has not come is the clock of somebody who is ahead, and says nothing.
+if a_since ~= '' and job.enqueued_at and job.enqueued_at > a_since and job.enqueued_at <= iso(NOW) then
+  return { 'already', job.status, 0 }
+end
 -- writes below
 settle_dependants(a_id, NOW)
 leave(a_id, job.status, job.origin)

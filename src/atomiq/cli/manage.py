@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, Final
 
 import click
 
 from atomiq import suspension
 from atomiq._commands.change import requeue as requeue_step
+from atomiq._commands.views import view_time_ms
 from atomiq._core.errors import AtomiqError, InvalidJobOperation, InvalidName, NoSuchJobError
 from atomiq._core.ids import validate_job_id
 from atomiq._wire.sync import Store
 from atomiq.cli.options import Command, Settings, shared_options
 from atomiq.registry import FailedJobRegistry
+from atomiq.registry.members import FIRST, last_place, places_from
+
+PAGE: Final = 1_000
+"""Ids that are read, and known here, at a time."""
 
 
 @click.command(cls=Command)
@@ -28,24 +33,57 @@ def requeue(settings: Settings, queue: str, job_ids: tuple[str, ...], all: bool 
     Exit code 0; 1 when one could not be requeued (the others are), and after any error; 2 for a wrong call.
     """
     registry = FailedJobRegistry(queue=settings.make_queue(queue))
-    ids = registry.get_job_ids() if all else list(job_ids)
-    if not ids:
+    count = _count_all(registry) if all else len(job_ids)
+    if not count:
         click.echo("Nothing to do")
         return
-    click.echo(f"Requeueing {len(ids)} jobs from failed queue")
-    with click.progressbar(_requeued(registry, ids), length=len(ids)) as bar:
-        errors = list(filter(None, bar))
-    if all:  # a job that was requeued or deleted since the list was read is nobody's mistake
-        errors = [error for error in errors if not isinstance(error, InvalidJobOperation | NoSuchJobError)]
-    refused = [str(error) for error in errors]
+    click.echo(f"Requeueing {count} jobs from failed queue")
+    with click.progressbar(_all_requeued(registry) if all else _requeued(registry, job_ids), length=count) as bar:
+        # A job that was requeued or deleted since the list was read is nobody's mistake.
+        passed_over = (InvalidJobOperation, NoSuchJobError) if all else ()
+        refused = [str(error) for error in bar if error is not None and not isinstance(error, passed_over)]
     for reason in refused:
         click.secho(reason, fg="red", err=True)
     if refused:
         raise click.ClickException(f"Unable to requeue {len(refused)} jobs from failed job registry")
 
 
-def _requeued(registry: FailedJobRegistry, job_ids: Sequence[str]) -> Iterator[AtomiqError | None]:
-    """Requeue one after the other; of each, what refuses it. The next is sent while the server works on one."""
+def _count_all(registry: FailedJobRegistry) -> int:
+    """How many jobs there are to requeue; those whose time is over are forgotten first."""
+    return registry.get_job_count(cleanup=False) if registry.get_job_ids(0, 0) else 0
+
+
+def _all_requeued(registry: FailedJobRegistry) -> Iterator[AtomiqError | None]:
+    """Requeue all that failed before now. One that fails again meanwhile stays where it is then."""
+    store = Store.of(registry.connection)
+    since_ms = store.run(view_time_ms())
+    for page in _pages(store, registry.key):
+        yield from _requeued(registry, page, since_ms)
+
+
+def _pages(store: Store, key: str) -> Iterator[list[str]]:
+    """The ids of a registry, in its order, up to the one that is the last now; a page of them at a time.
+
+    A page begins where the last one ended, whatever has left the registry meanwhile or has come.
+    """
+    at, skip = FIRST, 0
+    for end in store.run(last_place(key)):
+        while places := store.run(places_from(key, at.score, end.score, skip, PAGE)):
+            fresh = [place for place in places if place > at]
+            # Of those with the same score a whole page may have been refused before: what follows is behind it.
+            at, skip = (fresh[-1], 0) if fresh else (at, skip + PAGE)
+            yield [place.member for place in fresh]
+            if len(places) < PAGE:
+                break
+
+
+def _requeued(
+    registry: FailedJobRegistry, job_ids: Sequence[str], since_ms: int | None = None
+) -> Iterator[AtomiqError | None]:
+    """Requeue one after the other; of each, what refuses it. The next is sent while the server works on one.
+
+    Those that were enqueued after `since_ms` are refused.
+    """
     fit: list[str] = []
     for job_id in job_ids:
         bad = _refusal(validate_job_id, job_id)  # RQ took any text for an id once
@@ -54,7 +92,7 @@ def _requeued(registry: FailedJobRegistry, job_ids: Sequence[str]) -> Iterator[A
         else:
             yield bad
     store = Store.of(registry.connection)
-    steps = (requeue_step(store.keys, job_id=job_id, registry=registry.key) for job_id in fit)
+    steps = (requeue_step(store.keys, job_id=job_id, registry=registry.key, since_ms=since_ms) for job_id in fit)
     for job_id, changed in zip(fit, store.run_in_turn(steps), strict=True):
         yield _refusal(registry.check_requeued, job_id, changed)
 

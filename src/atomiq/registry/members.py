@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, NamedTuple
 
-from atomiq._commands.base import Command, plain, texts
+from atomiq._commands.base import Command, plain, text, texts
 from atomiq._core.ids import parse_job_id
 from atomiq._core.values import HasId
 
@@ -31,3 +32,29 @@ def remove_up_to(key: str, timestamp: float) -> Command[int]:
 def due_members(key: str, timestamp: float, limit: int = -1) -> Command[list[str]]:
     """Members with a score from 0 to `timestamp`, at most `limit`."""
     return plain("ZRANGEBYSCORE", (key, 0, timestamp, "LIMIT", 0, limit), texts)
+
+
+class Place(NamedTuple):
+    """Where a member stands: registries are in the order of scores, and of ids where these are the same."""
+
+    score: float
+    member: str
+
+
+FIRST = Place(float("-inf"), "")
+
+
+def last_place(key: str) -> Command[list[Place]]:
+    """The last member, if there is one."""
+    return plain("ZREVRANGE", (key, 0, 0, "WITHSCORES"), _places)
+
+
+def places_from(key: str, first: float, last: float, skip: int, limit: int) -> Command[list[Place]]:
+    """Members with a score from `first` to `last`, at most `limit` after the first `skip` of them."""
+    return plain("ZRANGEBYSCORE", (key, first, last, "WITHSCORES", "LIMIT", skip, limit), _places)
+
+
+def _places(reply: Any) -> list[Place]:
+    if reply and isinstance(reply[0], list | tuple):
+        return [Place(float(score), text(member)) for member, score in reply]
+    return [Place(float(score), text(member)) for member, score in zip(reply[::2], reply[1::2], strict=True)]
