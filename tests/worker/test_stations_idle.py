@@ -102,6 +102,50 @@ def test_a_long_cleaning_goes_on(queue: Queue) -> None:
     assert upkeep.clean(600) == e.Cleaned(any=False, more=False)
 
 
+def test_a_part_of_a_cleaning_is_bounded_by_all_queues_and_groups_together(queue: Queue) -> None:
+    """Each queue had 20 steps of a part for itself, and each of a hundred groups: a worker of 100 long queues extended
+    no lease and heard nothing for 2,000 steps, of two milliseconds each where nothing else runs."""
+    names = [f"q{number}" for number in range(30)]
+    connection = queue.connection
+    connection.sadd("rq:groups", *names)
+    for name in names:
+        connection.zadd(f"rq:finished:{name}", {f"j{number}": 1 for number in range(1500)})
+        connection.sadd(f"rq:group:{name}", *(f"{name}-{number}" for number in range(1500)))
+    upkeep = Upkeep(Store.of(connection), "w", names, logging.getLogger(), 3, "retry", lambda: None)
+    connection.config_resetstat()
+    parts = [upkeep.clean(600)]
+    turns, *most = [scripts_run(connection)]
+    while parts[-1].more:
+        connection.config_resetstat()
+        parts.append(upkeep.clean(600))
+        most.append(scripts_run(connection))
+    assert turns <= len(names) + 1 + 2 * 20, "whose turn it is; a step, and the dead workers of a queue that is begun"
+    assert max(most) <= 2 * 20 + 3
+    assert len(parts) > 10
+    assert connection.keys("rq:finished:*") == connection.keys("rq:group:*") == []
+
+
+def scripts_run(connection: Any) -> int:
+    sent = commands(connection)
+    return sum(count for name, count in sent.items() if name in ("eval", "evalsha"))
+
+
+def test_a_large_group_is_cleaned_to_its_end(queue: Queue) -> None:
+    """A turn looked at 10,000 members of a group, and the next one began anew: a group into which more than 16 jobs a
+    second went grew without end."""
+    connection = queue.connection
+    connection.sadd("rq:groups", "large")
+    for start in range(0, 25_000, 5000):
+        connection.sadd("rq:group:large", *(f"j{start + number}" for number in range(5000)))
+    upkeep = Upkeep(Store.of(connection), "w", [queue.name], logging.getLogger(), 3, "retry", lambda: None)
+    parts = 1
+    while upkeep.clean(600).more:
+        parts += 1
+    assert parts > 1
+    assert connection.exists("rq:group:large") == 0
+    assert connection.smembers("rq:groups") == set()
+
+
 def test_a_worker_cleans_everything_at_its_turn(queue: Queue, start_worker: StartWorker) -> None:
     outlived(queue, 30_000)
     start_worker()

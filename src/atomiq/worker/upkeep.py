@@ -4,7 +4,7 @@ bounded and may be done twice; a turn lasts exactly one interval, so that a flee
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from atomiq._commands.group import group_read, groups_read
 from atomiq._commands.queues import expire
@@ -20,6 +20,10 @@ LEASES_AT_A_TIME = 100
 STEPS_AT_A_TIME = 20
 """A worker with a long way to go lets its loop turn in between."""
 GROUPS_AT_A_TIME = 100
+SMALL, LARGE = 1, 5
+"""What it costs to read a group, and a page of a large one or of a queue's registries."""
+COST_AT_A_TIME = STEPS_AT_A_TIME * LARGE
+"""Of a cleaning, whatever it is of: many queues, or large groups, are no reason not to extend leases meanwhile."""
 
 
 class Upkeep:
@@ -45,10 +49,8 @@ class Upkeep:
         self._policy = policy
         self._on_clean = on_clean
         self._instead = instead
-        self._unfinished: dict[str, int] = {}
-        """Queue -> where its cleaning goes on. Its turn is taken, so nobody else will."""
-        self._groups_at = ""
-        """The same of the groups; empty: they are done."""
+        self._rest: Iterator[int] | None = None
+        """What is left of a cleaning. The turns are taken, so nobody else will."""
 
     def reap(self, server_now: float | None) -> tuple[list[str], float | None, bool]:
         """Take expired leases back. Says the jobs that were abandoned for the last time, in how many seconds the first
@@ -131,54 +133,60 @@ class Upkeep:
             except Exception:  # noqa: BLE001  an override may raise anything
                 self._log.exception("Worker %s: its maintenance tasks failed", self._name)
             return e.Cleaned(any=True, more=False)
-        mine, goes_on = False, bool(self._unfinished or self._groups_at)
-        for queue in list(self._unfinished) if goes_on else self._queues:
-            if goes_on or self._is_our_turn(f"clean:{queue}", interval):
-                mine = True
-                self._clean_queue(queue)
-        if mine:
-            self._on_clean()
-        if self._groups_at or (mine and self._is_our_turn("groups", interval)):
-            self._clean_groups()
-        return e.Cleaned(any=mine, more=bool(self._unfinished or self._groups_at))
+        rest, self._rest, left = self._rest or self._turns(interval), None, COST_AT_A_TIME
+        if rest is None:
+            return e.Cleaned(any=False, more=False)
+        for cost in rest:
+            left -= cost
+            if left <= 0:
+                self._rest = rest
+                break
+        self._on_clean()
+        return e.Cleaned(any=True, more=self._rest is not None)
+
+    def _turns(self, interval: float) -> Iterator[int] | None:
+        """The cleaning of all that it is our turn to clean."""
+        queues = [queue for queue in self._queues if self._is_our_turn(f"clean:{queue}", interval)]
+        if not queues:
+            return None
+        return self._cleaning(queues, groups=self._is_our_turn("groups", interval))
 
     def _is_our_turn(self, task: str, interval: float) -> bool:
         return self._store.run(take_turn(self._store.keys, task=task, interval_ms=round(interval * 1000)))
 
     def clean_now(self) -> None:
-        """The same, whoever's turn it is."""
-        for queue in self._queues:
-            self._clean_queue(queue)
-            while queue in self._unfinished:
-                self._clean_queue(queue)
+        """The same, whoever's turn it is, and all of it."""
+        for _ in self._cleaning(self._queues, groups=True):
+            pass
         self._on_clean()
-        self._clean_groups()
-        while self._groups_at:
-            self._clean_groups()
 
-    def _clean_queue(self, queue: str) -> None:
-        keys, offset = self._store.keys, self._unfinished.pop(queue, None)
-        if offset is None:
-            self._log.info("Worker %s: cleaning registries for queue: %s", self._name, queue)
-            self._store.run(clean_workers(keys, queue=queue))
-        for _ in range(STEPS_AT_A_TIME):
-            done = self._store.run(expire(keys, queue=queue, offset=offset or 0))
-            offset = done.next_offset
-            if not done.more:
-                return
-        self._unfinished[queue] = offset or 0
+    def _cleaning(self, queues: Sequence[str], groups: bool) -> Iterator[int]:
+        """Step for step; says what each has cost."""
+        for queue in queues:
+            yield from self._clean_queue(queue)
+        if groups:
+            yield from self._clean_groups()
 
-    def _clean_groups(self) -> None:
-        """Of the next groups, take out the members whose job has expired: its hash, which named the group, is gone."""
-        keys = self._store.keys
-        page = self._store.run(groups_read(keys, cursor=self._groups_at or "0", limit=GROUPS_AT_A_TIME))
-        self._groups_at = "" if page.cursor == "0" else page.cursor
-        for name in page.names:
-            at = "0"
-            for _ in range(STEPS_AT_A_TIME):
-                at = self._store.run(group_read(keys, name=name, cursor=at)).cursor
-                if at == "0":
-                    break
+    def _clean_queue(self, queue: str) -> Iterator[int]:
+        keys, offset, more = self._store.keys, 0, True
+        self._log.info("Worker %s: cleaning registries for queue: %s", self._name, queue)
+        self._store.run(clean_workers(keys, queue=queue))
+        while more:
+            done = self._store.run(expire(keys, queue=queue, offset=offset))
+            offset, more = done.next_offset, done.more
+            yield LARGE
+
+    def _clean_groups(self) -> Iterator[int]:
+        """Take out the members whose job has expired: its hash, which named the group, is gone."""
+        keys, groups_at = self._store.keys, ""
+        while groups_at != "0":
+            page = self._store.run(groups_read(keys, cursor=groups_at or "0", limit=GROUPS_AT_A_TIME))
+            groups_at = page.cursor
+            for name in page.names:
+                at = ""
+                while at != "0":
+                    at = self._store.run(group_read(keys, name=name, cursor=at or "0")).cursor
+                    yield SMALL if at == "0" else LARGE
 
     def free(self) -> Freed:
         return self._store.run(free(self._store.keys, pause_ms=GROUP_PAUSE_MS))
