@@ -91,9 +91,9 @@ def _decode_expired(reply: Any) -> Expired:
 
 
 def expire(
-    keys: Keys, *, queue: str, limit: int = EXPIRED_AT_ONCE, offset: int = 0, now_ms: int = 0
+    keys: Keys, *, queue: str, limit: int = EXPIRED_AT_ONCE, offset: int = 0, only: str = "", now_ms: int = 0
 ) -> Command[Expired]:
-    """Drop what has outlived its time from the registries of a queue, one page a call; go on with `next_offset` while
-    `more`."""
+    """Drop what has outlived its time from the registries of a queue, or from the one with the key `only`, one page a
+    call; go on with `next_offset` while `more`."""
     declared = (keys.finished(queue), keys.failed(queue), keys.deferred(queue), keys.canceled(queue))
-    return call("expire", keys, declared, (queue, limit, offset), _decode_expired, now_ms=now_ms)
+    return call("expire", keys, declared, (queue, limit, offset, only), _decode_expired, now_ms=now_ms)

@@ -2,13 +2,18 @@
 -- from: finished failed stopped canceled deferred
 -- to: gone
 -- keys: finished failed deferred canceled
--- args: queue limit:int offset:int
+-- args: queue limit:int offset:int only
 -- says: ok
 -- cost: O(limit log registry)
 -- writes below
+-- Whoever reads one registry has only that one healed: a dashboard asks for each of them in turn.
+local function is_asked_for(key)
+  return a_only == '' or a_only == key
+end
+
 local removed = 0
 for _, key in ipairs({ k_finished, k_failed }) do
-  local over = redis.call('ZRANGEBYSCORE', key, 0, seconds(NOW), 'LIMIT', 0, a_limit - removed)
+  local over = is_asked_for(key) and redis.call('ZRANGEBYSCORE', key, 0, seconds(NOW), 'LIMIT', 0, a_limit - removed) or {}
   for _, id in ipairs(over) do
     redis.call('ZREM', key, id)
     local job = fields_of(key_job(id), 'status', 'origin')
@@ -46,10 +51,12 @@ end
 -- The next page starts where this one ended, less what it lost; registries that lost less see some entries twice.
 local strays, most, longest = 0, 0, 0
 for key, status in pairs({ [k_deferred] = 'deferred', [k_canceled] = 'canceled', [k_failed] = false, [k_finished] = false }) do
-  local dropped, size = heal(key, status)
-  strays = strays + dropped
-  if dropped > most then most = dropped end
-  if size > longest then longest = size end
+  if is_asked_for(key) then
+    local dropped, size = heal(key, status)
+    strays = strays + dropped
+    if dropped > most then most = dropped end
+    if size > longest then longest = size end
+  end
 end
 local more = longest == a_limit
 return { 'ok', removed + strays, more and 1 or 0, more and math.max(a_offset + a_limit - most, 0) or 0 }

@@ -83,7 +83,7 @@ class BaseRegistry(RegistryRecord):
     async def _heal(self) -> int:
         if not self.outlives or not self._status:
             return 0
-        return (await self._store.run(expire(self._keys(), queue=self.name))).removed
+        return (await self._store.run(expire(self._keys(), queue=self.name, only=self.key))).removed
 
     async def cleanup(self, timestamp: float | None = None, exception_handlers: Any = None) -> None:
         """Drop what has outlived its time at `timestamp` (unix seconds; default: the server's now)."""

@@ -113,7 +113,7 @@ class BaseRegistry(RegistryRecord):
         """Drop members that have outlived their jobs, one bounded step. Says how many."""
         if not self.outlives or not self._status:
             return 0
-        return self._store.run(expire(self._keys(), queue=self.name)).removed
+        return self._store.run(expire(self._keys(), queue=self.name, only=self.key)).removed
 
     def cleanup(self, timestamp: float | None = None, exception_handlers: Any = None) -> None:
         """Drop what has outlived its time at `timestamp` (unix seconds; default: the server's now)."""
