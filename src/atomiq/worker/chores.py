@@ -10,7 +10,9 @@ from atomiq.worker import moves as m
 
 SHORTEST_PAUSE: Final = 0.01
 CLEANING_PAUSE: Final = 0.05
-"""For everything else, between two parts of a long cleaning."""
+"""For everything else, between two parts of a long cleaning; at least."""
+CLEANING_REST: Final = 2.0
+"""The same in parts: however slow the server is just then, a cleaning leaves two thirds of it to the jobs."""
 IDLE_BEAT: Final = 5 / 6
 """Of a lease, between two beats of a worker that holds nothing."""
 
@@ -24,7 +26,7 @@ class Chores:
 
     def __init__(self, rules: Rules) -> None:
         self._rules = rules
-        self._beat_at = 0.0
+        self._beat_at = self._cleaned_at = 0.0
         self._reap_at = self._upkeep_at = float("inf")
         self._free_at: float | None = None
         self.freeing = False
@@ -48,7 +50,8 @@ class Chores:
         self._reap_at = now + (third if next_in is None else min(third, max(next_in, SHORTEST_PAUSE)))
 
     def clean_on(self, now: float) -> None:
-        self._upkeep_at = now + CLEANING_PAUSE
+        pause = max(CLEANING_PAUSE, CLEANING_REST * (now - self._cleaned_at))
+        self._upkeep_at = now + min(pause, self._rules.upkeep_interval)
 
     def free(self, now: float, more: bool) -> None:
         self._free_at = now if more else None
@@ -77,6 +80,7 @@ class Chores:
                 yield m.Extend(held)
         if now >= self._upkeep_at:
             self._upkeep_at = now + self._rules.upkeep_interval
+            self._cleaned_at = now
             yield m.Upkeep()
         if now >= self._reap_at:
             self._reap_at = now + third
