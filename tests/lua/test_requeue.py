@@ -92,8 +92,8 @@ def test_the_time_it_may_wait_starts_anew(scene: Scene) -> None:
 
 def test_not_what_was_enqueued_since(scene: Scene) -> None:
     scene.failed("a")
-    since = scene.now
     scene.now += 5
+    since = scene.now
     assert scene.run(requeuing(scene, since_ms=since)).word == "ok"
     scene.settle(scene.take(), "failed")
     assert scene.unchanged(requeuing(scene, since_ms=since)) == Changed("already", "failed")

@@ -63,7 +63,7 @@ def requeue(
     now_ms: int = 0,
 ) -> Command[Changed]:
     """Put a job that has ended, or waits elsewhere, into its queue; only if it is in the registry with this key, when
-    given, and not if it was enqueued after `since_ms`: it has ended anew then."""
+    given, and not if it was enqueued at `since_ms` or later: it has ended anew then."""
     since = "" if since_ms is None else format_ms(since_ms)
     args = (job_id, registry or "", int(at_front), since)
     return call("requeue", keys, (keys.job(job_id),), args, _decode_requeue, now_ms=now_ms)

@@ -12,7 +12,7 @@ if job.status == 'queued' then return { 'already', job.status, 0 } end
 if job.status == 'created' or not job.origin then return { 'not_there', job.status, 0 } end
 if a_registry ~= '' and not redis.call('ZSCORE', a_registry, a_id) then return { 'not_there', job.status, 0 } end
 -- Put back since then, and ended anew. A time that has not come is the clock of somebody who is ahead, and says nothing.
-if a_since ~= '' and job.enqueued_at and job.enqueued_at > a_since and job.enqueued_at <= iso(NOW) then
+if a_since ~= '' and job.enqueued_at and job.enqueued_at >= a_since and job.enqueued_at <= iso(NOW) then
   return { 'already', job.status, 0 }
 end
 -- writes below

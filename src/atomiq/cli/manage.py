@@ -82,7 +82,7 @@ def _requeued(
 ) -> Iterator[AtomiqError | None]:
     """Requeue one after the other; of each, what refuses it. The next is sent while the server works on one.
 
-    Those that were enqueued after `since_ms` are refused.
+    Those that were enqueued at `since_ms` or later are refused.
     """
     fit: list[str] = []
     for job_id in job_ids:
