@@ -40,6 +40,7 @@ it is.
 LEFT_OUT = ("cancel", "delete", "expire", "save_job", "remove_from_queue", "begin_job", "set_status", "run_again")
 OWN_JOB_FIELDS = (
     ("call", "enqueue", "token of the enqueue call; twice is once; absent when the id was made for the call"),
+    ("changed", "cancel, requeue", "token of the last such call; sent again after a lost reply, it is no refusal"),
     ("attempts", "claim", "how often the job was taken; given back without counting by release and wait"),
     ("execution", "claim", "id of the execution that owns the job; empty while nobody does"),
     (

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from tests.lua.keyspace import Entry
 from tests.lua.scene import NOW, YEAR, Scene, new_job
@@ -10,7 +12,7 @@ from tests.lua.test_enqueue import RESTING, rest
 from atomiq._commands.change import Changed, cancel
 
 
-def canceling(scene: Scene, job_id: str = "a", **settings: bool):
+def canceling(scene: Scene, job_id: str = "a", **settings: Any):
     return cancel(scene.keys, job_id=job_id, **settings)
 
 
@@ -93,3 +95,19 @@ def test_a_job_without_a_queue(scene: Scene) -> None:
     scene.redis.hset(scene.keys.job("a"), mapping={"status": "created", "data": "x"})
     assert scene.run(canceling(scene)).word == "ok"
     scene.redis.hset(scene.keys.job("a"), "origin", "")
+
+
+def test_sent_again_it_is_no_refusal(scene: Scene) -> None:
+    scene.put("a")
+    assert scene.run(canceling(scene, token="t")) == Changed("ok", "queued")
+    assert scene.unchanged(canceling(scene, token="t")) == Changed("ok", "canceled")
+    assert scene.unchanged(canceling(scene, token="another")) == Changed("already", "canceled")
+
+
+def test_sent_again_after_somebody_had_it_enqueued_anew(scene: Scene) -> None:
+    """The job of the second enqueue isn't the one that was canceled."""
+    scene.put("a")
+    assert scene.run(canceling(scene, token="t")).word == "ok"
+    scene.put("a", call="another")
+    assert scene.status("a") == "queued"
+    assert scene.redis.hget(scene.keys.job("a"), "changed") is None

@@ -105,3 +105,17 @@ def test_a_time_that_has_not_come_is_not_since(scene: Scene) -> None:
     scene.failed("a")
     scene.redis.hset(scene.keys.job("a"), "enqueued_at", "2999-01-01T00:00:00.000000Z")
     assert scene.run(requeuing(scene, since_ms=scene.now - 10_000)).word == "ok"
+
+
+def test_sent_again_it_is_no_refusal_and_no_second_time(scene: Scene) -> None:
+    """Whatever became of the job since."""
+    scene.failed("a")
+    failed = scene.keys.failed("q")
+    assert scene.run(requeuing(scene, token="t", registry=failed)) == Changed("ok", "failed")
+    assert scene.unchanged(requeuing(scene, token="t", registry=failed)) == Changed("ok", "queued")
+    assert scene.unchanged(requeuing(scene, token="another", registry=failed)) == Changed("already", "queued")
+    job = scene.take()
+    assert scene.unchanged(requeuing(scene, token="t", registry=failed)) == Changed("ok", "started")
+    scene.settle(job, "failed")
+    assert scene.unchanged(requeuing(scene, token="t", registry=failed)) == Changed("ok", "failed")
+    assert scene.run(requeuing(scene, token="another", registry=failed)) == Changed("ok", "failed")

@@ -196,7 +196,11 @@ class Machine(Comparison):
     def cancel(self, job_id: str, dependents: bool, detach: bool) -> None:
         expected = self.model.cancel(job_id, dependents)
         command = change.cancel(
-            self.keys, job_id=job_id, enqueue_dependents=dependents, remove_from_dependencies=detach
+            self.keys,
+            job_id=job_id,
+            enqueue_dependents=dependents,
+            remove_from_dependencies=detach,
+            token=self.number("t"),
         )
         assert self.send(command, twice=not dependents).word == expected
 
@@ -212,7 +216,8 @@ class Machine(Comparison):
     @op("user", 2, job_id=ids, front=st.booleans())
     def requeue(self, job_id: str, front: bool) -> None:
         expected = self.model.requeue(job_id, front)
-        assert self.send(change.requeue(self.keys, job_id=job_id, at_front=front)).word == expected
+        command = change.requeue(self.keys, job_id=job_id, at_front=front, token=self.number("t"))
+        assert self.send(command).word == expected
 
     @op("user", 1, job_id=ids, dependents=st.sampled_from([False, False, True]))
     def delete(self, job_id: str, dependents: bool) -> None:

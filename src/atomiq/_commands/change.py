@@ -40,10 +40,12 @@ def cancel(
     job_id: str,
     enqueue_dependents: bool = False,
     remove_from_dependencies: bool = False,
+    token: str = "",
     now_ms: int = 0,
 ) -> Command[Changed]:
-    """Take a job out of wherever it is into the canceled registry; one that runs loses its lease."""
-    args = (job_id, int(enqueue_dependents), int(remove_from_dependencies))
+    """Take a job out of wherever it is into the canceled registry; one that runs loses its lease. `token` tells this
+    call from others: sent again, it is `ok` again."""
+    args = (job_id, int(enqueue_dependents), int(remove_from_dependencies), token)
     return call("cancel", keys, (keys.job(job_id),), args, _decode_cancel, now_ms=now_ms)
 
 
@@ -60,12 +62,14 @@ def requeue(
     registry: str | None = None,
     at_front: bool = False,
     since_ms: int | None = None,
+    token: str = "",
     now_ms: int = 0,
 ) -> Command[Changed]:
     """Put a job that has ended, or waits elsewhere, into its queue; only if it is in the registry with this key, when
-    given, and not if it was enqueued at `since_ms` or later: it has ended anew then."""
+    given, and not if it was enqueued at `since_ms` or later: it has ended anew then. `token` as for
+    `cancel`."""
     since = "" if since_ms is None else format_ms(since_ms)
-    args = (job_id, registry or "", int(at_front), since)
+    args = (job_id, registry or "", int(at_front), since, token)
     return call("requeue", keys, (keys.job(job_id),), args, _decode_requeue, now_ms=now_ms)
 
 

@@ -28,7 +28,19 @@ _ABSENT_IF_EMPTY: Final = _ALWAYS.keys() - {"created_at", "data", "last_heartbea
 """Those that RQ's readers do without. Without last_heartbeat an RQ worker takes the job for deleted."""
 
 OF_ONE_RUN: Final = frozenset(
-    {"status", "enqueued_at", "call", "attempts", "abandoned", "last_death", "settled", "due", "stop", "waits"}
+    {
+        "status",
+        "enqueued_at",
+        "call",
+        "changed",
+        "attempts",
+        "abandoned",
+        "last_death",
+        "settled",
+        "due",
+        "stop",
+        "waits",
+    }
 )
 """Fields that belong to one stay of the job on the server and are never carried into the next enqueue."""
 _NOT_PLAIN: Final = frozenset({"meta", "_result"})

@@ -19,7 +19,7 @@ from atomiq._commands.views import (
     view_status,
 )
 from atomiq._core.errors import NoSuchJobError
-from atomiq._core.ids import parse_job_id, validate_job_id
+from atomiq._core.ids import new_call_token, parse_job_id, validate_job_id
 from atomiq._core.serial import dump_meta
 from atomiq._core.states import JobStatus
 from atomiq._wire.aio import AsyncStore
@@ -152,6 +152,7 @@ class Job(SteppingJob):
             job_id=self.id,
             enqueue_dependents=enqueue_dependents,
             remove_from_dependencies=remove_from_dependencies,
+            token=new_call_token(),
         )
         changed = await self._store.send(command, pipeline)
         note_canceled(self, changed)
@@ -163,7 +164,8 @@ class Job(SteppingJob):
             InvalidJobOperation: it is not in the failed registry of its queue.
         """
         keys = self._store.keys
-        command = requeue(keys, job_id=self.id, registry=keys.failed(self.origin), at_front=at_front)
+        registry, token = keys.failed(self.origin), new_call_token()
+        command = requeue(keys, job_id=self.id, registry=registry, at_front=at_front, token=token)
         check_requeued(self, await self._store.run(command))
         await self.refresh()
         return self

@@ -10,7 +10,7 @@ from atomiq._commands.queues import EXPIRED_AT_ONCE, expire
 from atomiq._commands.views import view_registry, view_registry_size, view_score, view_time
 from atomiq._core.classes import lookup
 from atomiq._core.errors import NoSuchJobError
-from atomiq._core.ids import validate_job_id
+from atomiq._core.ids import new_call_token, validate_job_id
 from atomiq._core.keys import Keys
 from atomiq._core.values import JobOrId
 from atomiq._wire.aio import AsyncStore
@@ -103,7 +103,8 @@ class BaseRegistry(RegistryRecord):
         """
         job_id = id_of(job_or_id)
         validate_job_id(job_id)
-        command = requeue(self._keys(), job_id=job_id, registry=self.key, at_front=at_front)
+        token = new_call_token()
+        command = requeue(self._keys(), job_id=job_id, registry=self.key, at_front=at_front, token=token)
         self.check_requeued(job_id, await self._store.run(command))
         if isinstance(job_or_id, Job):
             await job_or_id.refresh()

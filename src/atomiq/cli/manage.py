@@ -12,7 +12,7 @@ from atomiq import suspension
 from atomiq._commands.change import requeue as requeue_step
 from atomiq._commands.views import view_time_ms
 from atomiq._core.errors import AtomiqError, InvalidJobOperation, InvalidName, NoSuchJobError
-from atomiq._core.ids import validate_job_id
+from atomiq._core.ids import new_call_token, validate_job_id
 from atomiq._wire.sync import Store
 from atomiq.cli.options import Command, Settings, shared_options
 from atomiq.registry import FailedJobRegistry
@@ -92,7 +92,10 @@ def _requeued(
         else:
             yield bad
     store = Store.of(registry.connection)
-    steps = (requeue_step(store.keys, job_id=job_id, registry=registry.key, since_ms=since_ms) for job_id in fit)
+    steps = (
+        requeue_step(store.keys, job_id=each, registry=registry.key, since_ms=since_ms, token=new_call_token())
+        for each in fit
+    )
     for job_id, changed in zip(fit, store.run_in_turn(steps), strict=True):
         yield _refusal(registry.check_requeued, job_id, changed)
 

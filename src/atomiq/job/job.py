@@ -21,7 +21,7 @@ from atomiq._commands.views import (
     view_status,
 )
 from atomiq._core.errors import NoSuchJobError
-from atomiq._core.ids import parse_job_id, validate_job_id
+from atomiq._core.ids import new_call_token, parse_job_id, validate_job_id
 from atomiq._core.serial import dump_meta, resolve_serializer
 from atomiq._core.states import JobStatus
 from atomiq._wire.sync import Store
@@ -213,6 +213,7 @@ class Job(SteppingJob):
             job_id=self.id,
             enqueue_dependents=enqueue_dependents,
             remove_from_dependencies=remove_from_dependencies,
+            token=new_call_token(),
         )
         changed = self._store.send(command, pipeline)
         note_canceled(self, changed)
@@ -224,7 +225,8 @@ class Job(SteppingJob):
             InvalidJobOperation: it is not in the failed registry of its queue.
         """
         keys = self._store.keys
-        command = requeue(keys, job_id=self.id, registry=keys.failed(self.origin), at_front=at_front)
+        registry, token = keys.failed(self.origin), new_call_token()
+        command = requeue(keys, job_id=self.id, registry=registry, at_front=at_front, token=token)
         check_requeued(self, self._store.run(command))
         self.refresh()
         return self
