@@ -186,6 +186,18 @@ def block_beside(path: str) -> None:
     block()
 
 
+async def block_until_seen(path: str, within: float = 8) -> None:
+    """Keep the loop from everything else until another job has written to this file."""
+    end = time.monotonic() + within
+    while not Path(path).exists():
+        assert time.monotonic() < end, "nobody came"
+        pause()
+
+
+async def length(value: bytes) -> int:
+    return len(value)
+
+
 # --- stopped
 
 

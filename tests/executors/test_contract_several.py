@@ -130,3 +130,18 @@ def test_a_shutdown_gives_back_what_waits_for_room(queue: Queue, tmp_path: Path,
     assert all(job.is_queued and attempts(job) == 0 for job in (running, *waiting))
     run(queue, {"process": 1, "thread": 1})
     assert all(job.is_finished for job in (running, *waiting))
+
+
+def test_a_child_that_takes_no_mail_holds_up_nobody_else(queue: Queue, tmp_path: Path) -> None:
+    """A coroutine kept its loop busy for 50 s, and six jobs with 400 kB of arguments were handed over to it. The
+    supervisor waited 10 s for each, then gave it up in the midst of a message: it heard and handed over nothing
+    meanwhile, leases were over that it was to extend, so that it took two jobs back which had never begun; and the job
+    whose message was cut off stayed started, and was not run, until its time limit would have killed the child."""
+    note = tmp_path / "note"
+    blocking = enqueue(queue, "async", jobs.block_until_seen, str(note))
+    behind = [enqueue(queue, "async", jobs.length, os.urandom(400_000)) for _ in range(6)]
+    other = enqueue(queue, "thread", tasks.note, str(note))
+    run(queue, {"process": 1, "async": 10, "thread": 1})
+    assert blocking.is_finished, failure(blocking)
+    assert other.is_finished
+    assert [(job.return_value(), attempts(job)) for job in behind] == [(400_000, 1)] * 6

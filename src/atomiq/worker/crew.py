@@ -22,7 +22,7 @@ from atomiq.stations.mail import Passed
 from atomiq.worker import events as e
 from atomiq.worker.give_back import GiveBack
 from atomiq.worker.handover import Handover
-from atomiq.worker.posts import Condition, Maker, Member, Post, runs_of, sighted_in, slot_of
+from atomiq.worker.posts import Condition, Maker, Member, Post, runs_of, sighted_in, slot_of, watch_mail
 from atomiq.worker.settle import Holding
 from atomiq.worker.tallies import Tallies
 
@@ -172,7 +172,7 @@ class Crew:
         self._look_at = 0.0  # who is told to stop must not think that there is nobody
         for fd in member.child.fds:
             self._selector.register(fd, EVENT_READ, lambda: self._look_after(post, member))
-        self._selector.register(member.mailbox.fd, EVENT_READ, lambda: self._hear(member))
+        watch_mail(self._selector, member.mailbox, lambda: self._hear(member))
 
     def _failed(self, post: Post, now: float, why: str) -> None:
         post.failures += 1
@@ -253,6 +253,7 @@ class Crew:
         """Whether it had anything to say."""
         if member.mailbox.fd < 0:  # buried earlier in this very round of the loop
             return False
+        member.mailbox.send_on()
         messages = member.mailbox.read()
         for message in messages:
             kind = message[0]

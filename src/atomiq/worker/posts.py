@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from selectors import EVENT_READ, EVENT_WRITE, BaseSelector
 from typing import Any, Protocol
 
 from atomiq.executors.black_box import BlackBox
@@ -49,7 +50,7 @@ class Member:
 
     def mail(self, *message: Any) -> None:
         """Say something to the station; it is noticed between two jobs."""
-        self.mailbox.say(*message)
+        self.mailbox.post(*message)
         self.ledger.mailed()
 
 
@@ -108,3 +109,15 @@ def slot_of(member: Member, name: str) -> int | None:
     slot = member.seen.get(name)
     entry = None if slot is None else member.ledger.entry(slot)
     return slot if entry is not None and entry.execution_id == name else None
+
+
+def watch_mail(selector: BaseSelector, mailbox: Mailbox, look: Callable[[], object]) -> None:
+    """Have `look` called when a station has said something, or takes more of what it was sent."""
+    fd = mailbox.fd
+    selector.register(fd, EVENT_READ, look)
+
+    def waiting(waits: bool) -> None:
+        if fd in selector.get_map():  # or the station has gone, or spoken nonsense
+            selector.modify(fd, EVENT_READ | EVENT_WRITE if waits else EVENT_READ, look)
+
+    mailbox.on_waiting = waiting
