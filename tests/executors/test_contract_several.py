@@ -145,3 +145,28 @@ def test_a_child_that_takes_no_mail_holds_up_nobody_else(queue: Queue, tmp_path:
     assert blocking.is_finished, failure(blocking)
     assert other.is_finished
     assert [(job.return_value(), attempts(job)) for job in behind] == [(400_000, 1)] * 6
+
+
+@on("thread", "async", "spawn", "fork")
+def test_one_that_waits_for_room_is_stopped(queue: Queue, tmp_path: Path, executor: str) -> None:
+    """It never runs; what runs in its place goes on to its end."""
+    notes = tmp_path / "notes"
+    running = enqueue(queue, executor, jobs.block_until_seen, str(notes), 30)
+    waiting = enqueue(queue, executor, tasks.note, str(tmp_path / "never"), on_stopped=Callback(tasks.on_stopped))
+    queue.enqueue(jobs.stop_another, waiting.id, str(notes))
+    run(queue, {"process": 1, executor: 1})
+    assert running.is_finished, failure(running)
+    assert ended(waiting).status == "stopped"
+    assert [call.split()[0] for call in calls(waiting)] == ["stopped"]
+    assert not (tmp_path / "never").exists()
+
+
+def test_a_child_is_killed_before_it_has_begun_what_it_was_handed(queue: Queue, tmp_path: Path) -> None:
+    """What was in its mail, or on its way there, is for the next one, in as many runs as it needs: one."""
+    note = tmp_path / "note"
+    deaf = enqueue(queue, "async", jobs.anote_and_block, str(note))
+    behind = [enqueue(queue, "async", jobs.length, os.urandom(300_000)) for _ in range(3)]
+    queue.enqueue(jobs.stop_beside, deaf.id, str(note))
+    run(queue, {"process": 1, "async": 4})
+    assert ended(deaf).status == "stopped"
+    assert [(job.return_value(), attempts(job)) for job in behind] == [(300_000, 1)] * 3

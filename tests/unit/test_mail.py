@@ -27,8 +27,8 @@ def both() -> Iterator[tuple[Mailbox, Mailbox]]:
 
 
 def test_a_report_is_not_given_up(both: tuple[Mailbox, Mailbox], monkeypatch: pytest.MonkeyPatch) -> None:
-    """A supervisor that waited for its server for longer than a station had patience was left with half a report, and took
-    the beginning of the next one for the other half: it heard of no job of that station's any more."""
+    """A supervisor that waited for its server for longer than a station had patience was left with half a report, and
+    took the beginning of the next one for the other half: it heard of no job of that station's any more."""
     monkeypatch.setattr(mail, "SPEAK_LIMIT", 0.01)
     supervisor, station = both
     said: list[bool] = []

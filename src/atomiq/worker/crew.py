@@ -145,7 +145,7 @@ class Crew:
         if members or not self._posts:
             self._childless_since = now
         idle = [member for member in members if not member.seen and member.ledger.state not in (RESTING, AWAY)]
-        silent = max((now - (member.ledger.answered or member.born) for member in idle), default=None)
+        silent = max((member.silent_for(now) for member in idle), default=None)
         wanted = 0 if self._ending else len(self._posts)
         return Condition(len(members), wanted, now - self._childless_since, silent)
 
@@ -200,8 +200,7 @@ class Crew:
             seen = {entry.execution_id: slot for slot, entry in running}
             gone += [name for name in member.seen if name not in seen and name.startswith(member.token)]
             member.seen = seen
-            if not running:
-                self._end_if_mute(member, now)
+            self._end_if_mute(member, now)
             for _, entry in running:
                 self._hold(member, entry)
                 sighted.append(sighted_in(member, entry))
@@ -214,9 +213,8 @@ class Crew:
 
     def _end_if_mute(self, member: Member, now: float) -> None:
         """A station that neither works nor hears the server, and doesn't know it, is replaced."""
-        ledger = member.ledger
-        silent = now - max(ledger.answered, ledger.state_since, member.born)
-        if ledger.state in (IDLE, BUSY) and silent > MUTE and not member.guests:
+        silent = min(member.silent_for(now), now - member.ledger.state_since)
+        if member.ledger.state in (IDLE, BUSY) and silent > MUTE:
             text = "Worker %s: child %s has heard nothing of the server for %.0f s and is replaced"
             self._log.error(text, self._name, member.child.pid, silent)
             member.child.kill()

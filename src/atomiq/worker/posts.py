@@ -29,6 +29,8 @@ class Member:
     guests: set[str] = field(default_factory=set)
     targets: set[str] = field(default_factory=set)
     """Executions for whose sake the station was killed."""
+    worked_at: float = 0.0
+    """When it was last seen with a job: until that ends it may have nothing to say to the server."""
     quiet_since: float = 0.0
     suspect: tuple[float, float] = (0.0, 0.0)
     """Since when a job ran that seemed to be stuck, and what CPU time its process had had when it did."""
@@ -47,6 +49,12 @@ class Member:
         self.mailbox.close()
         self.box.close()
         self.ledger.close()
+
+    def silent_for(self, now: float) -> float:
+        """Seconds since it could last have heard the server, and has not."""
+        if self.seen or self.guests:
+            self.worked_at = now
+        return now - max(self.ledger.answered, self.worked_at, self.born)
 
     def mail(self, *message: Any) -> None:
         """Say something to the station; it is noticed between two jobs."""
