@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import operator
 from datetime import timedelta
+from functools import partial
 
 import pytest
 import redis
@@ -120,6 +121,33 @@ async def test_dependencies(api: Api) -> None:
     assert await ask(child.dependencies_are_met)
     assert await ask(child.get_status) == "queued"
     await ask(parent.delete_dependents)
+    deferred = await ask(queue.enqueue, operator.add, 1, 2, depends_on=await ask(queue.enqueue, operator.add, 1, 2))
+    await ask((await ask(deferred.dependency)).delete_dependents)
+    assert not await ask(api.Job.exists, deferred.id, api.connection)
+    assert await ask(child.get_status) == "queued"
+
+
+@both
+async def test_saved_and_cleaned_up(api: Api) -> None:
+    """As RQ's: of a job that was stored only what has changed is stored, in a pipeline when that is sent."""
+    create = partial(api.Job.create, operator.add, (1, 2), connection=api.connection, origin="default")
+    job, pipeline = create(id="a", description="first"), api.connection.pipeline()
+    await ask(job.save, pipeline=pipeline)
+    assert not api.redis.exists(job.key)
+    await ask(pipeline.execute)
+    api.redis.hset(job.key, "timeout", 77)
+    job.description = "second"
+    await ask(job.save)
+    assert api.redis.hmget(job.key, "description", "timeout", "status") == [b"second", b"77", b"created"]
+    for ttl in (None, -1):
+        await ask(job.cleanup, ttl)
+    assert api.redis.ttl(job.key) == -1
+    await ask(job.cleanup, 50)
+    assert 0 < api.redis.ttl(job.key) <= 50
+    await ask(job.cleanup, 0)
+    assert not api.redis.exists(job.key)
+    with pytest.raises(NoSuchJobError):
+        await ask(job.save_meta)
 
 
 @both

@@ -161,17 +161,6 @@ def test_delete_dependents(queue: Queue, redis_connection: redis.Redis) -> None:
     assert redis_connection.keys("rq:job:*") == []
 
 
-def test_cleanup(queue: Queue, redis_connection: redis.Redis) -> None:
-    job = queue.enqueue(add, 1)
-    job.cleanup(None)
-    job.cleanup(-1)
-    assert redis_connection.ttl(job.key) == -1
-    job.cleanup(50)
-    assert 0 < redis_connection.ttl(job.key) <= 50
-    job.cleanup(0)
-    assert not Job.exists(job.id, redis_connection)
-
-
 # -- dependencies, retry, current job ----------------------------------------------------------------------------------
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import operator
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from tests.contract.both import Api, ask, both
@@ -281,3 +283,52 @@ def test_a_workers_execution_by_hand(queue: Queue, store: Store) -> None:
         assert worker.get_current_job_id() is None
     finally:
         worker.register_death()
+
+
+@both
+async def test_the_executions_of_a_job_by_hand(api: Api) -> None:
+    """Closed one by one or all at once, and forgotten when they are over; a job that runs nowhere then is queued. No
+    test had ever called any of it for asyncio."""
+    queue = Queue(connection=api.redis)
+    job = waiting(queue)
+    place = api.ExecutionRegistry(job.id, api.connection)
+
+    async def opened() -> Any:
+        Execution.create(job, 60, None, worker_name="mine")
+        (found,) = await ask(place.get_executions)
+        assert (await ask(place.get_job_ids, desc=True), job.get_status()) == ([found.id], JobStatus.STARTED)
+        return found
+
+    execution = await opened()
+    assert execution.key == Execution(execution.id, job.id, api.redis).key
+    await ask(place.cleanup)
+    assert await ask(place.get_job_count, cleanup=False) == 1
+    await ask(place.cleanup, time.time() + 3600)
+    assert await ask(place.get_job_count, cleanup=False) == 0
+    assert await ask(place.remove, execution, None) == 1
+    assert (queue.job_ids, job.get_status()) == ([job.id], JobStatus.QUEUED)
+    execution, pipeline = await opened(), api.connection.pipeline()
+    assert await ask(place.remove, execution, pipeline) is pipeline
+    assert queue.job_ids == []
+    await ask(pipeline.execute)
+    assert queue.job_ids == [job.id]
+    await opened()
+    await ask(place.delete, job, None)
+    assert queue.job_ids == [job.id]
+    assert await ask(place.get_execution_ids) == []
+    assert check_invariants(api.redis) == []
+
+
+def test_an_execution_as_rq_says_it(queue: Queue) -> None:
+    execution = Execution.create(waiting(queue), 60, None, worker_name="mine")
+    again = Execution.from_composite_key(execution.composite_key, queue.connection)
+    assert {again} == {execution}
+    assert repr(again) == f"Execution({execution.id!r}, 'a')"
+    assert again.serialize() == {"id": execution.id, "worker_name": ""}
+    again.refresh()
+    assert execution.serialize() == {
+        "id": execution.id,
+        "worker_name": "mine",
+        "created_at": pytest.approx(again.serialize()["created_at"], abs=1),
+        "last_heartbeat": pytest.approx(again.serialize()["last_heartbeat"], abs=1),
+    }

@@ -16,7 +16,7 @@ from typing import Any
 
 from tests.tasks import kill_self, note, pause, wait
 
-from atomiq import Queue, get_current_job
+from atomiq import Job, Queue, get_current_job
 from atomiq.command import send_kill_horse_command, send_shutdown_command, send_stop_job_command
 from atomiq.exceptions import JobStopped, ShuttingDown
 
@@ -186,6 +186,18 @@ def block_beside(path: str) -> None:
     block()
 
 
+async def block_until_seen(path: str, within: float = 8) -> None:
+    """Keep the loop from everything else until another job has written to this file."""
+    end = time.monotonic() + within
+    while not Path(path).exists():
+        assert time.monotonic() < end, "nobody came"
+        pause()
+
+
+async def length(value: bytes) -> int:
+    return len(value)
+
+
 # --- stopped
 
 
@@ -199,6 +211,27 @@ async def astop_me() -> None:
     job = get_current_job()
     send_stop_job_command(job.connection, job.id)
     await nap(60)
+
+
+def stop_another(job_id: str, path: str) -> None:
+    """Returns when it is stopped, and says so in this file."""
+    job = Job.fetch(job_id, get_current_job().connection)
+    while job.get_status() != "started":
+        pause()
+    send_stop_job_command(job.connection, job_id)
+    while job.get_status() != "stopped":
+        pause()
+    note(path)
+
+
+async def anote_and_block(path: str) -> None:
+    note(path)
+    block()
+
+
+def stop_beside(job_id: str, path: str) -> None:
+    once_seen(path)
+    send_stop_job_command(get_current_job().connection, job_id)
 
 
 def stop_me_in_vain() -> None:

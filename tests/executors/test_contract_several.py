@@ -130,3 +130,43 @@ def test_a_shutdown_gives_back_what_waits_for_room(queue: Queue, tmp_path: Path,
     assert all(job.is_queued and attempts(job) == 0 for job in (running, *waiting))
     run(queue, {"process": 1, "thread": 1})
     assert all(job.is_finished for job in (running, *waiting))
+
+
+def test_a_child_that_takes_no_mail_holds_up_nobody_else(queue: Queue, tmp_path: Path) -> None:
+    """A coroutine kept its loop busy for 50 s, and six jobs with 400 kB of arguments were handed over to it. The
+    supervisor waited 10 s for each, then gave it up in the midst of a message: it heard and handed over nothing
+    meanwhile, leases were over that it was to extend, so that it took two jobs back which had never begun; and the job
+    whose message was cut off stayed started, and was not run, until its time limit would have killed the child."""
+    note = tmp_path / "note"
+    blocking = enqueue(queue, "async", jobs.block_until_seen, str(note))
+    behind = [enqueue(queue, "async", jobs.length, os.urandom(400_000)) for _ in range(6)]
+    other = enqueue(queue, "thread", tasks.note, str(note))
+    run(queue, {"process": 1, "async": 10, "thread": 1})
+    assert blocking.is_finished, failure(blocking)
+    assert other.is_finished
+    assert [(job.return_value(), attempts(job)) for job in behind] == [(400_000, 1)] * 6
+
+
+@on("thread", "async", "spawn", "fork")
+def test_one_that_waits_for_room_is_stopped(queue: Queue, tmp_path: Path, executor: str) -> None:
+    """It never runs; what runs in its place goes on to its end."""
+    notes = tmp_path / "notes"
+    running = enqueue(queue, executor, jobs.block_until_seen, str(notes), 30)
+    waiting = enqueue(queue, executor, tasks.note, str(tmp_path / "never"), on_stopped=Callback(tasks.on_stopped))
+    queue.enqueue(jobs.stop_another, waiting.id, str(notes))
+    run(queue, {"process": 1, executor: 1})
+    assert running.is_finished, failure(running)
+    assert ended(waiting).status == "stopped"
+    assert [call.split()[0] for call in calls(waiting)] == ["stopped"]
+    assert not (tmp_path / "never").exists()
+
+
+def test_a_child_is_killed_before_it_has_begun_what_it_was_handed(queue: Queue, tmp_path: Path) -> None:
+    """What was in its mail, or on its way there, is for the next one, in as many runs as it needs: one."""
+    note = tmp_path / "note"
+    deaf = enqueue(queue, "async", jobs.anote_and_block, str(note))
+    behind = [enqueue(queue, "async", jobs.length, os.urandom(300_000)) for _ in range(3)]
+    queue.enqueue(jobs.stop_beside, deaf.id, str(note))
+    run(queue, {"process": 1, "async": 4})
+    assert ended(deaf).status == "stopped"
+    assert [(job.return_value(), attempts(job)) for job in behind] == [(300_000, 1)] * 3

@@ -110,3 +110,20 @@ def test_jobs_of_several_slots_make_quick_claims_though_each_is_longer(pump: Pum
         pump.settle(slot, task, Report("finished", task.started_at, now))
     assert [outcome.full for outcome in pump.line.contexts() if isinstance(outcome, Outcome)] == [False, False]
     go_on(pump)
+
+
+@pytest.mark.parametrize("why", ["it runs what is handed to it", "others have no room", "the worker ends"])
+def test_who_asks_for_nothing_does_not_seem_to_hear_nothing(pump: Pump, why: str) -> None:
+    """A child that ran only what others had claimed never hears the server. It was taken for one whose connection is
+    dead: killed and replaced every 30 s, its hooks and all that it kept warm with it, and from the 23rd second on the
+    worker told probes to start it anew."""
+    pump._identity.claims = why != "it runs what is handed to it"
+    pump.ledger.hold(why == "others have no room")
+    if why == "the worker ends":
+        pump.ledger.drain()
+    while not pump.line.open:
+        pump.go_on(time.monotonic())
+    for now in (1000.0, 2000.0):
+        pump.go_on(now)
+        assert pump.ledger.answered == now
+    assert not len(pump.line)

@@ -150,7 +150,8 @@ class Ledger:
 
     @property
     def answered(self) -> float:
-        """Monotonic seconds: when the server last answered the station; 0 before the first time."""
+        """Monotonic seconds: when the server last answered the station, or had nothing to answer; 0 before the first
+        time."""
         return self._reals[_ANSWERED]
 
     @property
@@ -274,7 +275,7 @@ class Ledger:
             self._words[_LOST] += 1
 
     def hear(self, now: float) -> None:
-        """The server has answered."""
+        """The server has answered, or was asked for nothing."""
         self._reals[_ANSWERED] = now
 
     def be(self, state: int, now: float) -> None:

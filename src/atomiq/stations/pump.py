@@ -47,8 +47,7 @@ class Pump:
         self.on_cut_off: Callable[[], None] = lambda: None
         """Called when connections are given up, before the complaint: perhaps it was a job that has closed them."""
         self._identity = identity
-        self._store = store
-        self._slots = slots
+        self._store, self._slots = store, slots
         self._template = SettleTemplate(store.keys, identity.worker, identity.lease_ms)
         self._share = Share(identity.budget, ledger)
         self._ahead, self._asked = ReadAhead(slots), 0
@@ -189,6 +188,7 @@ class Pump:
         if self._asked or lookout.bell.listening or self.leaving:
             return lookout.until(soon)
         if self._silenced:
+            self.ledger.hear(now)  # there is nothing to ask the server, so it is not silent
             if self.ledger.on_hold:  # not idle: there may be more in the queues
                 return now + ON_HOLD
             if self.idle:

@@ -291,9 +291,6 @@ class Brain(Stationed, Endings):
         run = self.runs[execution_id]
         if run.over or run.intent in ("stop", "lost"):
             return
-        if not self.rules.killable:
-            self._warn(f"job {run.job.job_id} can't be stopped: it runs in the worker's own process")
-            return
         self._info(f"job {run.job.job_id} is stopped on request")
         if run.job.shared and run.intent == "":
             run.intent, run.kill_at = "stop", now + STOP_PATIENCE

@@ -22,7 +22,7 @@ from atomiq.stations.mail import Passed
 from atomiq.worker import events as e
 from atomiq.worker.give_back import GiveBack
 from atomiq.worker.handover import Handover
-from atomiq.worker.posts import Condition, Maker, Member, Post, runs_of, sighted_in, slot_of
+from atomiq.worker.posts import Condition, Maker, Member, Post, runs_of, sighted_in, slot_of, watch_mail
 from atomiq.worker.settle import Holding
 from atomiq.worker.tallies import Tallies
 
@@ -145,7 +145,7 @@ class Crew:
         if members or not self._posts:
             self._childless_since = now
         idle = [member for member in members if not member.seen and member.ledger.state not in (RESTING, AWAY)]
-        silent = max((now - (member.ledger.answered or member.born) for member in idle), default=None)
+        silent = max((member.silent_for(now) for member in idle), default=None)
         wanted = 0 if self._ending else len(self._posts)
         return Condition(len(members), wanted, now - self._childless_since, silent)
 
@@ -172,7 +172,7 @@ class Crew:
         self._look_at = 0.0  # who is told to stop must not think that there is nobody
         for fd in member.child.fds:
             self._selector.register(fd, EVENT_READ, lambda: self._look_after(post, member))
-        self._selector.register(member.mailbox.fd, EVENT_READ, lambda: self._hear(member))
+        watch_mail(self._selector, member.mailbox, lambda: self._hear(member))
 
     def _failed(self, post: Post, now: float, why: str) -> None:
         post.failures += 1
@@ -200,8 +200,7 @@ class Crew:
             seen = {entry.execution_id: slot for slot, entry in running}
             gone += [name for name in member.seen if name not in seen and name.startswith(member.token)]
             member.seen = seen
-            if not running:
-                self._end_if_mute(member, now)
+            self._end_if_mute(member, now)
             for _, entry in running:
                 self._hold(member, entry)
                 sighted.append(sighted_in(member, entry))
@@ -214,9 +213,8 @@ class Crew:
 
     def _end_if_mute(self, member: Member, now: float) -> None:
         """A station that neither works nor hears the server, and doesn't know it, is replaced."""
-        ledger = member.ledger
-        silent = now - max(ledger.answered, ledger.state_since, member.born)
-        if ledger.state in (IDLE, BUSY) and silent > MUTE and not member.guests:
+        silent = min(member.silent_for(now), now - member.ledger.state_since)
+        if member.ledger.state in (IDLE, BUSY) and silent > MUTE:
             text = "Worker %s: child %s has heard nothing of the server for %.0f s and is replaced"
             self._log.error(text, self._name, member.child.pid, silent)
             member.child.kill()
@@ -253,6 +251,7 @@ class Crew:
         """Whether it had anything to say."""
         if member.mailbox.fd < 0:  # buried earlier in this very round of the loop
             return False
+        member.mailbox.send_on()
         messages = member.mailbox.read()
         for message in messages:
             kind = message[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from selectors import EVENT_READ, EVENT_WRITE, BaseSelector
 from typing import Any, Protocol
 
 from atomiq.executors.black_box import BlackBox
@@ -28,6 +29,8 @@ class Member:
     guests: set[str] = field(default_factory=set)
     targets: set[str] = field(default_factory=set)
     """Executions for whose sake the station was killed."""
+    worked_at: float = 0.0
+    """When it was last seen with a job: until that ends it may have nothing to say to the server."""
     quiet_since: float = 0.0
     suspect: tuple[float, float] = (0.0, 0.0)
     """Since when a job ran that seemed to be stuck, and what CPU time its process had had when it did."""
@@ -47,9 +50,15 @@ class Member:
         self.box.close()
         self.ledger.close()
 
+    def silent_for(self, now: float) -> float:
+        """Seconds since it could last have heard the server, and has not."""
+        if self.seen or self.guests:
+            self.worked_at = now
+        return now - max(self.ledger.answered, self.worked_at, self.born)
+
     def mail(self, *message: Any) -> None:
         """Say something to the station; it is noticed between two jobs."""
-        self.mailbox.say(*message)
+        self.mailbox.post(*message)
         self.ledger.mailed()
 
 
@@ -108,3 +117,15 @@ def slot_of(member: Member, name: str) -> int | None:
     slot = member.seen.get(name)
     entry = None if slot is None else member.ledger.entry(slot)
     return slot if entry is not None and entry.execution_id == name else None
+
+
+def watch_mail(selector: BaseSelector, mailbox: Mailbox, look: Callable[[], object]) -> None:
+    """Have `look` called when a station has said something, or takes more of what it was sent."""
+    fd = mailbox.fd
+    selector.register(fd, EVENT_READ, look)
+
+    def waiting(waits: bool) -> None:
+        if fd in selector.get_map():  # or the station has gone, or spoken nonsense
+            selector.modify(fd, EVENT_READ | EVENT_WRITE if waits else EVENT_READ, look)
+
+    mailbox.on_waiting = waiting
