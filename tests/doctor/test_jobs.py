@@ -62,6 +62,12 @@ def over(world: World) -> None:
     world.redis.zadd("rq:wip:q", {"runs:e3": world.now // 1000 - 130})
 
 
+def for_ever_and_dead(world: World) -> None:
+    """RQ's lease of a job without a time limit has no end; that its worker died the execution's own hash tells."""
+    world.redis.zadd("rq:wip:q", {"runs:e3": "inf"})
+    world.redis.delete("rq:execution:runs:e3")
+
+
 def run_again(world: World) -> None:
     assert (world.status("runs"), world.field("runs", "abandoned")) == ("queued", "1")
     assert world.queued()[0] == "runs"
@@ -181,6 +187,12 @@ BROKEN = [
         nothing_more,
     ),
     Broken("D1-lease-that-nobody-sees-to", over, {("lease_over", "runs")}, run_again),
+    Broken(
+        "D1-lease-without-an-end-of-a-dead-execution",
+        for_ever_and_dead,
+        {("lease_over", "runs")},
+        is_queued("runs"),
+    ),
     Broken("E4-hash-without-data", zombie, {("zombie", "ghost")}, lambda w: None),
     Broken("E4-in-a-queue", zombie_in_a_queue, {("zombie", "ghost")}, lambda w: None),
     Broken("D3-unknown-status", unknown, {("unknown_status", "waiting")}, parked, notes={("behind", "kid")}),

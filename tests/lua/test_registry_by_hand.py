@@ -66,6 +66,18 @@ def test_into_every_registry_out_of_everywhere(scene: Scene, origin: str, target
         scene.run(cancel(scene.keys, job_id="a"))
 
 
+@pytest.mark.parametrize("target", ["deferred", "scheduled"])
+def test_one_that_is_to_run_once_more_is_open_in_its_group_and_keeps_its_ttl(scene: Scene, target: str) -> None:
+    """As when it is enqueued again: whoever waits for the group waits on."""
+    scene.enqueue(new_job("a", ttl=100), new_job("b"), group="g")
+    scene.settle(scene.started("a"), "finished")
+    assert scene.redis.scard(scene.keys.open("g")) == 1
+    scene.run(entering(scene, target))
+    assert scene.redis.smembers(scene.keys.open("g")) == {b"a", b"b"}
+    assert 0 < scene.redis.ttl(scene.keys.job("a")) <= 100
+    scene.run(cancel(scene.keys, job_id="a"))
+
+
 def test_the_whole_difference(scene: Scene) -> None:
     scene.enqueue(new_job("a"), new_job("b"))
     reply, changed = scene.changes(entering(scene, "finished"))

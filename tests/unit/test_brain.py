@@ -200,6 +200,12 @@ class TestLimitsOfARun:
         scene.sweep()
         assert scene.idle() == [m.Quit()]
 
+    def test_its_own_child_was_killed_before_the_server_had_heard_how_its_job_ended(self) -> None:
+        """The job has failed of it: its callback is owed, and its dependants may be more than one step has freed."""
+        moves = Scene(burst=True).begin().tell(e.Failed(("x",)))
+        assert only(moves, m.StartAside) == m.StartAside("abandoned", "x")
+        assert only(moves, m.Free)
+
     def test_burst_waits_for_callbacks_of_abandoned_jobs(self) -> None:
         scene = Scene(burst=True)
         scene.tell(e.Begin())

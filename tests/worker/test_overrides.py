@@ -236,6 +236,22 @@ class TestTheLoopOfRQ:
         start_worker(kind=self.KIND, options={"kill_after": 0.5})
         job = queue.enqueue(tasks.ignore_limit, job_timeout=1)
         wait_until(lambda: job.get_status() is JobStatus.FAILED, within=30)
+        said = job.latest_result().exc_string
+        assert "Task exceeded maximum timeout value (1 seconds)" in said
+        assert "waitpid returned 9 (signal 9)" in said, "nobody could say how it ended, who had killed it a moment ago"
+
+    def test_one_that_outlives_its_lease(self, queue: Queue, start_worker: StartWorker, tmp_path: Path) -> None:
+        """The lease is extended as long as the work horse lives; nobody else is given the job meanwhile."""
+        start_worker(kind=self.KIND, options={"lease": 1.5})
+        start_worker(options={"lease": 1.5})
+        path = tmp_path / "began"
+        job = queue.enqueue(tasks.note_and_wait, str(path), str(tmp_path / "gate"))
+        wait_until(path.exists)
+        ((_, first),) = queue.connection.zrange("rq:wip:default", 0, -1, withscores=True)
+        wait_until(lambda: queue.connection.zrange("rq:wip:default", 0, -1, withscores=True)[0][1] > first + 3)
+        (tmp_path / "gate").touch()
+        wait_until(lambda: job.get_status() is JobStatus.FINISHED)
+        assert queue.connection.hget(job.key, "attempts") == b"1"
 
 
 @pytest.mark.parametrize("kind", ["Loop", "Simple"])

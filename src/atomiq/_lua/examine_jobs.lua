@@ -7,14 +7,20 @@
 -- cost: O(ids)
 local letters, counts = {}, {}
 
+-- One without an end says nothing: as long as it lives, its execution has a hash.
+local function runs_on(id, execution, lease)
+  if lease == 'inf' then return redis.call('EXISTS', key_execution(id, execution)) == 1 end
+  return tonumber(lease) * 1000 > NOW
+end
+
 local function is_leased(id, queue, execution)
   if is_set(execution) then
     local lease = redis.call('ZSCORE', key_wip(queue), id .. ':' .. execution)
-    if lease then return tonumber(lease) * 1000 > NOW end
+    if lease then return runs_on(id, execution, lease) end
   end
   for _, other in ipairs(redis.call('ZRANGE', key_executions(id), 0, 9)) do
     local lease = redis.call('ZSCORE', key_wip(queue), id .. ':' .. other)
-    if lease and tonumber(lease) * 1000 > NOW then return true end
+    if lease and runs_on(id, other, lease) then return true end
   end
   return false
 end

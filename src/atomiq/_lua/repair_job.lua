@@ -17,7 +17,7 @@ local key, queue = k_job, job.origin
 
 local function remove_from(place)
   if place.container == 'wip' then
-    local worker = redis.call('HGET', key_execution(a_id, place.execution), 'worker_name')
+    local worker = redis.call('HGET', key_execution(a_id, place.execution), 'worker_name') or redis.call('HGET', key, 'worker_name')
     close_execution(place.queue, a_id, place.execution, worker)
     if place.execution == '' then redis.call('ZREM', key_wip(place.queue), a_id) end
   elseif place.container == 'queue' or place.container == 'intermediate' then

@@ -91,7 +91,7 @@ class Forking(Stepping):
                 self.log.warning("Worker %s: job %s overran its time limit and is killed", self.name, job.id)
                 opened.verdict = "overran"
                 self.kill_horse()
-                self.wait_for_horse()
+                retpid, ret_val, rusage = self.wait_for_horse()
                 break
             with self._in_spite_of_outage():
                 self.maintain_heartbeats(job)
