@@ -194,6 +194,11 @@ async def block_until_seen(path: str, within: float = 8) -> None:
         pause()
 
 
+def note_after(seconds: float, path: str) -> None:
+    time.sleep(seconds)
+    note(path)
+
+
 async def length(value: bytes) -> int:
     return len(value)
 

@@ -147,6 +147,19 @@ def test_a_child_that_takes_no_mail_holds_up_nobody_else(queue: Queue, tmp_path:
     assert [(job.return_value(), attempts(job)) for job in behind] == [(400_000, 1)] * 6
 
 
+def test_a_limit_counts_from_the_start_of_its_job(queue: Queue, tmp_path: Path) -> None:
+    """It counted from the moment when the job was handed over. One whose child did not come to begin it for longer,
+    as another job blocked the loop, or as it was still starting, failed for having overrun the limit, and the child
+    was killed with all that it ran."""
+    note = tmp_path / "note"
+    blocking = enqueue(queue, "async", jobs.block_until_seen, str(note))
+    behind = enqueue(queue, "async", jobs.length, b"four", job_timeout=1)
+    enqueue(queue, "thread", jobs.note_after, 3, str(note))
+    run(queue, {"process": 1, "async": 10, "thread": 1}, kill_after=0.5)
+    assert behind.is_finished, failure(behind)
+    assert [attempts(job) for job in (blocking, behind)] == [1, 1]
+
+
 @on("thread", "async", "spawn", "fork")
 def test_one_that_waits_for_room_is_stopped(queue: Queue, tmp_path: Path, executor: str) -> None:
     """It never runs; what runs in its place goes on to its end."""

@@ -163,3 +163,9 @@ def test_a_station_is_not_taken_for_dead_as_its_long_job_ends(scene: Scene, hand
     scene.ledger.end(0)
     scene.member.guests.clear()
     assert scene.seems_dead() == (False, False)
+
+
+def test_a_station_that_takes_no_mail_and_works_on_nothing_is_replaced(scene: Scene) -> None:
+    """What is in its mail is for the next one; the limit of a job that has not begun is nobody's to enforce."""
+    scene.member.guests.add("f" * 32)
+    assert scene.seems_dead() == (True, True)

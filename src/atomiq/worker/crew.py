@@ -195,7 +195,7 @@ class Crew:
             if member.ledger.watched:
                 pause = min(pause, self._give_back.watch(member, now))
             running = runs_of(member)
-            if running or member.ledger.state in (BUSY, STARTING):
+            if running or member.guests or member.ledger.state in (BUSY, STARTING):
                 pause = min(pause, LOOK)
             seen = {entry.execution_id: slot for slot, entry in running}
             gone += [name for name in member.seen if name not in seen and name.startswith(member.token)]
@@ -281,6 +281,7 @@ class Crew:
 
     def hand(self, holding: Holding) -> bool:
         """Have a station of the job's own kind run it, as soon as one has room; False if there is none of it."""
+        self._look_at = 0.0  # its limit counts from when it is seen to run
         return self._handover.give(holding)
 
     # --- what is wished of them

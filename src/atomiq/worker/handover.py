@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from atomiq.executors.outcome import time_limit
 from atomiq.stations.mail import Passed
 from atomiq.worker import events as e
 from atomiq.worker.posts import Member
@@ -82,7 +81,6 @@ class Handover:
                 passed = waiting.popleft()
                 member.guests.add(passed.execution_id)
                 member.mail("run", *passed)
-                self._tell(e.Limited(passed.execution_id, time_limit(passed.claimed)))
         self.hold_or_go_on()
 
     def hold_or_go_on(self) -> None:

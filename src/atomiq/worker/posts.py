@@ -52,7 +52,7 @@ class Member:
 
     def silent_for(self, now: float) -> float:
         """Seconds since it could last have heard the server, and has not."""
-        if self.seen or self.guests:
+        if self.seen:
             self.worked_at = now
         return now - max(self.ledger.answered, self.worked_at, self.born)
 
