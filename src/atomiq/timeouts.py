@@ -151,7 +151,7 @@ class AlarmClock:
         self._raised: tuple[type[BaseException], int, Limit] | None = None
         """Class and identity of the exception, because holding it would hold the frames of a job, and whose it is."""
         self._put_off: tuple[Limit, float] | None = None
-        """The limit that lets a destructor end, and since when."""
+        """The limit that lets a destructor, or the report of one, end, and since when."""
         self._hook: Any = None
         self._hook_before: Any = None
         self._lent: list[_Lent] = []
@@ -255,7 +255,7 @@ class AlarmClock:
         self.set_timer()  # it has not raised: perhaps it will later
 
     def _puts_off(self, limit: Limit, now: float, frame: FrameType | None) -> bool:
-        if not _in_destructor(frame):
+        if not _is_dropped_in(frame, self._hook):
             self._put_off = None
             return False
         if self._put_off is None or self._put_off[0] is not limit:
@@ -303,9 +303,11 @@ class AlarmClock:
         self._main_thread = threading.main_thread().ident
 
 
-def _in_destructor(frame: FrameType | None) -> bool:
+def _is_dropped_in(frame: FrameType | None, hook: Any) -> bool:
+    """Whether Python drops what is raised there: in a destructor, or while it reports what it has dropped."""
+    reporting = None if hook is None else hook.__code__  # the same of all hooks of ours
     while frame is not None:
-        if frame.f_code.co_name == "__del__":
+        if frame.f_code.co_name == "__del__" or frame.f_code is reporting:
             return True
         frame = frame.f_back
     return False

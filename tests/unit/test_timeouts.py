@@ -284,6 +284,36 @@ def test_a_limit_hears_what_is_dropped_after_somebody_has_changed_the_hook(
     assert [str(report.exc_value) for report in reports] == ["somebody else's"]
 
 
+def test_a_limit_is_not_lost_while_python_reports_that_it_was_dropped(
+    monkeypatch: pytest.MonkeyPatch, reports: list[Any]
+) -> None:
+    """On a busy machine the clock rang again before the hook that had heard of it was at its end, where Python drops
+    whatever is raised: the limit had struck, and was over."""
+    real, hindered = ALARM_CLOCK._hears, []
+
+    def hears(report: Any) -> bool:
+        heard = real(report)
+        busy(0.05)
+        return heard
+
+    def hinder(*_: Any) -> None:
+        if not hindered:
+            hindered.append(True)
+            busy(0.1)
+
+    def block() -> None:
+        gc.callbacks.append(hinder)
+        gc.collect()
+        gc.callbacks.remove(hinder)
+        busy(5)
+
+    monkeypatch.setattr(ALARM_CLOCK, "_hears", hears)
+    with pytest.raises(JobTimeoutException), UnixSignalDeathPenalty(0.05, JobTimeoutException):
+        block()
+    assert hindered == [True]
+    assert reports == []
+
+
 def test_what_python_drops_of_others_is_reported(reports: list[Any]) -> None:
     with UnixSignalDeathPenalty(5, JobTimeoutException):
         Loud()
