@@ -94,19 +94,19 @@ class Tree:
         """SIGKILL for all of it at once, and again for what was started meanwhile."""
         deadline = time.monotonic() + 10
         while True:
-            living = [one for one in self.members() if state(one) != psutil.STATUS_ZOMBIE]
-            for one in living:
+            members = self.members()
+            living = [one for one in members if state(one) != psutil.STATUS_ZOMBIE]
+            for one in members:  # zombies too: one with threads is a zombie before the last of them has ended
                 with contextlib.suppress(psutil.NoSuchProcess):
                     one.send_signal(signal.SIGKILL)
-            self._popen.poll()
-            if not self._reap() and not living:
+            if not self._reap() and not self.alive() and not living:
                 return
             if time.monotonic() > deadline:
-                raise BenchError(f"processes {[one.pid for one in living]} do not end")
+                raise BenchError(f"processes {[one.pid for one in members]} do not end")
             time.sleep(0.01)
 
     def _reap(self) -> bool:
-        """Whether orphans are left that have yet to end: one with threads is a zombie before the last of them has."""
+        """Whether orphans are left that have yet to end."""
         waiting = False
         for one in self.members():
             if one.pid != self.pid:

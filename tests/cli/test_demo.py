@@ -47,12 +47,18 @@ def test_books_that_balance() -> None:
         (changed("b", attempts=1), "b ran 1 times, and should have run 2 times"),
         (changed("stumble", attempts=1), "stumble ran 1 times"),
         (changed("late", started=103.9), "late ran 0.100 s before it was due"),
-        (changed("b", started=104.5), "the killed worker's job ran again only after 4.5 s"),
+        (changed("b", started=109.5), "the killed worker's job ran again only after 9.5 s"),
         ((*ENTRIES, Entry("z", "finished", 1, 0, 1, 100.0)), "z was never enqueued"),
     ],
 )
 def test_books_that_dont(entries: tuple[Entry, ...], problem: str) -> None:
     assert any(problem in found for found in closed(entries).problems)
+
+
+def test_a_busy_machine() -> None:
+    """The other worker looks at a whole second, and may have to wait for a processor then: that job ran 2.02 s after a
+    kill with a lease of one second, and a demo in which all had gone well ended with an error."""
+    assert closed(changed("b", started=106.0)).problems == []
 
 
 def test_a_worker_that_was_killed_in_vain() -> None:
@@ -69,7 +75,7 @@ def test_the_corpus_is_spread_evenly() -> None:
 
 def test_the_demo(tmp_path: Path) -> None:
     url = f"embedded://{tmp_path}/d?idle=0.5"
-    done = run_atomiq("demo", "--files", "40", "--lease", "1", "--url", url)
+    done = run_atomiq("demo", "--files", "40", "--url", url)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "The books balance" in done.stdout
     assert "killed with SIGKILL while it ran" in done.stdout
@@ -79,7 +85,7 @@ def test_the_demo(tmp_path: Path) -> None:
 
 def test_the_demo_on_a_server_of_ones_own(redis_url: str, redis_connection: Any) -> None:
     """It leaves nothing of its own behind."""
-    done = run_atomiq("demo", "--files", "20", "--lease", "1", "--url", redis_url)
+    done = run_atomiq("demo", "--files", "20", "--lease", "2", "--url", redis_url)
     assert done.returncode == 0, done.stdout + done.stderr
     # The killed worker could not take its leave: its name is forgotten when its hash has expired and somebody looks.
     left = [key for key in redis_connection.keys("rq:*") if not key.startswith(b"rq:worker")]

@@ -8,6 +8,9 @@ from typing import Any, Final
 
 KILLED: Final = "its worker was killed"
 RETRIED: Final = "it failed first and was retried"
+LATENESS: Final = 6.0
+"""Seconds after its lease within which an abandoned job has to run again: up to one until the next whole second, when
+workers look for it, and what a busy machine takes to get to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +78,7 @@ def balance(
         books.problems.append("no job was running when the worker was killed")
     delays = [there[job_id].started - killed_at for job_id in killed if job_id in there]
     books.soonest = max(delays, default=None)
-    if books.soonest is not None and books.soonest > lease + 1:
+    if books.soonest is not None and books.soonest > lease + LATENESS:
         books.problems.append(f"the killed worker's job ran again only after {books.soonest:.1f} s")
     return books
 
