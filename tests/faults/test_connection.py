@@ -13,8 +13,8 @@ import redis
 from redis.backoff import ConstantBackoff
 from redis.retry import Retry
 from tests.faults.layer import everything_ends
-from tests.faults.proxy import CuttingProxy, cutting_proxy
-from tests.helpers import answers, server_binary, throwaway_server, wait_until
+from tests.faults.proxy import CuttingProxy
+from tests.helpers import answers, server_binary, wait_until
 from tests.invariants import check_invariants
 from tests.lua.scene import LEASE, Scene, ended, new_job
 
@@ -26,18 +26,6 @@ from atomiq._wire.sync import Store
 def retrying(path: str) -> redis.Redis:
     """A client that sends again what it has got no answer to, as redis-py does by default."""
     return redis.Redis(unix_socket_path=path, retry=Retry(ConstantBackoff(0.01), 500))
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    with throwaway_server() as (path, _pid):
-        yield path
-
-
-@pytest.fixture
-def proxy(server: str) -> Iterator[CuttingProxy]:
-    with cutting_proxy(server) as proxy:
-        yield proxy
 
 
 @pytest.fixture

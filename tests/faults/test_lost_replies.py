@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
 import redis
+from tests.contract.both import ask
 from tests.contract.jobs import add, fail, work
-from tests.faults.proxy import CuttingProxy, cutting_proxy
-from tests.helpers import throwaway_server
+from tests.faults.proxy import CuttingProxy
 
 import atomiq
 from atomiq import Queue, aio
 from atomiq._lua import script, script_names
 from atomiq._wire.sync import Store
 from atomiq.exceptions import InvalidJobOperation
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    with throwaway_server() as (path, _pid):
-        yield path
 
 
 @pytest.fixture
@@ -35,34 +29,24 @@ def direct(server: str) -> Iterator[redis.Redis]:
         yield connection
 
 
-@pytest.fixture
-def proxy(server: str) -> Iterator[CuttingProxy]:
-    with cutting_proxy(server) as proxy:
-        yield proxy
-
-
-async def ask(answer: Any) -> Any:
-    return await answer if inspect.isawaitable(answer) else answer
-
-
 async def in_words_of(facade: Any, proxy: CuttingProxy, job_id: str, step: str) -> None:
     """`step` on a job, of which the first reply is lost; then once more, which is refused as ever."""
     url = f"unix://{proxy.path}"
     connection = await aio.connect(url) if facade is aio else atomiq.connect(url)
     try:
         queue = facade.Queue(connection=connection)
-        job = await ask(facade.Job.fetch(job_id, connection=connection))
+        job = await ask(facade.Job.fetch, job_id, connection=connection)
         change = {
             "cancel": job.cancel,
             "requeue": job.requeue,
-            "requeue of the registry": lambda: queue.failed_job_registry.requeue(job_id),
+            "requeue of the registry": partial(queue.failed_job_registry.requeue, job_id),
         }[step]
         proxy.cut(b"EVALSHA")
-        await ask(change())
+        await ask(change)
         with pytest.raises(InvalidJobOperation):
-            await ask(change())
+            await ask(change)
     finally:
-        await ask(connection.aclose() if facade is aio else connection.close())
+        await ask(connection.aclose if facade is aio else connection.close)
 
 
 @pytest.mark.parametrize("facade", [atomiq, aio], ids=["sync", "aio"])

@@ -32,6 +32,27 @@ def busy(seconds: float) -> None:
         pass
 
 
+class Hindrance:
+    """A callback of the collector that takes its time, the first time only: Python drops what is raised in one."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self.met = False
+
+    def __call__(self, *_: Any) -> None:
+        if not self.met:
+            self.met = True
+            busy(self.seconds)
+
+    def before(self, seconds: float) -> None:
+        """A block that collects garbage, and goes on for so long after that."""
+        gc.callbacks.append(self)
+        gc.collect()
+        gc.callbacks.remove(self)
+        assert self.met
+        busy(seconds)
+
+
 @pytest.mark.parametrize("penalty", [UnixSignalDeathPenalty, TimerDeathPenalty])
 def test_a_block_that_takes_too_long(penalty: type[UnixSignalDeathPenalty]) -> None:
     began = time.monotonic()
@@ -201,25 +222,17 @@ def test_a_limit_that_strikes_where_python_drops_what_is_raised(
     """Python reports such an exception on stderr, and goes on: the block ran without its limit from there on.
     (Hypothesis has a callback of the collector; a test of limits behind one of its own hung for good.)"""
     hook = sys.unraisablehook
-    hindered = []
-
-    def hinder(*_: Any) -> None:
-        if not hindered:
-            hindered.append(True)
-            busy(0.03)
 
     class Slow:
-        __del__ = hinder
+        def __del__(self) -> None:
+            busy(0.03)
 
     def block() -> None:
         if by == "__del__":
             Slow()
+            busy(5)
         else:
-            gc.callbacks.append(hinder)
-            gc.collect()
-            gc.callbacks.remove(hinder)
-        assert hindered
-        busy(5)
+            Hindrance(0.03).before(5)
 
     with UnixSignalDeathPenalty(inside, HorseMonitorTimeoutException):
         with pytest.raises(JobTimeoutException), UnixSignalDeathPenalty(0.01, JobTimeoutException):
@@ -259,25 +272,12 @@ def test_a_limit_hears_what_is_dropped_after_somebody_has_changed_the_hook(
     calls_ours: bool, reports: list[Any]
 ) -> None:
     """A hook that was put in place while a limit was open, and stayed: the limits after that never heard again."""
-    hindered = []
-
-    def hinder(*_: Any) -> None:
-        if not hindered:
-            hindered.append(True)
-            busy(0.03)
-
-    def block() -> None:
-        gc.callbacks.append(hinder)
-        gc.collect()
-        gc.callbacks.remove(hinder)
-        busy(5)
-
     with UnixSignalDeathPenalty(60, HorseMonitorTimeoutException):
         ours = sys.unraisablehook
         theirs = ours if calls_ours else reports.append
         sys.unraisablehook = partial(theirs)
     with pytest.raises(JobTimeoutException), UnixSignalDeathPenalty(0.01, JobTimeoutException):
-        block()
+        Hindrance(0.03).before(5)
     assert reports == []
     with UnixSignalDeathPenalty(60, HorseMonitorTimeoutException):
         Loud()
@@ -289,28 +289,16 @@ def test_a_limit_is_not_lost_while_python_reports_that_it_was_dropped(
 ) -> None:
     """On a busy machine the clock rang again before the hook that had heard of it was at its end, where Python drops
     whatever is raised: the limit had struck, and was over."""
-    real, hindered = ALARM_CLOCK._hears, []
+    real = ALARM_CLOCK._hears
 
     def hears(report: Any) -> bool:
         heard = real(report)
         busy(0.05)
         return heard
 
-    def hinder(*_: Any) -> None:
-        if not hindered:
-            hindered.append(True)
-            busy(0.1)
-
-    def block() -> None:
-        gc.callbacks.append(hinder)
-        gc.collect()
-        gc.callbacks.remove(hinder)
-        busy(5)
-
     monkeypatch.setattr(ALARM_CLOCK, "_hears", hears)
     with pytest.raises(JobTimeoutException), UnixSignalDeathPenalty(0.05, JobTimeoutException):
-        block()
-    assert hindered == [True]
+        Hindrance(0.1).before(5)
     assert reports == []
 
 
