@@ -261,10 +261,10 @@ def test_a_destructor_that_drops_what_is_raised_in_it() -> None:
     began = time.monotonic()
     with pytest.raises(JobTimeoutException), UnixSignalDeathPenalty(0.01, JobTimeoutException):
         block()
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 4
     with UnixSignalDeathPenalty(0.01, JobTimeoutException):
         Careful(30)
-    assert 1 < time.monotonic() - began < 10
+    assert 1 < time.monotonic() - began < 15
 
 
 @pytest.mark.parametrize("calls_ours", [False, True])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 from pathlib import Path
 from typing import Any
@@ -55,7 +56,9 @@ def test_max_idle_time(queue: Queue, start_worker: StartWorker, executor: str) -
     worker = start_worker(executor=executor, work={"max_idle_time": 1})
     assert worker.exits() == 0
     assert job.is_finished
-    assert "idle for 1 seconds, quitting" in worker.log
+    idle = re.search(r"idle for (\d+) seconds, quitting", worker.log)
+    assert idle is not None
+    assert int(idle[1]) >= 1  # more on a machine that stood still just then
 
 
 @EXECUTORS
