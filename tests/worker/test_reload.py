@@ -20,13 +20,17 @@ from tests.tasks import note_and_wait
 
 from atomiq import Job, Queue
 from atomiq.suspension import resume, suspend
-from atomiq.worker.file_watch import FileWatch
-from atomiq.worker.orphans import Orphans
 from atomiq.worker.rehearsal import Rehearsal
 from atomiq.worker.reload import VARIABLE, found
 
 ROOT = Path(__file__).resolve().parents[2]
 OLD, NEW = "def answer():\n    return 'old'\n", "def answer():\n    return 'new code'\n"
+
+WAITS = """
+import pathlib
+pathlib.Path("here").touch()
+pathlib.Path("gate").read_text()
+"""
 
 
 class CommandLine:
@@ -68,6 +72,19 @@ def start(tmp_path: Path, redis_url: str) -> Iterator[Callable[..., CommandLine]
         one.process.kill()
         one.process.wait()
         print(one.log)
+
+
+@pytest.fixture
+def importing(tmp_path: Path, redis_url: str) -> Iterator[CommandLine]:
+    """It is told to import a module, and that waits until somebody has written to the pipe `gate`."""
+    os.mkfifo(tmp_path / "gate")
+    (tmp_path / "own_jobs.py").write_text(OLD + WAITS)
+    begun = CommandLine(tmp_path, redis_url, "--import", "own_jobs")
+    wait_until((tmp_path / "here").exists, what="it imports")
+    yield begun
+    begun.process.kill()
+    begun.process.wait()
+    print(begun.log)
 
 
 @pytest.fixture
@@ -180,6 +197,18 @@ def test_reloads_leave_no_descriptor_open(queue: Queue, start: Callable[..., Com
         assert ended(queue.enqueue("own_jobs.answer")) == "old"
         opened.append(process.num_fds())
     assert opened[-1] <= opened[0], opened
+
+
+def test_a_reload_that_is_asked_for_while_the_worker_starts(
+    queue: Queue, importing: CommandLine, tmp_path: Path
+) -> None:
+    """It ended the worker; and as systemd takes SIGHUP for an orderly end, nobody started another."""
+    os.kill(importing.process.pid, signal.SIGHUP)
+    (tmp_path / "own_jobs.py").write_text(NEW)
+    (tmp_path / "gate").write_text("go on")
+    importing.says("reload requested")
+    importing.says("Listening on default", times=2)
+    assert ended(queue.enqueue("own_jobs.answer")) == "new code"
 
 
 def test_reload_on_its_own_when_a_file_changes(queue: Queue, start: Callable[..., CommandLine], tmp_path: Path) -> None:
@@ -307,47 +336,6 @@ def test_a_reload_while_work_is_suspended(
     assert ended(job) == "new code"
 
 
-class TestFileWatch:
-    def test_changes(self, tmp_path: Path) -> None:
-        (tmp_path / "pkg").mkdir()
-        (tmp_path / "pkg" / "a.py").write_text("1")
-        (tmp_path / ".hidden").mkdir()
-        told: list[bool] = []
-        watch = FileWatch([str(tmp_path)], lambda: told.append(True))
-
-        def look() -> int:
-            watch._at = 0.0
-            watch.check()
-            return len(told)
-
-        assert look() == 0
-        (tmp_path / ".hidden" / "b.py").write_text("1")
-        (tmp_path / "pkg" / "notes.txt").write_text("1")
-        assert look() == 0
-        os.utime(tmp_path / "pkg" / "a.py", ns=(1, 1))
-        assert look() == 1
-        (tmp_path / "c.py").write_text("1")
-        assert look() == 2
-        (tmp_path / "c.py").unlink()
-        assert look() == 3
-
-    def test_it_looks_once_a_second(self, tmp_path: Path) -> None:
-        told: list[bool] = []
-        watch = FileWatch([str(tmp_path)], lambda: told.append(True))
-        (tmp_path / "c.py").write_text("1")
-        watch.check()
-        assert told == []
-
-    def test_a_file_that_cannot_be_looked_at(self, tmp_path: Path) -> None:
-        """A link to itself ended the worker."""
-        (tmp_path / "loop.py").symlink_to("loop.py")
-        watch = FileWatch([str(tmp_path)], lambda: None)
-        assert watch.wake_at() is not None
-
-    def test_nothing_to_watch(self) -> None:
-        assert FileWatch([], lambda: None).wake_at() is None
-
-
 def test_a_machine_without_room_to_try_the_command_ends_no_worker(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -375,24 +363,3 @@ class TestHandedOn:
         monkeypatch.setenv(VARIABLE, f"{os.getpid() + 1}:0")
         assert found() is None
         assert VARIABLE not in os.environ
-
-
-class TestOrphans:
-    def test_a_stranger_is_buried_and_our_own_child_is_left(self) -> None:
-        own = subprocess.Popen([sys.executable, "-c", ""])
-        zombie = psutil.Process(own.pid)
-        wait_until(lambda: zombie.status() == psutil.STATUS_ZOMBIE, what="it has ended")
-        Orphans(lambda: {own.pid}, first=True).check()
-        assert own.wait() == 0
-        pid = os.posix_spawn(sys.executable, [sys.executable, "-c", ""], dict(os.environ))
-        stranger = psutil.Process(pid)
-        wait_until(lambda: stranger.status() == psutil.STATUS_ZOMBIE, what="it has ended")
-        Orphans(set, first=True).check()
-        assert not psutil.pid_exists(pid)
-
-    def test_only_the_first_process_does_it(self) -> None:
-        pid = os.posix_spawn(sys.executable, [sys.executable, "-c", ""], dict(os.environ))
-        orphans = Orphans(set)
-        assert orphans.wake_at() is None
-        orphans.check()
-        assert os.waitpid(pid, 0)[0] == pid

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import logging
 import os
 import signal
 import time
@@ -19,6 +17,7 @@ from atomiq._core.errors import CredentialsRefused, ServerUnavailable
 from atomiq._core.settings import REHEARSAL_VARIABLE
 from atomiq._core.signature import signature_of
 from atomiq.cli.options import Command, Settings, chosen, shared_options
+from atomiq.cli.worker_values import check_format, imported, logging_level, strategy_named
 from atomiq.defaults import (
     DEFAULT_JOB_MONITORING_INTERVAL,
     DEFAULT_LEASE,
@@ -30,9 +29,9 @@ from atomiq.defaults import (
     DEFAULT_WORKER_TTL,
 )
 from atomiq.suspension import is_suspended
-from atomiq.worker import DequeueStrategy, RandomWorker, RoundRobinWorker
+from atomiq.worker import RandomWorker, RoundRobinWorker
 from atomiq.worker.reload import awaited
-from atomiq.worker.signals import SHUTDOWN_SIGNALS
+from atomiq.worker.signals import SHUTDOWN_SIGNALS, hangups_remembered
 
 AGAIN = 1.0
 """Seconds until a worker that is executed anew looks for the server once more."""
@@ -56,6 +55,7 @@ class WorkerCommand(Command):
     """`-c 4` is the concurrency; `-c settings` is RQ's config module, whose name can't be a number."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        ctx.with_resource(hangups_remembered())  # early: what --import names may take seconds
         return super().parse_args(ctx, with_concurrency(args))
 
 
@@ -336,59 +336,12 @@ def refuse_while_suspended(connection: Any) -> None:
         raise click.ClickException('atomiq is currently suspended, to resume job execution run "atomiq resume"')
 
 
-def logging_level(verbose: bool, quiet: bool, level: str | None) -> str | None:
-    """The level of the log.
-
-    Raises:
-        click.UsageError: both flags, or a level that doesn't exist.
-    """
-    if verbose and quiet:
-        raise click.UsageError("Flags --verbose and --quiet are mutually exclusive.")
-    if level is not None and level.upper() not in logging.getLevelNamesMapping():
-        raise click.UsageError(f"{level!r} is not a logging level: DEBUG, INFO, WARNING, ERROR, CRITICAL")
-    return "DEBUG" if verbose else "WARNING" if quiet else level.upper() if level else None
-
-
-def check_format(log_format: str) -> None:
-    """Refuse a format that logging would.
-
-    Raises:
-        click.BadParameter: with logging's reason.
-    """
-    try:
-        logging.Formatter(log_format)
-    except ValueError as error:
-        raise click.BadParameter(str(error), param_hint="'--log-format'") from error
-
-
-def strategy_named(name: str) -> DequeueStrategy:
-    """The strategy of this name. Ends the command as RQ does, with exit code 1, when there is none."""
-    try:
-        return DequeueStrategy(name)
-    except ValueError:
-        known = "`default`, `random` or `round_robin`"
-        click.secho(f"ERROR: Dequeue Strategy can only be one of {known}.", fg="red", err=True)
-        raise click.exceptions.Exit(1) from None
-
-
 def warn_about_class(worker_class: type[Any]) -> None:
     """Say which option replaces a class whose only purpose is the order of the queues."""
     for deprecated, strategy in ((RoundRobinWorker, "round_robin"), (RandomWorker, "random")):
         if issubclass(worker_class, deprecated):
             name = deprecated.__name__
             click.secho(f"WARNING: {name} is deprecated. Use `--dequeue-strategy {strategy}` instead.", fg="yellow")
-
-
-def imported(module: str) -> None:
-    """Import a module that children are to start with.
-
-    Raises:
-        click.BadParameter: it can't be imported; the message has the reason.
-    """
-    try:
-        importlib.import_module(module)
-    except Exception as error:
-        raise click.BadParameter(f"{module}: {type(error).__name__}: {error}", param_hint="--import") from error
 
 
 def _cron_beside(settings: Settings, config_path: str | None, level: str | None) -> AbstractContextManager[None]:

@@ -58,6 +58,8 @@ class Signals:
         wanted = RELOADING if reloads else SHUTDOWN_SIGNALS
         self._previous = {number: signal.signal(number, handler) for number in wanted}
         self._handler = handler
+        if any(isinstance(before, _Remembered) and before.came for before in self._previous.values()):
+            os.kill(os.getpid(), signal.SIGHUP)
         if reloads:  # what has come since an earlier program of this process called `leave_to_next`
             signal.pthread_sigmask(signal.SIG_UNBLOCK, wanted)
         if signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN:  # inherited; the kernel would not say how children died
@@ -123,3 +125,26 @@ class Signals:
     def close(self) -> None:
         os.close(self._reader)
         os.close(self._writer)
+
+
+class _Remembered:
+    """A handler that only knows whether the signal came."""
+
+    def __init__(self) -> None:
+        self.came = False
+
+    def __call__(self, _number: int, _frame: FrameType | None) -> None:
+        self.came = True
+
+
+@contextlib.contextmanager
+def hangups_remembered() -> Iterator[None]:
+    """SIGHUP doesn't end this process meanwhile: a worker that reloads hears of it once it has its own handler."""
+    if not hasattr(signal, "SIGHUP") or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGHUP, _Remembered())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL if before is None else before)
