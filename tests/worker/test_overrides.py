@@ -254,6 +254,16 @@ class TestTheLoopOfRQ:
         assert queue.connection.hget(job.key, "attempts") == b"1"
 
 
+def test_a_wish_to_reload_goes_on_as_before_and_is_told(queue: Queue, start_worker: StartWorker) -> None:
+    """RQ's loop left it out without a word, where RQ's worker ends."""
+    worker = start_worker(kind="tests.worker.override_jobs.Loop", options={"reloads": True})
+    worker.says("Listening")
+    worker.signal(signal.SIGHUP)
+    worker.says("SIGHUP is left out")
+    job = queue.enqueue(tasks.add, 1)
+    wait_until(lambda: job.is_finished)
+
+
 @pytest.mark.parametrize("kind", ["Loop", "Simple"])
 def test_the_server_goes_and_comes_back_while_a_job_runs(start_worker: StartWorker, tmp_path: Path, kind: str) -> None:
     """RQ's worker quits; the job is run to its end, once."""

@@ -265,8 +265,7 @@ class Stepping(Driving):
         if bell.listening or self._signals is None:
             bell.close()
             self._bell = None
-        if self._signals is not None:
-            self._signals.take()
+        self._take_wishes()
         return rung
 
     def _pause(self, seconds: float) -> None:
@@ -275,7 +274,13 @@ class Stepping(Driving):
             time.sleep(seconds)
         else:
             readable((self._signals.fileno(),), seconds)
-            self._signals.take()
+            self._take_wishes()
+
+    def _take_wishes(self) -> None:
+        """Of those to end `_stop_requested` knows already."""
+        wishes = [] if self._signals is None else self._signals.take()
+        if any(name == "SIGHUP" for name, _ in wishes):
+            self.log.warning("Worker %s: SIGHUP is left out: in RQ's loop there is no reload, restart it", self.name)
 
     def check_for_suspension(self, burst: bool) -> None:
         """Wait while workers are suspended (RQ).
