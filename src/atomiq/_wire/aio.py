@@ -19,6 +19,7 @@ from atomiq._wire.pipe import queue_command
 from atomiq._wire.prefixes import prefix_of
 from atomiq._wire.siblings import address_of, check_client
 from atomiq._wire.translate import translated
+from atomiq._wire.turns import Turns
 
 R = TypeVar("R")
 
@@ -30,23 +31,24 @@ def cancellations() -> int:
 
 
 _keys: WeakKeyDictionary[Any, Keys] = WeakKeyDictionary()
-_loops: WeakKeyDictionary[Any, ref[asyncio.AbstractEventLoop]] = WeakKeyDictionary()
-"""Of each pool the event loop that has used it last."""
+_loops: WeakKeyDictionary[Any, tuple[ref[asyncio.AbstractEventLoop], Turns]] = WeakKeyDictionary()
+"""Of each pool the event loop that has used it last, and the turns there."""
 
 
-def enter_loop(pool: Any) -> None:
-    """Forget a pool's connections, and what its tasks wait at, if they are of a loop that is closed or stands still:
-    of one of those a command is sent, and its reply can't be read, so that the caller hears of an error and sends it
-    again.
+def enter_loop(pool: Any) -> Turns:
+    """The turns of a pool in this loop.
+
+    Forgets the pool's connections, and what its tasks wait at, if they are of a loop that is closed or stands still: by
+    one of those a command is sent, and its reply can't be read; the caller hears of an error, and sends it again.
 
     Raises:
         RuntimeError: another loop uses it now. Nothing was sent.
     """
     loop = asyncio.get_running_loop()
     last = _loops.get(pool)
-    before = last() if last is not None else None
-    if before is loop:
-        return
+    before = last[0]() if last is not None else None
+    if last is not None and before is loop:
+        return last[1]
     if before is not None and not before.is_closed() and _is_in_use(pool, before):
         raise RuntimeError(
             "this redis.asyncio client is in use by another event loop, and its connections are bound to that one: "
@@ -62,7 +64,9 @@ def enter_loop(pool: Any) -> None:
         for name, kind in (("_lock", asyncio.Lock), ("_condition", asyncio.Condition)):
             if hasattr(pool, name):  # bound to the first loop in which a task had to wait
                 setattr(pool, name, kind())
-    _loops[pool] = ref(loop)
+    turns = Turns(pool)
+    _loops[pool] = ref(loop), turns
+    return turns
 
 
 def _is_in_use(pool: Any, loop: asyncio.AbstractEventLoop) -> bool:
@@ -109,7 +113,12 @@ class AsyncStore:
 
     async def run(self, command: Command[R]) -> R:
         """Send one command and decode its reply. Raises what `Store.run` raises."""
-        enter_loop(self.connection.connection_pool)
+        turns = enter_loop(self.connection.connection_pool)
+        got = turns.free > 0
+        if got:
+            turns.free -= 1
+        else:
+            got = await turns.wait()
         before = cancellations()
         try:
             try:
@@ -120,6 +129,9 @@ class AsyncStore:
             if is_demoted(error):
                 await self.connection.connection_pool.disconnect(inuse_connections=False)
             raise translated(error, command.name, address_of(self.connection)) from error
+        finally:
+            if got:
+                turns.give()
         # Python 3.11 loses a cancellation that comes in the moment the command is sent: the task would go on.
         if cancellations() > before:
             raise asyncio.CancelledError
