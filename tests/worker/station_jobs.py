@@ -49,8 +49,14 @@ def slow(seconds: float) -> None:
     time.sleep(seconds)
 
 
-async def slow_in_loop(seconds: float) -> None:
-    await asyncio.sleep(seconds)
+def slow_until(gate: str) -> None:
+    """Until this file exists."""
+    while not Path(gate).exists():
+        time.sleep(0.01)
+
+
+async def slow_until_in_loop(gate: str) -> None:
+    await asyncio.to_thread(slow_until, gate)
 
 
 def short() -> None:

@@ -41,13 +41,15 @@ def longest_overtaking(jobs: list[Job]) -> float:
 
 
 @pytest.mark.parametrize("executor", ["process", "spawn", "thread", "async"])
-def test_no_short_job_waits_behind_a_slow_one(queue: Queue, start_worker: StartWorker, executor: str) -> None:
+def test_no_short_job_waits_behind_a_slow_one(
+    queue: Queue, start_worker: StartWorker, tmp_path: Path, executor: str
+) -> None:
     worker = start_worker(executor=executor, options={"concurrency": 2}, work={"logging_level": "DEBUG"})
     warm_up(queue)
-    slow: Callable[[float], Any] = station_jobs.slow_in_loop if executor == "async" else station_jobs.slow
+    slow: Callable[[str], Any] = station_jobs.slow_until_in_loop if executor == "async" else station_jobs.slow_until
     short: Callable[[], Any] = station_jobs.short_in_loop if executor == "async" else station_jobs.short
     data = [Queue.prepare_data(short) for _ in range(FAST)]
-    data.insert(FAST // 4, Queue.prepare_data(slow, (2.0,)))
+    data.insert(FAST // 4, Queue.prepare_data(slow, (str(tmp_path / "gate"),)))
     jobs = queue.enqueue_many(data)
     slow_one, fast = jobs[FAST // 4], [*jobs[: FAST // 4], *jobs[FAST // 4 + 1 :]]
     wait_until(lambda: all(job.is_finished for job in fast))
@@ -56,6 +58,7 @@ def test_no_short_job_waits_behind_a_slow_one(queue: Queue, start_worker: StartW
     assert {attempts(job) for job in fast} == {1}
     if executor in ("process", "spawn"):  # threads and tasks beside the slow one run what it has read ahead
         assert "given back before they were started" in worker.log
+    (tmp_path / "gate").touch()
     wait_until(lambda: slow_one.is_finished)
     wait_until(lambda: queue.connection.hget(f"rq:worker:{worker.name}", "state") == b"idle")
     assert check_invariants(queue.connection) == []
