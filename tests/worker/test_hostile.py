@@ -138,14 +138,16 @@ def test_a_replica_that_has_lost_its_primary(start_worker: StartWorker) -> None:
         assert worker.exits() == 0
 
 
-def test_an_outcome_that_the_server_does_not_take(start_worker: StartWorker) -> None:
+@pytest.mark.parametrize("wish", [{}, {"kind": "tests.worker.override_jobs.Loop"}], ids=["stations", "RQ's loop"])
+def test_an_outcome_that_the_server_does_not_take(start_worker: StartWorker, wish: dict[str, Any]) -> None:
     """A result was larger than the server's proto-max-bulk-len, so the server broke the connection off, the worker took
-    that for an outage, waited, sent it again, and so on for ever: one job had stopped the worker."""
+    that for an outage, waited, sent it again, and so on for ever: one job had stopped the worker. One that runs RQ's
+    loop (HerokuWorker, a class with an `execute_job` of its own) went on doing so."""
     with own_server() as server:
         connection = redis.Redis.from_url(server.url)
         connection.config_set("proto-max-bulk-len", 2**20)
         queue = Queue("default", connection=connection)
-        worker = start_worker(url=server.url)
+        worker = start_worker(url=server.url, **wish)
         job = queue.enqueue(hostile.answer_bytes, 2 * 2**20)
         wait_until(lambda: job.is_failed)
         assert "could not be stored" in cause(job)

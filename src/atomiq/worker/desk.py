@@ -21,7 +21,6 @@ from atomiq._core.timestamp import format_ms
 from atomiq._wire.sync import Store
 from atomiq.executors.job_log import JobLog
 from atomiq.executors.outcome import bulk, unstorable
-from atomiq.stations.task import BULKY, MOST_CUT_OFFS
 from atomiq.worker import events as e
 from atomiq.worker import moves as m
 from atomiq.worker.own_store import clock
@@ -87,11 +86,9 @@ class Desk:
             end = unstorable(end, error)
             settled, more = self._send(end, move.claim)
         except ServerUnavailable as error:
-            # A server that answers everybody but breaks off this one thing won't ever take it. The proof: it takes the
-            # small settlement at once. If it doesn't, the whole is sent again later.
-            holding.cut_offs += 1
-            if holding.cut_offs < MOST_CUT_OFFS or bulk(end) < BULKY:
+            if not holding.cut_off_for_good(end):
                 raise
+            # The proof: it takes the small settlement at once. If it doesn't, the whole is sent again later.
             text = "Worker %s: job %s: its outcome (%s bytes) can't be sent: %s"
             self._log.error(text, self._name, end.job_id, bulk(end), error)
             end = unstorable(end, error)

@@ -15,21 +15,21 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from atomiq._commands.alone import begin_job
 from atomiq._commands.base import Command, text
 from atomiq._commands.claim import Claimed, extend, release
 from atomiq._commands.settle import Settled, Settlement, free, settle
 from atomiq._commands.views import view_job
-from atomiq._core.errors import SERVER_AWAY, JobIsRunning, NoSuchJobError, ScriptError
+from atomiq._core.errors import SERVER_AWAY, JobIsRunning, NoSuchJobError, ScriptError, ServerUnavailable
 from atomiq._core.ids import new_execution_id
 from atomiq._core.settings import DEFAULT_TIMEOUT, UNSERIALIZABLE_RETURN_VALUE_PAYLOAD
 from atomiq._core.states import JobStatus
 from atomiq._core.timestamp import from_ms
 from atomiq.executions import Execution
 from atomiq.executors.job_log import JobLog
-from atomiq.executors.outcome import number, reported, unstorable
+from atomiq.executors.outcome import bulk, number, reported, unstorable
 from atomiq.executors.report import Report
 from atomiq.executors.webhooks import deliver, notice_of, sends_by_itself
 from atomiq.job import Job, Retry
@@ -41,6 +41,7 @@ from atomiq.worker.own_store import clock
 from atomiq.worker.settle import Abandonment, Holding, settlement
 from atomiq.worker.status import WorkerStatus
 
+Reply = TypeVar("Reply")
 Waited = tuple[int | None, int | None, resource.struct_rusage | None]
 NOBODY: Waited = (None, None, None)
 FREE_STEPS = 100
@@ -310,11 +311,7 @@ class ExecutionMethods(WorkerFields):
             return
         keys = self._store.keys
         try:
-            settled = self._ask(lambda: settle(keys, settlement=end))
-        except ScriptError as error:
-            self.log.exception("Worker %s: job %s: its outcome can't be stored", self.name, end.job_id)
-            end = unstorable(end, error)
-            settled = self._ask(lambda: settle(keys, settlement=end))
+            settled, end = self._insist(lambda: self._send_end(opened.holding, end))
         except SERVER_AWAY as error:
             if not opened.supervised:
                 raise
@@ -343,6 +340,24 @@ class ExecutionMethods(WorkerFields):
         if not self._perseveres:  # or the next claim shows that the worker rests
             self._ask(lambda: release(keys, worker=self.name, held=()))
 
+    def _send_end(self, holding: Holding, end: Settlement) -> tuple[Settled, Settlement]:
+        """Tell how an execution ended. Says what the server has taken: a failure, if it doesn't take the outcome as it
+        is."""
+        keys = self._store.keys
+        try:
+            return self._store.run(settle(keys, settlement=end)), end
+        except ScriptError as error:
+            self.log.exception("Worker %s: job %s: its outcome can't be stored", self.name, end.job_id)
+            fitting = unstorable(end, error)
+        except ServerUnavailable as error:
+            if not holding.cut_off_for_good(end):
+                raise
+            # The proof: it takes the small settlement at once. If it doesn't, the whole is sent again later.
+            text = "Worker %s: job %s: its outcome (%s bytes) can't be sent: %s"
+            self.log.error(text, self.name, end.job_id, bulk(end), error)
+            fitting = unstorable(end, error)
+        return self._store.run(settle(keys, settlement=fitting)), fitting
+
     @contextlib.contextmanager
     def _in_spite_of_outage(self) -> Iterator[None]:
         """A server that is away is no reason to break off what runs."""
@@ -355,10 +370,14 @@ class ExecutionMethods(WorkerFields):
 
     def _ask(self, make: Callable[[], Command[Any]]) -> Any:
         """Send a command; where nobody else could say it, wait for a server that is away."""
+        return self._insist(lambda: self._store.run(make()))
+
+    def _insist(self, call: Callable[[], Reply]) -> Reply:
+        """Have the server asked; where nobody else could say it, again and again while it is away."""
         pause = 0.25
         while True:
             try:
-                return self._store.run(make())
+                return call()
             except SERVER_AWAY as error:
                 if not self._perseveres:
                     raise

@@ -9,9 +9,10 @@ from atomiq._commands.settle import Settlement
 from atomiq._core.settings import DEFAULT_TIMEOUT
 from atomiq.executors.death import Death, death_text, memory_text, overrun_text
 from atomiq.executors.fork import Child
-from atomiq.executors.outcome import number, reported, stopped_callback_limit, time_limit
+from atomiq.executors.outcome import bulk, number, reported, stopped_callback_limit, time_limit
 from atomiq.executors.report import STOPPED_TEXT, Report
 from atomiq.stations.ledger import Running
+from atomiq.stations.task import BULKY, MOST_CUT_OFFS
 from atomiq.worker.events import Taken
 from atomiq.worker.moves import Verdict
 
@@ -94,6 +95,12 @@ class Holding:
         """Whether something else may have ended the child: a signal, or another job in it. One that left by itself
         (os._exit) has failed."""
         return self.death is not None and (self.in_company or self.death.signal_number is not None)
+
+    def cut_off_for_good(self, end: Settlement) -> bool:
+        """The connection has broken once more while its settlement was sent: a server that answers everybody but breaks
+        off this one large thing won't ever take it."""
+        self.cut_offs += 1
+        return self.cut_offs >= MOST_CUT_OFFS and bulk(end) >= BULKY
 
     def server_ms(self, moment: float) -> int:
         """A monotonic time on the server's clock."""
