@@ -14,6 +14,7 @@ from typing import Any
 import psutil
 
 from atomiq import Retry, get_current_job
+from tests.helpers import wait_until
 
 
 def pause() -> None:
@@ -191,6 +192,17 @@ def on_stopped_boom(job: Any, connection: Any) -> None:
 
 def on_success_slow(job: Any, connection: Any, result: Any) -> None:
     wait(60)
+
+
+def on_success_kept(job: Any, connection: Any, result: Any) -> None:
+    """Ends once its lease has been extended far beyond the time limit of a job that had one second."""
+
+    def lease() -> float:
+        entries = dict(connection.zrange(f"rq:wip:{job.origin}", 0, -1, withscores=True))
+        return next((end for name, end in entries.items() if name.startswith(job.id.encode())), 0.0)
+
+    first = lease()
+    wait_until(lambda: lease() > first + 2, 10, "the lease is extended while a callback runs")
 
 
 def on_failure_no_retry(job: Any, connection: Any, kind: Any, value: Any, trace: Any) -> None:

@@ -13,7 +13,7 @@ import redis
 from tests import tasks
 from tests.helpers import wait_until
 from tests.invariants import check_invariants
-from tests.worker import hostile
+from tests.worker import hostile, override_jobs
 from tests.worker.conftest import StartWorker
 from tests.worker.processes import own_server
 
@@ -183,6 +183,16 @@ def test_a_name_that_is_too_long_to_be_noted(queue: Queue, start_worker: StartWo
     consumes(queue)
     assert worker.process.poll() is None
     assert "child failed" not in worker.log
+    assert check_invariants(queue.connection) == []
+
+
+@pytest.mark.parametrize("kind", [SimpleWorker, override_jobs.Simple])
+def test_a_name_that_is_too_long_for_the_keeper(queue: Queue, kind: Any) -> None:
+    """An id of 70,000 letters ended every worker that ran jobs in its own process, one after the other."""
+    long, behind = queue.enqueue(tasks.add, 1, job_id="x" * 70_000), queue.enqueue(tasks.add, 1)
+    kind([queue]).work(burst=True)
+    assert "too long" in cause(long)
+    assert behind.is_finished
     assert check_invariants(queue.connection) == []
 
 

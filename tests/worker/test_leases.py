@@ -12,12 +12,14 @@ import pytest
 import redis
 from tests import tasks
 from tests.helpers import alive, wait_until
+from tests.worker import override_jobs
 from tests.worker.conftest import StartWorker
 from tests.worker.processes import own_server
 
 from atomiq import Callback, Job, JobStatus, Queue, Retry
 from atomiq._core.settings import DEFAULT_LEASE
 from atomiq.results import Result
+from atomiq.worker import SimpleWorker
 
 EXECUTORS = pytest.mark.parametrize("executor", ["process", "fork", "inline"])
 
@@ -67,6 +69,16 @@ def test_a_job_longer_than_its_lease_is_left_alone(
     assert starts(notes) == 1
     gate.touch()
     wait_until(lambda: job.is_finished)
+
+
+@pytest.mark.parametrize("kind", [SimpleWorker, override_jobs.Simple, override_jobs.Prepares])
+def test_a_callback_longer_than_its_job_is_left_alone(queue: Queue, kind: Any) -> None:
+    """A callback has its own limit. In the worker's own process the lease ended with the job's limit and the margin,
+    and another worker ran the job once more; RQ's loop killed its work horse, and the job that had succeeded failed."""
+    callback = Callback(tasks.on_success_kept, timeout=30)
+    job = queue.enqueue(tasks.add, 1, job_timeout=1, on_success=callback)
+    kind([queue], lease=1, kill_after=0.2, job_monitoring_interval=1).work(burst=True)
+    assert job.is_finished, job.latest_result().exc_string
 
 
 def test_a_job_that_kills_its_workers_is_failed_as_poison(

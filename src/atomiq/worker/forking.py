@@ -76,7 +76,6 @@ class Forking(Stepping):
         """Wait for the end of the work horse; extend the lease meanwhile, and kill it when it overruns (RQ)."""
         opened, began = self._opened_for(job), time.monotonic()
         told = False
-        limit = job.timeout or DEFAULT_TIMEOUT
         while True:
             over, (retpid, ret_val, rusage) = self._wait_a_while(job)
             if over:
@@ -87,7 +86,7 @@ class Forking(Stepping):
                     self.set_shutdown_requested_date()
                     told = True
                 self.set_current_job_working_time(working)
-            if limit > 0 and working > limit + self.kill_after:
+            if self._is_over(job, working):
                 self.log.warning("Worker %s: job %s overran its time limit and is killed", self.name, job.id)
                 opened.verdict = "overran"
                 self.kill_horse()
@@ -101,6 +100,11 @@ class Forking(Stepping):
         if (ret_val == os.EX_OK and opened.verdict == "reported") or not self._still_open(opened):
             return
         self._horse_died(job, queue, opened, retpid, ret_val, rusage)
+
+    def _is_over(self, job: Job, working: float) -> bool:
+        """Whether the horse is to be killed: by RQ's rule, and not while it is in a callback that may take longer."""
+        limit = job.timeout or DEFAULT_TIMEOUT
+        return 0 < limit < working - self.kill_after and (self._kept_by is None or self._kept_by.is_over())
 
     def _wait_a_while(self, job: Job) -> tuple[bool, Waited]:
         """Wait for the horse, at most until the lease has to be extended. Says whether it has ended, and how."""

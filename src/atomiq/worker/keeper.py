@@ -44,6 +44,10 @@ class Note(NamedTuple):
     until: float | None
 
 
+class NamesTooLong(ValueError):
+    """What runs can't be told to the keeper."""
+
+
 class Page:
     """One note, in memory that a process and its forks share. A note that is just being written reads as none for a
     moment."""
@@ -54,7 +58,7 @@ class Page:
     def write(self, note: Note | None) -> None:
         body = b"" if note is None else marshal.dumps(tuple(note))
         if len(body) > _SIZE - _HEADER.size:
-            raise ValueError("the names of queue and job are too long for the keeper")
+            raise NamesTooLong("the names of the job and its queue are too long together to be noted")
         self._memory[: _HEADER.size] = _HEADER.pack(0, 0)
         self._memory[_HEADER.size : _HEADER.size + len(body)] = body
         self._memory[: _HEADER.size] = _HEADER.pack(len(body), zlib.crc32(body))
@@ -205,17 +209,35 @@ class Keeper:
             self._loop.missing(error)
 
     @contextlib.contextmanager
-    def kept(self, claimed: Claimed, kill_after: float) -> Iterator[None]:
-        """Around a call: its lease is extended, until `kill_after` seconds behind its time limit."""
+    def kept(self, claimed: Claimed, kill_after: float) -> Iterator[Announce]:
+        """Around a call: its lease is extended, until `kill_after` seconds behind its time limit. What is yielded is
+        told, here or in a fork, how long the part may take that begins: a callback has its own limit.
+
+        Raises:
+            NamesTooLong: the call is not to be made, as nobody could extend its lease.
+        """
         now, limit, home = time.monotonic(), time_limit(claimed), os.getpid()
         until = None if limit is None else now + look_limit(claimed) + limit + kill_after
+        note, over = Note(claimed.queue, claimed.job_id, claimed.execution_id, now, until), False
+
+        def announce(seconds: float | None) -> None:
+            if not over:  # whoever still knows us then has nothing to do with this call
+                end = None if seconds is None else time.monotonic() + seconds + kill_after
+                self._page.write(note._replace(until=end))
+
         self.start()
-        self._page.write(Note(claimed.queue, claimed.job_id, claimed.execution_id, now, until))
+        self._page.write(note)
         try:
-            yield
+            yield announce
         finally:
+            over = True
             if os.getpid() == home:
                 self._page.write(None)
+
+    def is_over(self) -> bool:
+        """The time of what runs is over, and it should have been interrupted by then."""
+        note = self._page.read()
+        return note is not None and note.until is not None and time.monotonic() > note.until
 
     def close(self) -> None:
         """End the keeper; it holds nothing that could be lost."""

@@ -32,7 +32,7 @@ from atomiq.job import Job
 from atomiq.stations.rules import QUICK_PERIOD
 from atomiq.suspension import is_suspended
 from atomiq.worker.drive import Driving
-from atomiq.worker.keeper import Keeper
+from atomiq.worker.keeper import Keeper, NamesTooLong
 from atomiq.worker.listener import Listener
 from atomiq.worker.opened import Opened
 from atomiq.worker.overrides import LOOP, our_own, overridden
@@ -57,6 +57,7 @@ class Stepping(Driving):
     _stop_requested: bool = False
     _listener: Listener | None = None
     _bell: Bell | None = None
+    _kept_by: Keeper | None = None
     _quick_until: float = float("-inf")
     _reap_at: float = 0.0
 
@@ -82,7 +83,7 @@ class Stepping(Driving):
     def _work_in_steps(self, signals: Signals, burst: bool, max_jobs: int | None, max_idle_time: float | None) -> bool:
         done, pause, begun = 0, 1.0, False
         self._perseveres = True
-        keeper = self._keeper(hears=False)
+        keeper = self._kept_by = self._keeper(hears=False)
         try:
             while max_jobs is None or done < max_jobs:
                 try:
@@ -127,6 +128,7 @@ class Stepping(Driving):
             if self._bell is not None:
                 self._bell.close()
                 self._bell = None
+            self._kept_by = None
             keeper.close()
         return done > 0
 
@@ -144,7 +146,7 @@ class Stepping(Driving):
         kept = keeper.kept(opened.holding.claimed, self.kill_after) if opened else contextlib.nullcontext()
         with signals.job_here():
             try:
-                with kept:
+                with kept as self._call.announce:
                     self.execute_job(job, queue)
                 if os.getpid() != me:  # a fork that came back to us; it must not go on as a second worker
                     os._exit(0)
@@ -163,6 +165,9 @@ class Stepping(Driving):
                 self.log.error("Worker %s: no process can be started (%s)", self.name, error.strerror)
                 self._give_back(opened)
                 self._pause(NO_ROOM_PAUSE)
+                return
+            except NamesTooLong as error:
+                self._leave_failed(job, opened, f"{error}\n")
                 return
             except Exception:
                 self._leave_failed(job, opened, describe_error())
