@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import redis
 from tests import tasks
@@ -20,6 +22,7 @@ from atomiq import Callback, Queue, Retry, Worker
 from atomiq._wire.sync import Store
 from atomiq.job import JobStatus
 from atomiq.worker import HerokuWorker
+from atomiq.worker.orphans import Orphans
 from atomiq.worker.overrides import CALL, LOOP, overridden
 
 
@@ -164,6 +167,17 @@ def test_maintenance(queue: Queue) -> None:
     assert job.get_status() is JobStatus.FINISHED
     assert notes(queue) == ["maintenance"]
     assert worker.last_cleaned_at is not None
+
+
+def test_the_first_process_of_a_container_buries_orphans(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+    """RQ's loop left them, which the manual denied: each process that a job had left behind was a zombie for good."""
+    monkeypatch.setattr("atomiq.worker.steps.Orphans", partial(Orphans, first=True))
+    stranger = os.posix_spawn("/bin/true", ["true"], {})
+    wait_until(lambda: psutil.Process(stranger).status() == psutil.STATUS_ZOMBIE, what="it has ended")
+    job = queue.enqueue(tasks.add, 1)
+    work(classes.Simple, queue)
+    assert job.is_finished
+    assert not psutil.pid_exists(stranger)
 
 
 @pytest.mark.parametrize("by_command", [False, True], ids=["signal", "command"])

@@ -208,6 +208,10 @@ class Keeper:
         except NoRoom as error:
             self._loop.missing(error)
 
+    def pids(self) -> set[int]:
+        """Its process, if there is one."""
+        return set() if self._child is None else {self._child.pid}
+
     @contextlib.contextmanager
     def kept(self, claimed: Claimed, kill_after: float) -> Iterator[Announce]:
         """Around a call: its lease is extended, until `kill_after` seconds behind its time limit. What is yielded is

@@ -35,6 +35,7 @@ from atomiq.worker.drive import Driving
 from atomiq.worker.keeper import Keeper, NamesTooLong
 from atomiq.worker.listener import Listener
 from atomiq.worker.opened import Opened
+from atomiq.worker.orphans import Orphans
 from atomiq.worker.overrides import LOOP, our_own, overridden
 from atomiq.worker.own_store import cut_off_for
 from atomiq.worker.runs import NO_ROOM_PAUSE
@@ -58,6 +59,7 @@ class Stepping(Driving):
     _listener: Listener | None = None
     _bell: Bell | None = None
     _kept_by: Keeper | None = None
+    _orphans: Orphans | None = None
     _quick_until: float = float("-inf")
     _reap_at: float = 0.0
 
@@ -84,6 +86,7 @@ class Stepping(Driving):
         done, pause, begun = 0, 1.0, False
         self._perseveres = True
         keeper = self._kept_by = self._keeper(hears=False)
+        self._orphans = Orphans(keeper.pids)
         try:
             while max_jobs is None or done < max_jobs:
                 try:
@@ -128,7 +131,7 @@ class Stepping(Driving):
             if self._bell is not None:
                 self._bell.close()
                 self._bell = None
-            self._kept_by = None
+            self._kept_by = self._orphans = None
             keeper.close()
         return done > 0
 
@@ -331,7 +334,10 @@ class Stepping(Driving):
         return self._upkeep(self._store)
 
     def _look_after_others(self) -> None:
-        """Take expired leases back, at most every third of a lease."""
+        """Take expired leases back, at most every third of a lease. Bury a container's orphans: between two jobs, as a
+        job's own children would be taken for some."""
+        if self._orphans is not None:
+            self._orphans.check()
         if time.monotonic() < self._reap_at:
             return
         self._reap_at = time.monotonic() + self.lease / 3
