@@ -13,7 +13,7 @@ import pytest
 import redis
 from tests import tasks
 from tests.contract.driving import claimed
-from tests.helpers import wait_until
+from tests.helpers import alive, wait_until
 from tests.worker import override_jobs as classes
 from tests.worker.conftest import StartWorker
 from tests.worker.processes import own_server
@@ -222,6 +222,19 @@ class TestTheLoopOfRQ:
         worker.signal_until_gone(signal.SIGTERM)
         assert job.get_status() is JobStatus.QUEUED
         assert len(queue.started_job_registry) == 0
+
+    def test_asked_twice_it_ends_a_fork_of_the_classs_own(
+        self, queue: Queue, start_worker: StartWorker, tmp_path: Path
+    ) -> None:
+        """Its pid was forgotten before it was to be killed: it ran on, while the job, given back, was run once more."""
+        worker = start_worker(kind="tests.worker.override_jobs.OwnFork")
+        path = tmp_path / "began"
+        job = queue.enqueue(tasks.note_and_wait, str(path), str(tmp_path / "gate"))
+        wait_until(path.exists)
+        children = worker.children()
+        worker.signal_until_gone(signal.SIGTERM)
+        assert job.get_status() is JobStatus.QUEUED
+        wait_until(lambda: not any(map(alive, children)), within=5, what="the work horse is dead")
 
     @pytest.mark.parametrize("command", ["stop-job", "kill-horse"])
     def test_commands(self, queue: Queue, start_worker: StartWorker, tmp_path: Path, command: str) -> None:

@@ -188,6 +188,16 @@ class Forking(Stepping):
                     os.killpg(pid, sig)
         self.log.info("Worker %s: killed horse pid %s", self.name, pid)
 
+    def _end_own_fork(self) -> None:
+        """That of a `fork_work_horse` which isn't ours, if nobody has waited for its end."""
+        try:
+            ended, _ = os.waitpid(self._horse_pid, os.WNOHANG)
+        except ChildProcessError:
+            return
+        if not ended:
+            self.kill_horse()
+            self.wait_for_horse()
+
     def _forget_horse(self) -> None:
         horse, forks = self._horse, self._horse_forks
         self._horse = self._horse_forks = None
@@ -198,6 +208,8 @@ class Forking(Stepping):
             horse.close()
             if horse.box is not None and forks is not None:
                 forks.put_back(horse.box)
+        elif self._horse_pid:
+            self._end_own_fork()
         if forks is not None:
             forks.close()
         self._horse_pid = 0
