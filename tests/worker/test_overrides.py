@@ -200,8 +200,10 @@ class TestTheLoopOfRQ:
     def test_it_waits_for_work_and_ends_when_asked(
         self, queue: Queue, start_worker: StartWorker, tmp_path: Path
     ) -> None:
-        worker = start_worker(kind=self.KIND)
+        worker = start_worker(kind=self.KIND, options={"reloads": True})
         worker.says("Listening")
+        worker.signal(signal.SIGHUP)
+        worker.says("SIGHUP is ignored")  # it was, and nobody said so
         first = queue.enqueue(tasks.add, 1)
         wait_until(lambda: first.get_status() is JobStatus.FINISHED)
         path = tmp_path / "began"
@@ -279,16 +281,6 @@ class TestTheLoopOfRQ:
         (tmp_path / "gate").touch()
         wait_until(lambda: job.get_status() is JobStatus.FINISHED)
         assert queue.connection.hget(job.key, "attempts") == b"1"
-
-
-def test_a_wish_to_reload_goes_on_as_before_and_is_told(queue: Queue, start_worker: StartWorker) -> None:
-    """RQ's loop left it out without a word, where RQ's worker ends."""
-    worker = start_worker(kind="tests.worker.override_jobs.Loop", options={"reloads": True})
-    worker.says("Listening")
-    worker.signal(signal.SIGHUP)
-    worker.says("SIGHUP is left out")
-    job = queue.enqueue(tasks.add, 1)
-    wait_until(lambda: job.is_finished)
 
 
 @pytest.mark.parametrize("kind", ["Loop", "Simple"])

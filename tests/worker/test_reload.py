@@ -211,6 +211,19 @@ def test_a_reload_that_is_asked_for_while_the_worker_starts(
     assert ended(queue.enqueue("own_jobs.answer")) == "new code"
 
 
+def test_a_worker_that_runs_its_jobs_itself(queue: Queue, start: Callable[..., CommandLine], tmp_path: Path) -> None:
+    """The process that extends its leases saw the old program go, failed to tell anybody, with a traceback in the log,
+    and stayed a zombie of the new one."""
+    worker = start("--executor", "inline", "--import", "own_jobs")
+    assert ended(queue.enqueue("own_jobs.answer")) == "old"
+    (tmp_path / "own_jobs.py").write_text(NEW)
+    os.kill(worker.process.pid, signal.SIGHUP)
+    worker.says("Listening on default", times=2)
+    assert ended(queue.enqueue("own_jobs.answer")) == "new code"
+    assert len(worker.children()) == 1
+    assert "Traceback" not in worker.log
+
+
 def test_reload_on_its_own_when_a_file_changes(queue: Queue, start: Callable[..., CommandLine], tmp_path: Path) -> None:
     worker = start("--reload", "--import", "own_jobs")
     assert ended(queue.enqueue("own_jobs.answer")) == "old"

@@ -135,6 +135,8 @@ class Driving(Horse):
                 if self._handed_on is not None:
                     done += self._handed_on.done
                     lines += self._handed_on.still_needed(driver.left)
+                if keeper is not None:  # or it would be a zombie of the next program's, which knows nothing of it
+                    keeper.close()
                 self._signals.leave_to_next()
                 execute(HandedOn(self.name, self._incarnation, done, tuple(map(left, driver.left)), lines))
         finally:

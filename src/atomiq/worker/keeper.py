@@ -244,11 +244,12 @@ class Keeper:
         return note is not None and note.until is not None and time.monotonic() > note.until
 
     def close(self) -> None:
-        """End the keeper; it holds nothing that could be lost."""
+        """End the keeper; it holds nothing that could be lost. A second call does nothing."""
         if self._child is not None:
             self._child.kill()
             self._child.wait()
             self._child.close()
+            self._child = None
         self._executor.close()
         self._page.close()
 

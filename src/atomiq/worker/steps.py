@@ -99,6 +99,7 @@ class Stepping(Driving):
                     if self.should_run_maintenance_tasks:
                         self.run_maintenance_tasks()
                     self._look_after_others()
+                    self._take_wishes()
                     if self._stop_requested:
                         self.log.info("Worker %s: stopping on request", self.name)
                         break
@@ -285,10 +286,9 @@ class Stepping(Driving):
             self._take_wishes()
 
     def _take_wishes(self) -> None:
-        """Of those to end `_stop_requested` knows already."""
-        wishes = [] if self._signals is None else self._signals.take()
-        if any(name == "SIGHUP" for name, _ in wishes):
-            self.log.warning("Worker %s: SIGHUP is left out: in RQ's loop there is no reload, restart it", self.name)
+        """A wish to stop has been noted when it came."""
+        if self._signals is not None and any(name == "SIGHUP" for name, _ in self._signals.take()):
+            self.log.warning("Worker %s: SIGHUP is ignored: in RQ's loop only a restart changes the code", self.name)
 
     def check_for_suspension(self, burst: bool) -> None:
         """Wait while workers are suspended (RQ).
