@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from atomiq import SimpleWorker, Worker
+from atomiq import Queue, SimpleWorker, Worker
 
 
 class Notes:
@@ -45,6 +45,19 @@ class Simple(SimpleWorker):
 
     def execute_job(self, job: Any, queue: Any) -> None:
         super().execute_job(job, queue)
+
+
+class Dequeues(SimpleWorker):
+    """Takes its jobs in its own way, as a loop that is no worker does."""
+
+    def dequeue_job_and_maintain_ttl(self, timeout: Any, max_idle_time: Any = None) -> Any:
+        return Queue.dequeue_any(self.queues, None, connection=self.connection)
+
+
+class DequeuesAndForks(Worker):
+    """The same, with a work horse."""
+
+    dequeue_job_and_maintain_ttl = Dequeues.dequeue_job_and_maintain_ttl
 
 
 class Prepares(Notes, Worker):

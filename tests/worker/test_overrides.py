@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 import redis
 from tests import tasks
@@ -22,7 +20,6 @@ from atomiq import Callback, Queue, Retry, Worker
 from atomiq._wire.sync import Store
 from atomiq.job import JobStatus
 from atomiq.worker import HerokuWorker
-from atomiq.worker.orphans import Orphans
 from atomiq.worker.overrides import CALL, LOOP, overridden
 
 
@@ -169,15 +166,17 @@ def test_maintenance(queue: Queue) -> None:
     assert worker.last_cleaned_at is not None
 
 
-def test_the_first_process_of_a_container_buries_orphans(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
-    """RQ's loop left them, which the manual denied: each process that a job had left behind was a zombie for good."""
-    monkeypatch.setattr("atomiq.worker.steps.Orphans", partial(Orphans, first=True))
-    stranger = os.posix_spawn("/bin/true", ["true"], {})
-    wait_until(lambda: psutil.Process(stranger).status() == psutil.STATUS_ZOMBIE, what="it has ended")
-    job = queue.enqueue(tasks.add, 1)
-    work(classes.Simple, queue)
-    assert job.is_finished
-    assert not psutil.pid_exists(stranger)
+def test_a_job_that_was_taken_in_another_way(queue: Queue) -> None:
+    """Nobody extended its lease where it ran in the worker's own process: a job of more than 30 s was run again."""
+    job = queue.enqueue(tasks.add, 1, on_success=Callback(tasks.on_success_kept, timeout=30))
+    work(classes.Dequeues, queue, lease=1)
+    assert job.is_finished, job.latest_result().exc_string
+
+
+def test_a_job_that_was_taken_in_another_way_overruns(queue: Queue) -> None:
+    job = queue.enqueue(tasks.ignore_limit, 30, job_timeout=1)
+    work(classes.DequeuesAndForks, queue, lease=1, kill_after=0.2, job_monitoring_interval=1)
+    assert "It went on for another 0.2 seconds and was killed" in job.latest_result().exc_string
 
 
 @pytest.mark.parametrize("by_command", [False, True], ids=["signal", "command"])

@@ -24,7 +24,8 @@ def run_in_place(
     """Make a call here and now. Says whether it has ended: a second wish to stop breaks it off, to be given back."""
     home = os.getpid()
     try:
-        with keeper.kept(holding.claimed, kill_after) as announce, signals.job_here():
+        announce = keeper.keep(holding.claimed, kill_after)
+        with signals.job_here():
             holding.report = contextvars.copy_context().run(call, announce)
             if os.getpid() != home:  # a fork made by the call came back to us; it must not go on as a second worker
                 os._exit(0)
@@ -33,4 +34,6 @@ def run_in_place(
         holding.report = Report("failed", now, now, exc_string=f"{error}\n", retry="never")
     except ColdStop:
         log.warning("Job %s is broken off and given back", holding.claimed.job_id)
+    finally:
+        keeper.let_go()
     return holding.report is not None

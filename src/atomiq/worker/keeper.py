@@ -16,7 +16,7 @@ import signal
 import struct
 import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from atomiq._commands.claim import Claimed, Held, extend
@@ -193,6 +193,8 @@ class Keeper:
         self._reaches = reaches
         self._executor = ForkExecutor()
         self._child: Child | None = None
+        self._kept: Note | None = None
+        self._home = os.getpid()
 
     def start(self) -> None:
         """Have a keeper: fork one, unless there is one that lives. Without room for it the next call tries again."""
@@ -212,36 +214,37 @@ class Keeper:
         """Its process, if there is one."""
         return set() if self._child is None else {self._child.pid}
 
-    @contextlib.contextmanager
-    def kept(self, claimed: Claimed, kill_after: float) -> Iterator[Announce]:
-        """Around a call: its lease is extended, until `kill_after` seconds behind its time limit. What is yielded is
-        told, here or in a fork, how long the part may take that begins: a callback has its own limit.
+    def keep(self, claimed: Claimed, kill_after: float) -> Announce:
+        """Have its lease extended, until `kill_after` seconds behind its time limit. What is returned is told, here or
+        in a fork, how long the part may take that begins: a callback has its own limit.
 
         Raises:
             NamesTooLong: the call is not to be made, as nobody could extend its lease.
         """
-        now, limit, home = time.monotonic(), time_limit(claimed), os.getpid()
+        now, limit = time.monotonic(), time_limit(claimed)
         until = None if limit is None else now + look_limit(claimed) + limit + kill_after
-        note, over = Note(claimed.queue, claimed.job_id, claimed.execution_id, now, until), False
+        note = Note(claimed.queue, claimed.job_id, claimed.execution_id, now, until)
 
         def announce(seconds: float | None) -> None:
-            if not over:  # whoever still knows us then has nothing to do with this call
+            if self._kept is note:  # whoever knows us still has nothing to do with a later call
                 end = None if seconds is None else time.monotonic() + seconds + kill_after
                 self._page.write(note._replace(until=end))
 
         self.start()
         self._page.write(note)
-        try:
-            yield announce
-        finally:
-            over = True
-            if os.getpid() == home:
-                self._page.write(None)
+        self._kept = note
+        return announce
+
+    def let_go(self) -> None:
+        """It has ended."""
+        self._kept = None
+        if os.getpid() == self._home:
+            self._page.write(None)
 
     def is_over(self) -> bool:
-        """The time of what runs is over, and it should have been interrupted by then."""
-        note = self._page.read()
-        return note is not None and note.until is not None and time.monotonic() > note.until
+        """Not, as far as is known, that it may still take its time."""
+        note = self._page.read()  # None for a moment while it is written
+        return self._kept is None or (note is not None and note.until is not None and time.monotonic() > note.until)
 
     def close(self) -> None:
         """End the keeper; it holds nothing that could be lost. A second call does nothing."""

@@ -10,28 +10,27 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from datetime import UTC, datetime, timedelta
-from functools import cached_property
+from datetime import datetime
 from typing import Any, ClassVar
 
 from atomiq._commands.claim import Claim, claim, release
 from atomiq._core.errors import SERVER_AWAY, ServerUnavailable, StopRequested
 from atomiq._core.ids import new_execution_id
-from atomiq._core.settings import CALLBACK_TIMEOUT, QUICK_SAFETY_CHECK, SAFETY_CHECK
+from atomiq._core.settings import QUICK_SAFETY_CHECK, SAFETY_CHECK
 from atomiq._wire.demoted import leave
 from atomiq._wire.readable import readable
 from atomiq._wire.siblings import lives_here
 from atomiq._wire.sync import Store
 from atomiq._wire.wait import Bell
 from atomiq.command import handle_command, parse_payload
-from atomiq.executors.fork import ForkExecutor, NoRoom
+from atomiq.executors.fork import NoRoom
 from atomiq.executors.perform import describe_error
 from atomiq.executors.report import Report
 from atomiq.executors.story import ColdStop
 from atomiq.job import Job
 from atomiq.stations.rules import QUICK_PERIOD
 from atomiq.suspension import is_suspended
-from atomiq.worker.drive import Driving
+from atomiq.worker.between import Between
 from atomiq.worker.keeper import Keeper, NamesTooLong
 from atomiq.worker.listener import Listener
 from atomiq.worker.opened import Opened
@@ -42,11 +41,10 @@ from atomiq.worker.runs import NO_ROOM_PAUSE
 from atomiq.worker.settle import Holding
 from atomiq.worker.signals import Signals
 from atomiq.worker.status import WorkerStatus
-from atomiq.worker.upkeep import Upkeep
 
 
 @our_own
-class Stepping(Driving):
+class Stepping(Between):
     """The part of a worker that does one thing after the other."""
 
     in_steps: ClassVar[bool] = False
@@ -59,9 +57,7 @@ class Stepping(Driving):
     _listener: Listener | None = None
     _bell: Bell | None = None
     _kept_by: Keeper | None = None
-    _orphans: Orphans | None = None
     _quick_until: float = float("-inf")
-    _reap_at: float = 0.0
 
     # --- the loop
 
@@ -146,12 +142,16 @@ class Stepping(Driving):
 
     def _execute(self, signals: Signals, keeper: Keeper, job: Job, queue: Any) -> None:
         """Have a job executed; whatever `execute_job` does or leaves out, it ends."""
-        opened, me = self._call.opened, os.getpid()
-        kept = keeper.kept(opened.holding.claimed, self.kill_after) if opened else contextlib.nullcontext()
+        opened, me = self._opened(job), os.getpid()
+
+        def begun() -> Opened | None:
+            return opened or self._opened(job)
+
         with signals.job_here():
             try:
-                with kept as self._call.announce:
-                    self.execute_job(job, queue)
+                if opened is not None:
+                    self._keep(opened)
+                self.execute_job(job, queue)
                 if os.getpid() != me:  # a fork that came back to us; it must not go on as a second worker
                     os._exit(0)
             except ColdStop:
@@ -159,24 +159,41 @@ class Stepping(Driving):
                 self.kill_horse()
                 self._perseveres = False  # nor is the server waited for
                 with contextlib.suppress(*SERVER_AWAY):
-                    self._give_back(opened)
+                    self._give_back(begun())
                 raise
             except SERVER_AWAY as error:
                 self.log.error("Worker %s: the server can't be reached (%s)", self.name, error)
-                self._give_back(opened)
+                self._give_back(begun())
                 return
             except NoRoom as error:
                 self.log.error("Worker %s: no process can be started (%s)", self.name, error.strerror)
-                self._give_back(opened)
+                self._give_back(begun())
                 self._pause(NO_ROOM_PAUSE)
                 return
             except NamesTooLong as error:
-                self._leave_failed(job, opened, f"{error}\n")
+                self._leave_failed(job, begun(), f"{error}\n")
                 return
             except Exception:
-                self._leave_failed(job, opened, describe_error())
+                self._leave_failed(job, begun(), describe_error())
                 raise
-        self._leave_failed(job, opened, f"{type(self).__name__}.execute_job did not perform the job")
+            finally:
+                keeper.let_go()
+        self._leave_failed(job, begun(), f"{type(self).__name__}.execute_job did not perform the job")
+
+    def _opened(self, job: Job) -> Opened | None:
+        """The execution of this job that is open. A job that a class has taken in its own way has none at first."""
+        return self._call.opened if self._executes(job) else None
+
+    def _keep(self, opened: Opened) -> None:
+        if self._kept_by is not None:
+            self._call.announce = self._kept_by.keep(opened.holding.claimed, self.kill_after)
+
+    def _open(self, job: Job) -> Opened:
+        """In the loop: have the lease extended, too, of a job that wasn't claimed there."""
+        opened = super()._open(job)
+        if os.getpid() == self.pid:
+            self._keep(opened)
+        return opened
 
     def _leave_failed(self, job: Job, opened: Opened | None, why: str) -> None:
         """Nobody has said how it ended; or somebody has in another process: then the server knows, and refuses this."""
@@ -308,68 +325,6 @@ class Stepping(Driving):
             self._pause(1.0)
         if before is not None:
             self.set_state(before)
-
-    # --- upkeep
-
-    @property
-    def should_run_maintenance_tasks(self) -> bool:
-        """Whether it is time for `run_maintenance_tasks` (RQ)."""
-        if self.last_cleaned_at is None:
-            return True
-        return datetime.now(UTC) - self.last_cleaned_at > timedelta(seconds=self.maintenance_interval)
-
-    def run_maintenance_tasks(self) -> None:
-        """Take back what dead workers held, clean registries, forget dead workers and empty groups, now (RQ)."""
-        if not self._perseveres:
-            self._reap_at = 0.0
-        self._look_after_others()
-        self.clean_registries()
-
-    def clean_registries(self) -> None:
-        """Clean the registries of the worker's queues, now (RQ)."""
-        self._own_upkeep.clean_now()
-
-    @cached_property
-    def _own_upkeep(self) -> Upkeep:
-        return self._upkeep(self._store)
-
-    def _look_after_others(self) -> None:
-        """Take expired leases back, at most every third of a lease. Bury a container's orphans: between two jobs, as a
-        job's own children would be taken for some."""
-        if self._orphans is not None:
-            self._orphans.check()
-        if time.monotonic() < self._reap_at:
-            return
-        self._reap_at = time.monotonic() + self.lease / 3
-        failed, next_in, more = self._own_upkeep.reap(None)
-        if more:
-            self._reap_at = time.monotonic()
-        elif next_in is not None:
-            self._reap_at = min(self._reap_at, time.monotonic() + max(next_in, 0.01))
-        for job_id in failed:
-            self._call_aside(job_id)
-
-    def _call_aside(self, job_id: str) -> None:
-        """The callbacks of an abandoned job, in a process of their own: they may hang, or crash."""
-        executor = ForkExecutor()
-        try:
-            child = executor.start(self.aside_call("abandoned", job_id, None))
-        except NoRoom as error:
-            text = "Worker %s: no room for the process of a callback (abandoned, %s), it is left out: %s"
-            self.log.error(text, self.name, job_id, error.strerror)
-            executor.close()
-            return
-        try:
-            fds = [fd for fd in (child.pidfd,) if fd >= 0]
-            readable(fds, CALLBACK_TIMEOUT if fds else 0.0)
-            deadline = time.monotonic() + (self.kill_after if fds else CALLBACK_TIMEOUT)
-            while child.look() is None and time.monotonic() < deadline:
-                time.sleep(0.01)
-            child.kill()
-            child.wait()
-        finally:
-            child.close()
-            executor.close()
 
     # --- commands
 
