@@ -74,6 +74,17 @@ def test_an_error_is_no_absence(queue: Queue, executor: str, check: Any) -> None
     assert all(wait.error and wait.error.startswith("Refused: ") and "\n" not in wait.error for wait in job.waits)
 
 
+@on("async")
+def test_a_plain_check_that_raises_before_a_coroutine(queue: Queue, executor: str) -> None:
+    """It runs in a thread, beside the loop."""
+    required = Ready(checks.broken, tries=1, error_retries=2, **AT_ONCE)
+    job, other = queue.enqueue(tasks.later, 1, requires=required), queue.enqueue(tasks.later, 2)
+    run(queue, executor)
+    assert "3 of them failed" in failure(job)
+    assert "requires_jobs.Refused" in failure(job)
+    assert other.return_value() == 2
+
+
 @on(*KINDS)
 def test_errors_that_pass(queue: Queue, executor: str) -> None:
     job = queue.enqueue(tasks.add, 4, requires=Ready(checks.broken, 5, tries=1, **AT_ONCE))

@@ -13,6 +13,8 @@ from typing import Any
 
 from tests.tasks import note, pause
 
+from atomiq import get_current_job
+
 
 def write_into_every_pipe() -> None:
     """What a call does that writes to numbers it has closed before, or two processes that write at once."""
@@ -20,6 +22,14 @@ def write_into_every_pipe() -> None:
         with contextlib.suppress(OSError):
             if stat.S_ISFIFO(os.fstat(fd).st_mode):
                 os.write(fd, b"\0\0\0\x04junkjunk")
+
+
+def take_a_key(key: str) -> None:
+    """What an application does that uses a key of ours for itself."""
+    job = get_current_job()
+    assert job is not None
+    job.connection.delete(key)
+    job.connection.set(key, "mine")
 
 
 def close_all_and_open(path: str) -> None:

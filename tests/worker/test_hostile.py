@@ -157,6 +157,20 @@ def test_an_outcome_that_the_server_does_not_take(start_worker: StartWorker, wis
         connection.close()
 
 
+@pytest.mark.parametrize("executor", ["process", "async", "inline", "RQ's loop"])
+def test_a_registry_that_is_somebody_elses(queue: Queue, executor: str) -> None:
+    """The server can't take the outcomes as they are: no job is lost, run twice or left started, and the worker goes
+    on."""
+    key = queue.finished_job_registry.key
+    jobs = [queue.enqueue(hostile.take_a_key, key), queue.enqueue(tasks.boom), queue.enqueue(tasks.add, 1)]
+    kind = override_jobs.Simple if executor == "RQ's loop" else Worker
+    kind([queue], executor=None if executor == "RQ's loop" else executor).work(burst=True)
+    assert all(job.get_status() in ("finished", "failed") for job in jobs)
+    assert jobs[1].is_failed
+    assert [queue.connection.hget(job.key, "attempts") for job in jobs] == [b"1"] * 3
+    assert (queue.job_ids, queue.connection.zcard(queue.started_job_registry.key)) == ([], 0)
+
+
 @pytest.mark.parametrize("field", ["result_ttl", "failure_ttl", "timeout", "stopped_callback_timeout"])
 def test_numbers_that_no_clock_can_count(queue: Queue, start_worker: StartWorker, field: str) -> None:
     """A ttl of 10**18 seconds broke the script that settles off half way: the job was finished, or still started, and
