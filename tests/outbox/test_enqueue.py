@@ -12,9 +12,11 @@ from sqlalchemy.orm import Session, scoped_session, sessionmaker
 from tests.outbox.conftest import Scene
 from tests.tasks import add
 
-from atomiq import Callback, Job, Queue, Repeat, Retry, outbox
+from atomiq import Callback, Job, Queue, Repeat, Retry, Webhook, outbox
+from atomiq._core.errors import InvalidFunction
 from atomiq.group import Group
 from atomiq.queue import Queue as QueueClass
+from atomiq.requires import Ready
 
 OWN = ("created_at", "enqueued_at", "call")
 
@@ -65,6 +67,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "front": {"at_front": True},
     "dependency": {"depends_on": "parent"},
     "bytes": {"args": (b"\x00\x01\xfe" * 1000, "\x00\n")},
+    "webhooks": {"webhooks": [Webhook("https://example.org/hook", "finished", headers={"A": "ü"})]},
+    "requires": {"requires": Ready("tests.tasks.add", 1, 0, tries=4)},
 }
 
 
@@ -84,6 +88,41 @@ def test_the_job_is_the_one_that_enqueue_makes(scene: Scene, name: str) -> None:
         assert scene.redis.smembers("rq:job:parent:dependents") == {b"ours", b"plain"}
     else:
         assert sorted(set(scene.queue.job_ids) - {"parent"}) == ["ours", "plain"]
+
+
+@pytest.mark.parametrize("name", [name for name in OPTIONS if name not in ("none", "dependency")])
+def test_the_jobs_of_many_are_those_that_enqueue_many_makes(sqlite_scene: Scene, name: str) -> None:
+    scene, options = sqlite_scene, {"args": (1, 2), **OPTIONS[name]}
+    if "job_timeout" in options:
+        options["timeout"] = options.pop("job_timeout")
+    with scene.connection() as connection:
+        data = Queue.prepare_data(add, job_id="ours", **options)
+        outbox.enqueue_many(connection, scene.queue, [data], group_id="letters")
+        connection.commit()
+    scene.drain()
+    scene.queue.enqueue_many([Queue.prepare_data(add, job_id="plain", **options)], group_id="letters")
+    assert hash_of("ours", scene) == hash_of("plain", scene)
+
+
+def test_what_a_job_requires_goes_with_it(sqlite_scene: Scene) -> None:
+    """`requires=` was dropped without a word by `outbox.enqueue`, `enqueue_at`, `enqueue_in` and `enqueue_many`: the
+    job ran before what it required was there, and a check that no worker could import was not refused."""
+    scene, check = sqlite_scene, "tests.contract.requires_checks:answer"
+    queue, tomorrow = scene.queue, timedelta(days=1)
+    with scene.connection() as connection:
+        jobs = [
+            outbox.enqueue(connection, queue, add, 1, 2, requires=check),
+            outbox.enqueue_in(connection, queue, tomorrow, add, 1, 2, requires=check),
+            outbox.enqueue_at(connection, queue, datetime.now(UTC) + tomorrow, add, 1, 2, requires=check),
+            *outbox.enqueue_many(connection, queue, [Queue.prepare_data(add, (1, 2), requires=check)]),
+        ]
+        with pytest.raises(InvalidFunction):
+            outbox.enqueue(connection, queue, add, 1, 2, requires="no.such.check")
+        connection.commit()
+    scene.drain()
+    assert [Job.fetch(job.id, connection=scene.redis).requires for job in jobs] == [
+        "tests.contract.requires_checks.answer()"
+    ] * 4
 
 
 def test_a_delay_counts_from_the_call(scene: Scene) -> None:
@@ -124,6 +163,21 @@ def test_a_job_made_before(scene: Scene) -> None:
     scene.drain()
     assert scene.queue.job_ids[0] == job.id
     assert Job.fetch(job.id, connection=scene.redis).meta == {"a": 1}
+
+
+def test_a_job_made_elsewhere_takes_what_the_queue_says(sqlite_scene: Scene) -> None:
+    """Of a job that the queue had not made itself that was forgotten: it had a worker's 180 s as its time limit, where
+    `Queue.enqueue_job` gives it the queue's, and neither the queue's executor nor its answer to a dead worker."""
+    scene = sqlite_scene
+    queue = QueueClass("orders", scene.redis, default_timeout=77, executor="thread", abandoned="fail")
+    with scene.connection() as connection:
+        outbox.enqueue_job(connection, queue, Job.create(add, (1, 2), id="ours", connection=scene.redis))
+        connection.commit()
+    scene.drain()
+    queue.enqueue_job(Job.create(add, (1, 2), id="plain", connection=scene.redis))
+    ours = hash_of("ours", scene)
+    assert ours == hash_of("plain", scene)
+    assert (ours[b"timeout"], ours[b"executor"], ours[b"on_abandoned"]) == (b"77", b"thread", b"fail")
 
 
 def test_a_queue_by_name_and_classes_of_its_own(

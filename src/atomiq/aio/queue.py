@@ -160,11 +160,11 @@ class Queue(BaseQueue[Job]):
 
     async def enqueue_job(self, job: Job, pipeline: Any = None, at_front: bool = False, unique: bool = False) -> Job:
         """Put a job into this queue, whatever it was before, except running."""
-        return await self._send(job, self._adopt(job, at_front, 0, unique), pipeline, unique)
+        return await self._send(job, self.adopt(job, at_front, 0, unique), pipeline, unique)
 
     async def schedule_job(self, job: Job, datetime: datetime, pipeline: Any = None, unique: bool = False) -> Job:
         """Let a job run not before a time. A naive datetime is local time."""
-        return await self._send(job, self._adopt(job, False, check_due(datetime), unique), pipeline, unique)
+        return await self._send(job, self.adopt(job, False, check_due(datetime), unique), pipeline, unique)
 
     async def enqueue_many(
         self, job_datas: Iterable[EnqueueData], pipeline: Any = None, group_id: str | None = None

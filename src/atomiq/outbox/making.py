@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 from atomiq._core.errors import InvalidOption
 from atomiq._core.ids import new_call_token, validate_group_name
-from atomiq._core.options import check_unique
+from atomiq._core.options import check_unique, take_requires
+from atomiq._core.precondition import RequiresOption
 from atomiq._core.record import NewJob
 from atomiq._core.states import JobStatus
 from atomiq._core.timestamp import check_delay, check_due
@@ -19,7 +20,7 @@ from atomiq._wire.target import find_target
 from atomiq.outbox.rows import values_of
 from atomiq.outbox.table import LONGEST_ROUTE
 from atomiq.queue import Queue
-from atomiq.queue.batch import Follower, in_order_of_dependencies
+from atomiq.queue.batch import in_order_of_dependencies
 
 _NOT_OF_JOB = ("func", "at_front", "pipeline", "unique")
 
@@ -50,19 +51,18 @@ def check_route(route: str) -> str:
 
 def made_call(queue: Any, route: str, f: Callable[..., Any] | str, args: Any, kwargs: Any, due_ms: int = 0) -> Made:
     """What `Queue.enqueue` was given, as one row. Raises what `enqueue` raises for its arguments, PayloadTooLarge."""
-    given = EnqueueArgs._make(queue.parse_args(f, *args, **kwargs))
+    keywords, requires = take_requires(f, kwargs) if "requires" in kwargs else (kwargs, None)
+    given = EnqueueArgs._make(queue.parse_args(f, *args, **keywords))
     if given.pipeline is not None:
         raise InvalidOption("outbox: pipeline can't be given, the job is written into the database")
     check_unique(given.unique, given.job_id, given.depends_on)
-    options = {name: value for name, value in given._asdict().items() if name not in _NOT_OF_JOB}
-    job = queue.create_job(given.func, status=JobStatus.QUEUED, **options)
+    job = _created(queue, given, requires)
     return made_job(queue, route, job, bool(given.at_front), bool(given.unique), due_ms)
 
 
 def made_job(queue: Any, route: str, job: Any, at_front: bool, unique: bool, due_ms: int = 0) -> Made:
     """A job that somebody made, as one row of this queue."""
-    job.origin = queue.name
-    new = job.to_new_job(at_front=at_front, due_ms=due_ms)
+    new = queue.adopt(job, at_front, due_ms, unique)
     return Made([job], [values_of(new, unique, job.group_id or "", route)])
 
 
@@ -86,13 +86,16 @@ def _of_data(queue: Any, data: Any, group_id: str | None, call: str) -> tuple[An
     if not isinstance(data, EnqueueData):
         kind = type(data).__name__
         raise InvalidOption(f"outbox.enqueue_many takes a list of what Queue.prepare_data makes, not {kind}: {data!r}")
-    waits = isinstance(data, Follower)
-    options = {name: value for name, value in data._asdict().items() if name not in _NOT_OF_JOB}
-    job = queue.create_job(data.func, status=JobStatus.QUEUED, group_id=None if waits else group_id, **options)
-    new = job.to_new_job(at_front=bool(data.at_front), call=call)
-    if isinstance(data, Follower):
-        new.after, new.when = group_id or "", data.when
-    return job, new
+    job = _created(queue, data, getattr(data, "requires", None), group_id=group_id)
+    return job, job.to_new_job(at_front=bool(data.at_front), call=call)
+
+
+def _created(queue: Any, given: EnqueueArgs | EnqueueData, requires: RequiresOption, **more: Any) -> Any:
+    """A job by way of the hook `create_job`, which may know no `requires`."""
+    options = {name: value for name, value in given._asdict().items() if name not in _NOT_OF_JOB}
+    if requires is not None:
+        more["requires"] = requires
+    return queue.create_job(given.func, status=JobStatus.QUEUED, **options, **more)
 
 
 def due_at(moment: datetime) -> int:

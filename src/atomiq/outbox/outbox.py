@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
-from atomiq._core.options import check_unique
 from atomiq._core.values import EnqueueData
 from atomiq.outbox.callers import caller_of, write
 from atomiq.outbox.making import Made, check_route, due_at, due_in, made_call, made_job, made_many, queue_of
@@ -68,8 +67,6 @@ class Outbox:
     def enqueue_job(self, where: Any, queue: Any, job: Any, at_front: bool = False, unique: bool = False) -> Any:
         """A job that was made by `queue.create_job` or `Job.create`. Raises what `enqueue` raises."""
         chosen = queue_of(queue)
-        if unique:
-            check_unique(unique, job.id, job.has_dependencies)
         return self._write(where, chosen, made_job(chosen, self.route, job, at_front, unique))[0]
 
     def _write(self, where: Any, queue: Any, made: Made) -> list[Any]:

@@ -288,7 +288,7 @@ class BaseQueue(NamedQueue, WaitsForCommit, Generic[J]):
         if self.executor is not None and job.executor is None:
             job.executor = self.executor
 
-    def _adopt(self, job: Any, at_front: bool, due_ms: int, unique: bool) -> NewJob:
+    def adopt(self, job: Any, at_front: bool, due_ms: int, unique: bool) -> NewJob:
         """A job that somebody made, as one of this queue."""
         if unique:
             check_unique(unique, job.id, job.has_dependencies)

@@ -160,17 +160,17 @@ class Queue(RawQueue):
         """Put a job into this queue, whatever it was before, except running (RQ). Raises what `enqueue` raises."""
         if self._hooks.replaced(self):
             return self._enqueue_by_hooks(job, pipeline, at_front, unique)
-        return self._send(job, self._adopt(job, at_front, 0, unique), pipeline, unique)
+        return self._send(job, self.adopt(job, at_front, 0, unique), pipeline, unique)
 
     def _enqueue_job(self, job: Job, pipeline: Any = None, at_front: bool = False, unique: bool = False) -> Job:
         """`enqueue_job`, whatever the job depends on: RQ's name, which django-rq calls."""
-        new = self._adopt(job, at_front, 0, unique)
+        new = self.adopt(job, at_front, 0, unique)
         new.depends_on = []
         return self._send(job, new, pipeline, unique)
 
     def schedule_job(self, job: Job, datetime: datetime, pipeline: Any = None, unique: bool = False) -> Job:
         """Let a job run not before a time (RQ). A naive datetime is local time. Raises what `enqueue_at` raises."""
-        return self._send(job, self._adopt(job, False, check_due(datetime), unique), pipeline, unique)
+        return self._send(job, self.adopt(job, False, check_due(datetime), unique), pipeline, unique)
 
     def enqueue_many(
         self, job_datas: Iterable[EnqueueData], pipeline: Any = None, group_id: str | None = None
@@ -280,11 +280,11 @@ class Queue(RawQueue):
                 return job
         pushed = self._is_async and not unique and not self._hooks.is_ours(self, "push_job_id")
         if pushed and job.dependencies_are_met():
-            source, news = waits_for(self.on_commit), [self._adopt(job, at_front, 0, False)]
+            source, news = waits_for(self.on_commit), [self.adopt(job, at_front, 0, False)]
             if source is not None and self._held(source, [job], news, pipeline, False, job.group_id or None):
                 return job
             return self._enqueue_pushed([job], news, pipeline, job.group_id)[0]
-        return self._send(job, self._adopt(job, at_front, 0, unique), pipeline, unique)
+        return self._send(job, self.adopt(job, at_front, 0, unique), pipeline, unique)
 
     def _schedule_by_hooks(self, given: Mapping[str, Any], moment: datetime) -> Job:
         job: Job = self._created(given, JobStatus.SCHEDULED)
