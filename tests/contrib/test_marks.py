@@ -152,6 +152,18 @@ def test_two_runs_at_the_same_time(engine: Engine, job: Job) -> None:
         assert count(slow) == 1
 
 
+def test_two_runs_at_the_same_time_where_transactions_are_begun_by_hand(engine: Engine, job: Job) -> None:
+    """The look for what the other run has done raised SQLAlchemy's InvalidRequestError: a job failed whose work was
+    committed."""
+    with Session(engine, autobegin=False) as slow, Session(engine) as quick:
+        slow.begin()
+        with job.transaction(slow) as late:
+            with fetched(job).transaction(quick) as work:
+                work.result = "quick"
+        assert (late.done, late.result) == (True, "quick")
+        assert not slow.in_transaction()
+
+
 def test_another_conflict_is_an_error(session: Session, job: Job) -> None:
     session.execute(text("INSERT INTO rows VALUES (1)"))
     session.commit()
@@ -219,6 +231,17 @@ def test_async_session(url: str, engine: Engine, job: Job, redis_url: str) -> No
                 raise AssertionError
 
             assert await fetched(job).transaction(session).arun(never) == 1
+            with Session(engine) as plain:
+                with pytest.raises(ValueError, match="async with"), job.transaction(plain, step="a"):
+                    await queue.enqueue(nothing)
+                with pytest.raises(TypeError, match="AsyncSession"):
+                    await job.transaction(plain, step="b").__aenter__()
+
+            async def children() -> str:
+                return (await queue.enqueue(nothing)).id
+
+            child = await job.transaction(session, step="c").arun(children)
+            assert await fetched(job).transaction(session, step="c").arun(never) == child
         await outbox.aio.finish()
         await client.aclose()
         await asyncio_engine.dispose()

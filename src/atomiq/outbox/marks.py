@@ -74,6 +74,9 @@ class Books(Protocol):
 
     def begin(self) -> None: ...
 
+    def begin_look(self) -> None:
+        """After a rollback: for a look alone, which needs no transaction of the caller's."""
+
     def has_looked(self) -> None: ...
 
     def run(self, statement: str, values: Mapping[str, Any]) -> list[Any]: ...
@@ -94,6 +97,10 @@ class AlchemyBooks:
         if self.where.in_nested_transaction():
             raise InvalidJobOperation("job.transaction commits, so it can't begin inside a savepoint of the session")
         caller_of(self.where)
+
+    def begin_look(self) -> None:
+        if not self.where.in_transaction():
+            self.where.begin()  # a session of autobegin=False does it nowhere else
 
     def has_looked(self) -> None:
         """What the session has done before belongs to the transaction as well: it goes on."""
@@ -120,6 +127,9 @@ class DjangoBooks:
 
     def begin(self) -> None:
         self._atomic.__enter__()
+
+    def begin_look(self) -> None:
+        """Autocommit mode will do."""
 
     def has_looked(self) -> None:
         """On SQLite begin anew: a transaction that has read may not write any more ("database is locked", at once) when
@@ -151,6 +161,9 @@ class PlainBooks:
 
     def begin(self) -> None:
         caller_of(self.where)
+
+    def begin_look(self) -> None:
+        """As with Django."""
 
     def has_looked(self) -> None:
         """As with a session."""
@@ -292,7 +305,7 @@ class JobTransaction:
             if not _is_conflict(refused):
                 raise
             # Another run of the job, whose worker was taken for dead, has committed meanwhile.
-            self._books.begin()
+            self._books.begin_look()
             try:
                 self._look()
             finally:
