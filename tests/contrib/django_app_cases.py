@@ -66,6 +66,7 @@ from tests.tasks import nothing  # noqa: E402
 from atomiq import Job, Retry, connect, outbox  # noqa: E402
 from atomiq.contrib.django import get_connection, get_queue  # noqa: E402
 from atomiq.contrib.django.models import OutboxRow  # noqa: E402
+from atomiq.serializers import JSONSerializer  # noqa: E402
 
 tasks, tasks_exceptions, tasks_signals = (
     importlib.import_module(name) for name in (FRAMEWORK, f"{FRAMEWORK}.exceptions", f"{FRAMEWORK}.signals")
@@ -99,6 +100,13 @@ def flaky(context: TaskContext, most: int) -> str:
     return f"{context.task_result.id} at attempt {context.attempt}"
 
 
+class Counted(Job):
+    def perform(self) -> Any:
+        self.meta["performed"] = self.meta.get("performed", 0) + 1
+        self.save_meta()
+        return super().perform()
+
+
 def work(*queues: str) -> None:
     call_command("atomiqworker", "--burst", "--quiet", "--executor", "inline", *queues)
 
@@ -123,6 +131,13 @@ class Settings(Emptied):
         assert run_checks(tags=["atomiq"]) == []
         call_command("makemigrations", "--check", "--dry-run", "atomiq", verbosity=0)
 
+    def test_the_migration_backwards(self) -> None:
+        tables = {"atomiq_outbox", "atomiq_outbox_meta", "atomiq_job_marks"}
+        call_command("migrate", "atomiq", "zero", verbosity=0)
+        assert not tables & set(connection.introspection.table_names())
+        call_command("migrate", "atomiq", verbosity=0)
+        assert tables <= set(connection.introspection.table_names())
+
     def found(self, **given: Any) -> list[str]:
         with override_settings(**given):
             return [str(message.id) for message in run_checks(tags=["atomiq"])]
@@ -132,6 +147,8 @@ class Settings(Emptied):
         assert self.found(ATOMIQ={"URL": URL, "QUEUES": {"default": {"DEFUALT_TIMEOUT": 1}}}) == ["atomiq.W002"]
         assert self.found(ATOMIQ={"URL": URL, "ON_COMMIT": "else"}) == ["atomiq.E002"]
         assert self.found(ATOMIQ=[]) == ["atomiq.E001"]
+        assert self.found(ATOMIQ={"PORT": 7, "DB": 3}) == ["atomiq.E001"]  # went to the environment's server, unheard
+        assert self.found(ATOMIQ={"URL": URL, "USE_REDIS_CACHE": "x"}) == ["atomiq.E001"]
         settings.DATABASES["default"]["ATOMIC_REQUESTS"] = True
         assert self.found(ATOMIQ={"URL": URL, "ON_COMMIT": False}) == ["atomiq.W004"]
         settings.DATABASES["default"]["ATOMIC_REQUESTS"] = False
@@ -174,6 +191,26 @@ class Commands(Emptied):
             call_command("atomiqworker", "--brust")
         with self.assertRaisesRegex(CommandError, "no.such.config"):
             call_command("atomiqcron", "no.such.config")
+
+    def test_its_exit_code(self) -> None:
+        """It was 0 where that of `atomiq worker` is 1: whoever had started it heard of no error."""
+        with self.assertRaises(SystemExit) as end:
+            call_command("atomiqworker", "--burst", "--dequeue-strategy", "nonsense")
+        assert end.exception.code == 1
+
+    def test_the_classes_of_the_settings(self) -> None:
+        """A worker didn't know of JOB_CLASS, and of a SERIALIZER only by its name: it read each job with pickle."""
+        said = {"URL": URL, "SERIALIZER": JSONSerializer, "JOB_CLASS": f"{__name__}.Counted"}
+        with override_settings(ATOMIQ=said):
+            job = get_queue().enqueue(nothing)
+            work("default")
+            assert (job.get_status(), job.get_meta()) == ("finished", {"performed": 1})
+        nameless = {**said, "SERIALIZER": JSONSerializer()}
+        with override_settings(ATOMIQ=nameless), self.assertRaisesRegex(CommandError, "SERIALIZER can't be given"):
+            work("default")
+        two = {"URL": URL, "QUEUES": {"a": {"SERIALIZER": "json"}, "b": {}}}
+        with override_settings(ATOMIQ=two), self.assertRaisesRegex(CommandError, "a, b have not the same SERIALIZER"):
+            work("a", "b")
 
     def test_two_servers_need_two_workers(self) -> None:
         queues = {"a": {"URL": URL}, "b": {"URL": "redis://localhost:1"}}

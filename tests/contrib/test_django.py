@@ -30,4 +30,4 @@ def test_after_commit(redis_url: str, redis_connection: redis.Redis) -> None:
 
 
 def test_app_and_tasks(redis_url: str, redis_connection: redis.Redis) -> None:
-    assert run_cases("django_app_cases.py", redis_url) == 18
+    assert run_cases("django_app_cases.py", redis_url) == 21

@@ -157,9 +157,8 @@ def test_two_runs_at_the_same_time_where_transactions_are_begun_by_hand(engine: 
     committed."""
     with Session(engine, autobegin=False) as slow, Session(engine) as quick:
         slow.begin()
-        with job.transaction(slow) as late:
-            with fetched(job).transaction(quick) as work:
-                work.result = "quick"
+        with job.transaction(slow) as late, fetched(job).transaction(quick) as work:
+            work.result = "quick"
         assert (late.done, late.result) == (True, "quick")
         assert not slow.in_transaction()
 

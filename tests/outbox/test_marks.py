@@ -70,9 +70,8 @@ def test_two_runs_at_the_same_time_in_autocommit_mode(scene: Scene, job: Job) ->
         else:
             slow.autocommit = True
         slow.cursor().execute("BEGIN")
-        with job.transaction(slow) as late:
-            with again(job).transaction(quick) as work:
-                work.result = "quick"
+        with job.transaction(slow) as late, again(job).transaction(quick) as work:
+            work.result = "quick"
         assert (late.done, late.result) == (True, "quick")
 
 

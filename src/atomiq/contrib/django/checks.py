@@ -32,6 +32,7 @@ def check_settings(**_: Any) -> list[CheckMessage]:
 
 def _of_queue(name: str) -> Iterator[CheckMessage]:
     said = queue_settings(name)
+    _server_of(said)
     known = (*_KNOWN, *ONLY_RQ) if form() == "RQ_QUEUES" else _KNOWN
     for option in said:
         if option not in known and (form() == "ATOMIQ" or not option.startswith(("SHOW_", "API_"))):

@@ -94,6 +94,9 @@ def server_of(said: Mapping[str, Any]) -> tuple[str | None, dict[str, Any]]:
     if path:
         return f"unix://{login}{path}?db={database}", extra
     if not said.get("HOST"):
+        parts = [name for name in ("PORT", "DB", "USERNAME", "PASSWORD", "SSL") if said.get(name)]
+        if parts:
+            raise ImproperlyConfigured(f"{', '.join(parts)} without HOST or URL: nothing says which server is meant")
         return None, extra
     if said.get("SSL") and "SSL_CERT_REQS" in said:
         extra["ssl_cert_reqs"] = said["SSL_CERT_REQS"] or "none"

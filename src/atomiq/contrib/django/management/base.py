@@ -13,6 +13,8 @@ from django.core.management.base import BaseCommand, CommandError
 from atomiq.contrib.django.conf import plain_url, queue_names, queue_settings
 
 _WITH_VALUE: Final = ("--settings", "--pythonpath")
+_CLASSES: Final = {"SERIALIZER": "--serializer", "JOB_CLASS": "--job-class"}
+"""Entries of the settings that have to be the same where jobs are enqueued and where they are run."""
 _FLAGS: Final = ("--no-color", "--force-color", "--skip-checks", "--traceback")
 
 
@@ -55,10 +57,9 @@ class AtomiqCommand(BaseCommand):
         before = os.environ.get("ATOMIQ_URL")
         try:
             self._name_server(arguments)
-            main.main([self.command, *arguments], prog_name="atomiq", standalone_mode=False)
-        except click.exceptions.Exit as end:
-            if end.exit_code:
-                raise SystemExit(end.exit_code) from None
+            code = main.main([self.command, *arguments], prog_name="atomiq", standalone_mode=False)
+            if isinstance(code, int) and code:  # what click's Exit says
+                raise SystemExit(code)
         except click.ClickException as error:
             raise CommandError(error.format_message(), returncode=error.exit_code) from error
         except ImproperlyConfigured as error:
@@ -70,7 +71,7 @@ class AtomiqCommand(BaseCommand):
                 os.environ["ATOMIQ_URL"] = before
 
     def _name_server(self, arguments: list[str]) -> None:
-        """By the environment, which the command's own --url wins over."""
+        """By the environment, which the command's own --url wins over; and the classes of its queues."""
         names = [name for name in arguments if name in queue_names()] or queue_names()[:1]
         urls = {plain_url(queue_settings(name)) for name in names}
         if len(urls) > 1:
@@ -78,6 +79,25 @@ class AtomiqCommand(BaseCommand):
         url = urls.pop()
         if url is not None:
             os.environ["ATOMIQ_URL"] = url
-        serializer = queue_settings(names[0]).get("SERIALIZER")
-        if isinstance(serializer, str) and self.command == "worker":
-            arguments[:0] = ["--serializer", serializer]
+        if self.command in ("worker", "cron"):
+            arguments[:0] = self._classes(names if self.command == "worker" else queue_names())
+
+    def _classes(self, names: list[str]) -> list[str]:
+        """Options that name the classes of queues; those that follow win over them."""
+        options: list[str] = []
+        for entry, option in _CLASSES.items():
+            named = {dotted(entry, queue_settings(name).get(entry)) for name in names}
+            if len(named) == 1:
+                options += [option, one] if (one := named.pop()) else []
+            elif self.command == "worker":
+                raise CommandError(f"{', '.join(names)} have not the same {entry}; give each a worker of its own")
+        return options
+
+
+def dotted(entry: str, given: Any) -> str:
+    """How a command line names a class of the settings; empty if there is none."""
+    if given is None or isinstance(given, str):
+        return given or ""
+    if not hasattr(given, "__qualname__"):
+        raise CommandError(f"{entry} can't be given to a command: name it in the settings by its dotted path")
+    return f"{given.__module__}.{given.__qualname__}"
