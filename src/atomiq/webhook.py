@@ -125,14 +125,14 @@ class Webhook:
         return Request(self.url, data=body, headers=headers, method=self.method)  # noqa: S310
 
 
-def restore_webhooks(stored: bytes | None, job_id: str) -> list[Webhook]:
+def restore_webhooks(stored: bytes | str | None, name: str, kind: str = "Job") -> list[Webhook]:
     """Webhooks from the field of a job's hash. If one of them is none, there are none, and a warning (RQ)."""
     if not stored:
         return []
     try:
         return [Webhook.from_dict(each) for each in json.loads(stored)]
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        _log.warning("Job %s: its webhooks can't be read: %s: %s", job_id, type(error).__name__, error)
+        _log.warning("%s %s: its webhooks can't be read: %s: %s", kind, name, type(error).__name__, error)
         return []
 
 

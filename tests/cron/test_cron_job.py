@@ -141,6 +141,19 @@ def test_from_dict_is_to_look_at(redis_connection: redis.Redis) -> None:
         shown.enqueue(redis_connection)
 
 
+def test_webhooks_are_shown_and_read_again(caplog: pytest.LogCaptureFixture) -> None:
+    """Those of an entry that was read were dicts, and are `Webhook`s in RQ; a text that isn't their JSON made `to_dict`
+    raise."""
+    webhook = Webhook("http://localhost/", "finished", headers={"A": "b"})
+    one = entry(webhooks=[webhook])
+    shown = CronJob.from_dict(one.to_dict())
+    assert shown.job_options["webhooks"] == [webhook]
+    assert shown.to_dict() == one.to_dict()
+    odd = CronJob.from_dict({**one.to_dict(), "webhooks": "<not JSON serializable>"})
+    assert (odd.job_options["webhooks"], odd.to_dict()["webhooks"]) == ([], "[]")
+    assert f"Cron entry {one.name}: its webhooks can't be read" in caplog.text
+
+
 def test_whatever_rq_has_accepted_can_be_looked_at() -> None:
     data = {"func_name": "a.b", "name": "\n", "queue_name": "q", "interval": "5", "cron": None, "result_ttl": 500}
     shown = CronJob.from_dict(data)

@@ -25,7 +25,7 @@ from atomiq.cron.schedule import rule_of, schedule_text
 from atomiq.job import Job
 from atomiq.queue import Queue
 from atomiq.utils import NOT_JSON_SERIALIZABLE, safe_json_dumps
-from atomiq.webhook import Webhook
+from atomiq.webhook import Webhook, restore_webhooks
 
 OPTIONS = ("job_timeout", "result_ttl", "ttl", "failure_ttl", "meta", "webhooks")
 OWN = {"timezone": "UTC", "jitter": 0, "missed": "once", "overlap": "allow"}
@@ -195,7 +195,7 @@ class CronJob:
         }
         for option, value in self.job_options.items():
             if option == "webhooks":
-                value = [each if isinstance(each, dict) else each.to_dict() for each in value]
+                value = [each.to_dict() for each in value]
             shown[option] = safe_json_dumps(value) if option in ("meta", "webhooks") else value
         own = {name: getattr(self, name) for name in OWN}
         own["timezone"] = str(self.timezone)
@@ -216,9 +216,11 @@ class CronJob:
             setattr(entry, name, data.get(name, default))
         entry.schedule, entry.own_options = "", {}
         entry.job_options = {option: data[option] for option in OPTIONS if data.get(option) is not None}
-        for option in ("meta", "webhooks"):
-            if option in entry.job_options:
-                entry.job_options[option] = from_json(entry.job_options[option])
+        if "meta" in entry.job_options:
+            entry.job_options["meta"] = from_json(entry.job_options["meta"])
+        if "webhooks" in entry.job_options:
+            stored = entry.job_options["webhooks"]
+            entry.job_options["webhooks"] = restore_webhooks(stored, entry.name, "Cron entry")
         for name in ("latest_enqueue_time", "next_enqueue_time"):
             setattr(entry, name, utcparse(data[name]) if data.get(name) else None)
         return entry
