@@ -106,6 +106,25 @@ def test_the_server_is_down(run: Callable[..., None]) -> None:
     run(test)
 
 
+def test_one_that_is_refused_keeps_no_other_from_its_queue(run: Callable[..., None]) -> None:
+    async def test(sessions: async_sessionmaker[AsyncSession], queue: aio.Queue) -> None:
+        running = await queue.enqueue(nothing, job_id="running")
+        await running.set_status(JobStatus.STARTED)
+        async with sessions() as session:
+            waiting = queue.after_commit(lambda: session)
+            for job_id in ("1", "running", "2"):
+                await waiting.enqueue(nothing, job_id=job_id)
+            with pytest.raises(NotEnqueued) as raised:
+                await session.commit()
+        assert [job.id for job in raised.value.jobs] == ["running"]
+        assert [each for each in await queue.job_ids() if each != "running"] == ["1", "2"]
+        await queue.connection.delete("rq:job:running")
+        await raised.value.enqueue_again()
+        assert raised.value.jobs[0].known_status is JobStatus.QUEUED
+
+    run(test)
+
+
 @pytest.mark.parametrize("server", ["answers late", "is away"])
 def test_cancelled_after_the_commit(
     run: Callable[..., None], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, server: str

@@ -7,11 +7,12 @@ import gc
 import logging
 import threading
 import weakref
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 import sqlalchemy
-from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncSession, async_scoped_session, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import Session
 from tests.helpers import throwaway_server, wait_until
 from tests.outbox.conftest import Scene
@@ -20,6 +21,7 @@ from tests.tasks import add
 from atomiq import connect, outbox
 from atomiq.aio import Queue as AsyncQueue
 from atomiq.aio import connect as aconnect
+from atomiq.group import Group
 from atomiq.outbox import async_relay, committing, drivers, nudging
 from atomiq.outbox.relay import Relay
 from atomiq.queue import Queue
@@ -205,6 +207,67 @@ def test_asyncio(scene: Scene, redis_url: str, number: int, asyncio_queue: bool)
     made = asyncio.run(main())
     assert scene.queue.job_ids == list(made)
     assert scene.waiting == 0
+
+
+@pytest.mark.parametrize("asyncio_queue", [True, False])
+def test_asyncio_waits_for_its_server(
+    sqlite_scene: Scene, redis_url: str, asyncio_queue: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is full; later it has room again, and the task of the commit sends what waits."""
+    scene = sqlite_scene
+
+    async def main() -> None:
+        engine = create_async_engine(scene.url.replace("sqlite", "sqlite+aiosqlite", 1))
+        redis = aconnect(redis_url)
+        queue: Any = AsyncQueue("orders", connection=redis) if asyncio_queue else scene.queue
+        scene.redis.config_set("maxmemory", "1")
+        try:
+            async with AsyncSession(engine) as session, session.begin():
+                await outbox.aio.enqueue(session, queue, add, 1, 2)
+            await asyncio.to_thread(wait_until, lambda: "rows wait" in caplog.text, 10, "the trouble is logged")
+            assert scene.waiting == 1
+        finally:
+            scene.redis.config_set("maxmemory", "0")
+        await asyncio.to_thread(wait_until, lambda: len(scene.queue) == 1, 10, "the job is in its queue")
+        await outbox.aio.finish()
+        await redis.aclose()
+        await engine.dispose()
+
+    asyncio.run(main())
+    assert scene.waiting == 0
+
+
+def test_asyncio_has_all_five(sqlite_scene: Scene, redis_url: str) -> None:
+    scene = sqlite_scene
+
+    async def main() -> list[str]:
+        engine = create_async_engine(scene.url.replace("sqlite", "sqlite+aiosqlite", 1))
+        redis = aconnect(redis_url)
+        scoped = async_scoped_session(async_sessionmaker(engine), asyncio.current_task)
+        queue, due = AsyncQueue("orders", connection=redis), datetime(2040, 1, 1, tzinfo=UTC)
+        jobs = [
+            await outbox.aio.enqueue(scoped, queue, add, 1, 2),
+            *await outbox.aio.enqueue_many(scoped, queue, [Queue.prepare_data(add, (3, 4))], group_id="letters"),
+            await outbox.aio.enqueue_job(scoped, queue, queue.create_job(add, (5, 6)), at_front=True, unique=True),
+            await outbox.aio.enqueue_at(scoped, queue, due, add, 7, 8),
+            await outbox.aio.enqueue_in(scoped, queue, timedelta(hours=1), add, 9, 10),
+        ]
+        elsewhere = await outbox.aio.on_route("eu").enqueue(scoped, queue, add, 0, 0, job_id="eu")
+        await scoped.commit()
+        await scoped.remove()
+        await outbox.aio.finish()
+        assert elsewhere.known_status is not None
+        with pytest.raises(TypeError, match="not AsyncEngine"):
+            await outbox.aio.enqueue(engine, queue, add, 0, 0)
+        await redis.aclose()
+        await engine.dispose()
+        return [job.id for job in jobs]
+
+    first, member, front, at, later = asyncio.run(main())
+    assert [each for each in scene.queue.job_ids if each != "eu"] == [front, first, member]
+    assert scene.queue.scheduled_job_registry.get_job_ids() == [later, at]
+    assert [job.id for job in Group.fetch("letters", scene.redis).get_jobs()] == [member]
+    assert "eu" in scene.queue.job_ids
 
 
 def test_a_commit_that_takes_its_time(scene: Scene) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -146,6 +147,31 @@ def test_a_database_that_is_away_is_a_line(url: str, redis_url: str) -> None:
         assert result.output.count("\n") == 1
 
 
+def test_a_database_that_is_away_when_it_starts(sqlite_scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
+    """It waits for the database, as it does later, and says so once; what can't be cured by waiting ends it."""
+    caplog.set_level(logging.INFO, "atomiq.outbox")
+    is_there = threading.Event()
+
+    def connect() -> sqlite3.Connection:
+        if not is_there.is_set():
+            raise sqlite3.OperationalError("nobody answers")
+        return sqlite3.connect(sqlite_scene.url.removeprefix("sqlite:///"), check_same_thread=False)
+
+    job = sqlite_scene.enqueue(add, 1, 0)
+    service = Service(connect, sqlite_scene.redis)
+    thread = threading.Thread(target=service.run)
+    thread.start()
+    wait_until(lambda: service._pause > 0.3, what="it has tried again and again")
+    is_there.set()
+    wait_until(lambda: sqlite_scene.queue.job_ids == [job.id], what="the job is in its queue")
+    service.stop()
+    thread.join(20)
+    assert caplog.text.count("rows wait, the relay tries again: OperationalError: nobody answers") == 1
+    assert "relay works again" in caplog.text
+    with pytest.raises(ZeroDivisionError):
+        Service(lambda: 1 / 0, sqlite_scene.redis).run()
+
+
 @pytest.mark.parametrize("database", ["postgresql"], indirect=True)
 def test_a_role_that_may_connect_once(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
     """There is no second connection that listens. In each step that tried to make it no row was sent, and the log said
@@ -168,7 +194,7 @@ def test_a_role_that_may_connect_once(scene: Scene, caplog: pytest.LogCaptureFix
     scene.run("DROP OWNED BY once")
     scene.run("DROP ROLE once")
     assert len(said) == 1
-    assert said[0].startswith("outbox: PostgreSQL can't notify the relay")
+    assert said[0].startswith("outbox: the database can't notify the relay")
 
 
 def test_a_pass_over_nothing_says_nothing_of_the_server(

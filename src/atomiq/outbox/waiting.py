@@ -52,7 +52,7 @@ class Ears:
             trouble = " ".join(str(error).split())
             if trouble != self._trouble:
                 self._trouble = trouble
-                logger.info("outbox: PostgreSQL can't notify the relay, which looks by itself: %s", trouble)
+                logger.info("outbox: the database can't notify the relay, which looks by itself: %s", trouble)
 
     def _listening(self) -> Link | None:
         link = self._database.link()
