@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 from tests.cli.conftest import run_atomiq
+from tests.helpers import wait_until
 
 from atomiq.demo.books import Books, Entry, balance
 from atomiq.demo.corpus import source_files
@@ -105,3 +111,16 @@ def test_its_help_is_asked_for_as_that_of_every_command(asked: str) -> None:
     done = run_atomiq("demo", asked)
     assert (done.returncode, done.stderr) == (0, "")
     assert "-h, --help" in done.stdout
+
+
+def test_an_interrupted_one_tidies_up_too(redis_url: str, redis_connection: redis.Redis) -> None:
+    """Ctrl+C left some six hundred jobs on the user's own server, for ever."""
+    command = [sys.executable, "-m", "atomiq", "demo", "--files", "20", "--url", redis_url]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True) as demo:
+        wait_until(lambda: redis_connection.scard("rq:workers"), 30, "they work")
+        os.killpg(demo.pid, signal.SIGINT)  # as a terminal does
+        said = demo.communicate(timeout=60)[0]
+    assert demo.returncode == 130, said
+    assert redis_connection.keys("rq:job:*") == []
+    left = [key for key in redis_connection.keys("rq:*") if not key.startswith(b"rq:worker")]
+    assert [key for key in left if redis_connection.ttl(key) == -1] == []

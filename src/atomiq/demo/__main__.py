@@ -6,6 +6,7 @@ import shlex
 import shutil
 import sys
 import tempfile
+from contextlib import nullcontext
 from pathlib import Path
 
 import click
@@ -51,9 +52,11 @@ def demo(url: str | None, embedded: str | None, files: int | None, lease: float)
     where = url or embedded_url(folder or "")
     console = Console(highlight=False)
     view = LiveView(console) if console.is_terminal else PlainView(console)
+    is_own = where.startswith("embedded://")
     try:
         run = Demo(connect(where), where, source_files(files), lease, view)
-        books = run.play()
+        with nullcontext() if is_own else run.tidied_if_broken_off():
+            books = run.play()
     except AtomiqError as error:
         raise click.ClickException(str(error)) from error
     except KeyboardInterrupt:
@@ -61,7 +64,7 @@ def demo(url: str | None, embedded: str | None, files: int | None, lease: float)
     console.print(report(books))
     for problem in books.problems:
         console.print(problem, style="red", markup=False, soft_wrap=True)
-    if where.startswith("embedded://"):
+    if is_own:
         server = f"--embedded {shlex.quote(folder)}" if folder else f"--url {shlex.quote(where)}"
         console.print(next_steps(server, run.queue.name, books.killed_ids), markup=False, soft_wrap=True)
     else:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -83,6 +84,15 @@ class Demo:
         for job_id in self._expected:
             Job(job_id, connection=self.queue.connection).delete()
         self.queue.delete()
+
+    @contextmanager
+    def tidied_if_broken_off(self) -> Iterator[None]:
+        """By Ctrl+C, or by a worker that did not do its part."""
+        try:
+            yield
+        except (KeyboardInterrupt, DemoFailed):
+            self.tidy()
+            raise
 
     # -- the jobs -----------------------------------------------------------------------------------------------------
 
