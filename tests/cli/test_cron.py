@@ -40,6 +40,15 @@ def test_list(atomiq: Atomiq, entries: CronScheduler) -> None:
     assert sums.count("+00:00") == 2
 
 
+def test_list_says_what_is_the_matter(atomiq: Atomiq, redis_connection: redis.Redis, entries: CronScheduler) -> None:
+    """Nobody looks after the one any more; of the other a tick waits for the job before it."""
+    redis_connection.zincrby("rq:atomiq:cron_entries", -121, "sums")
+    redis_connection.hset("rq:atomiq:cron:nights", "waiting", "1700000000000")
+    nights, sums = atomiq("cron", "list").output.splitlines()[1:]
+    assert sums.endswith("  no cron process looks after it")
+    assert nights.endswith("  2023-11-14 23:13:20+01:00 waits")
+
+
 def test_list_as_json(atomiq: Atomiq, entries: CronScheduler) -> None:
     nights, sums = json.loads(atomiq("cron", "list", "--json").output)
     assert (nights["name"], nights["timezone"], nights["latest"]) == ("nights", "Europe/Berlin", None)
@@ -61,6 +70,16 @@ def test_run(atomiq: Atomiq, redis_connection: redis.Redis, entries: CronSchedul
     (job_id,) = Queue("low", connection=redis_connection).job_ids
     assert (done.exit_code, done.output) == (0, f"Enqueued tests.tasks.echo with job-id '{job_id}' to queue low\n")
     assert get_cron_job_ids("nights", redis_connection) == [job_id]
+
+
+def test_run_with_another_serializer(atomiq: Atomiq, redis_connection: redis.Redis) -> None:
+    """The job was enqueued, and the command failed for want of its function's name: who tried again had two."""
+    scheduler = CronScheduler(redis_connection, logging.ERROR, "S", serializer="json")
+    scheduler.register(tasks.add, "q", args=(1, 2), cron="30 2 * * *", name="sums")
+    scheduler.enqueue_jobs()
+    done = atomiq("cron", "run", "sums")
+    (job_id,) = Queue("q", connection=redis_connection).job_ids
+    assert (done.exit_code, done.output) == (0, f"Enqueued sums with job-id '{job_id}' to queue q\n")
 
 
 def test_pause_and_resume(atomiq: Atomiq, entries: CronScheduler) -> None:

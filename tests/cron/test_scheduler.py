@@ -268,6 +268,22 @@ def test_birth_heartbeat_death(redis_connection: redis.Redis) -> None:
     assert CronScheduler.all(redis_connection) == []
 
 
+def test_it_says_that_it_lives_while_it_has_nothing_to_do(
+    redis_connection: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("atomiq.cron.scheduler.BEAT", 0.01)
+    scheduler = scheduler_of(redis_connection, cron="0 0 1 1 *")
+    thread = threading.Thread(target=scheduler.start)
+    thread.start()
+    wait_until(lambda: scheduler.last_heartbeat is not None, what="it is born")
+    born = scheduler.last_heartbeat
+    assert born is not None
+    wait_until(lambda: (scheduler.last_heartbeat or born) > born, what="it says that it lives")
+    scheduler.request_stop()
+    thread.join(10)
+    assert scheduler.last_heartbeat is None
+
+
 def test_there_is_no_such_scheduler(redis_connection: redis.Redis) -> None:
     with pytest.raises(SchedulerNotFound, match="CronScheduler with name 'T' not found"):
         CronScheduler.fetch("T", redis_connection)

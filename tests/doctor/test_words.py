@@ -25,5 +25,13 @@ def test_every_kind_has_a_sentence_and_a_line_in_the_manual(kind: str) -> None:
     assert re.sub(r"\W+", " ", re.sub(r"\*\w+\*", "", row[1])) == re.sub(r"\W+", " ", words)
 
 
+def test_what_there_is_no_number_or_name_for() -> None:
+    """It said "its lease was over  s ago", and "(free )"."""
+    lease = Finding("lease_over", "fault", "it", "wip:q", "started", "")
+    assert lease.text == "job it is started, its lease has no end, and its execution is gone"
+    waits = [Finding("deferred_for_ever", "fault", "it", "", "deferred", said).text for said in ("free ", "cancel a b")]
+    assert [text.rpartition("end ")[2] for text in waits] == ["(none of it is gone)", "(gone: a b)"]
+
+
 def test_the_manual_names_no_other_kinds() -> None:
     assert re.findall(r"^\| `(\w+)` \|", PAGE, re.MULTILINE) == list(FINDINGS)

@@ -119,7 +119,8 @@ def list_(settings: Settings, as_json: bool) -> None:
 def run(settings: Settings, name: str) -> None:
     """Enqueue a job of the entry NAME now. Its schedule stays as it is."""
     job = run_entry(name, settings.connection)
-    click.echo(f"Enqueued {job.func_name} with job-id '{job.id}' to queue {job.origin}")
+    called = job.called_name or name  # the entry's process may have another serializer
+    click.echo(f"Enqueued {called} with job-id '{job.id}' to queue {job.origin}")
 
 
 @cron.command("pause", cls=Command)

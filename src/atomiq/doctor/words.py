@@ -127,6 +127,11 @@ NEWER: Final = frozenset({"ready_to_enqueue", "rate_limited"})
 
 def explanation_of(kind: str, subject: str, place: str, status: str, detail: str) -> str:
     """The sentence of a finding."""
+    if kind == "lease_over" and not detail:
+        return f"job {subject} is started, its lease has no end, and its execution is gone"
+    if kind == "deferred_for_ever":
+        missing = detail.partition(" ")[2]
+        detail = f"gone: {missing}" if missing else "none of it is gone"
     return FINDINGS[kind].text.format(subject=subject, place=place, status=status or "unknown", detail=detail)
 
 
