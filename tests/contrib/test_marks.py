@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
@@ -259,6 +260,38 @@ def test_db_api(tmp_path: Path, engine: Engine, job: Job) -> None:
             connection.execute("INSERT INTO rows DEFAULT VALUES")
     assert connection.execute("SELECT COUNT(*) FROM rows").fetchall() == [(1,)]
     connection.close()
+
+
+class InAutocommitMode(sqlite3.Connection):
+    """As psycopg2's connections are in autocommit mode, and sqlite3's from Python 3.12 with `autocommit=True`."""
+
+    autocommit = True
+
+    def commit(self) -> None:
+        """Nothing, also in a transaction that was begun by hand."""
+
+    def rollback(self) -> None:
+        """The same."""
+
+
+def test_a_transaction_that_was_begun_by_hand(tmp_path: Path, engine: Engine, job: Job) -> None:
+    """Nothing was committed, and the job was finished: its work was gone when the connection was closed."""
+    path = tmp_path / "rows.sqlite"
+    with closing(sqlite3.connect(path, isolation_level=None, factory=InAutocommitMode)) as connection:
+
+        def work(number: int) -> float:
+            connection.execute("INSERT INTO rows DEFAULT VALUES")
+            return 1 / number
+
+        connection.execute("BEGIN")
+        job.transaction(connection).run(work, 1)
+        assert not connection.in_transaction
+        connection.execute("BEGIN")
+        with pytest.raises(ZeroDivisionError):
+            job.transaction(connection, step="fails").run(work, 0)
+        assert not connection.in_transaction
+    with closing(sqlite3.connect(path)) as other:
+        assert other.execute("SELECT COUNT(*) FROM rows").fetchall() == [(1,)]
 
 
 def test_the_table_for_alembic_is_the_same(tmp_path: Path, engine: Engine) -> None:

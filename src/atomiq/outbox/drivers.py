@@ -112,6 +112,15 @@ def _mysql_autocommits(connection: Any, driver: str) -> bool:
         return True
 
 
+def end(connection: Any, driver: str, *, commits: bool) -> None:
+    """COMMIT or ROLLBACK. psycopg2's methods do nothing in autocommit mode, also where a transaction was begun by hand;
+    nor do sqlite3's, from Python 3.12 with `autocommit=True`."""
+    if driver not in ("psycopg2", "sqlite3") or getattr(connection, "autocommit", None) is not True:
+        (connection.commit if commits else connection.rollback)()
+    elif driver == "psycopg2" or connection.in_transaction:
+        run(connection, driver, "COMMIT" if commits else "ROLLBACK")
+
+
 def connector(url: str) -> tuple[str, str, dict[str, Any]]:
     """Driver, its `connect` argument, and its keyword arguments, for a database URL. Nothing is connected yet.
 

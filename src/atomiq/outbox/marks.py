@@ -21,7 +21,7 @@ from atomiq._core.timestamp import check_delay, utcformat
 from atomiq.on_commit import Held, holding
 from atomiq.outbox.callers import caller_of, write
 from atomiq.outbox.database import Database
-from atomiq.outbox.drivers import driver_of, run
+from atomiq.outbox.drivers import driver_of, end, run
 from atomiq.outbox.making import check_route
 from atomiq.outbox.nudging import NudgeAfter
 from atomiq.outbox.rows import values_of
@@ -172,10 +172,10 @@ class PlainBooks:
         return run(self.where, self._driver, statement, values)
 
     def commit(self) -> None:
-        self.where.commit()
+        end(self.where, self._driver, commits=True)
 
     def rollback(self) -> None:
-        self.where.rollback()
+        end(self.where, self._driver, commits=False)
 
 
 class Children:
