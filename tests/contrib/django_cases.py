@@ -233,6 +233,16 @@ class AfterCommit(Emptied, TransactionTestCase):
         assert get_queue("mail").create_job(nothing).timeout == 77
         assert get_queue("mail").connection is get_queue().connection
 
+    def test_a_decorator_with_a_queue_or_a_connection(self) -> None:
+        """A queue raised TypeError for want of a connection, and so did a name with None for one."""
+        mail = get_queue("mail")
+        made = [
+            job(mail, timeout=60)(nothing).delay(),
+            job("mail", None, 60)(nothing).delay(),
+            job("elsewhere", mail.connection, 60)(nothing).delay(),
+        ]
+        assert [(each.origin, each.timeout) for each in made] == [("mail", 60), ("mail", 60), ("elsewhere", 60)]
+
     def test_async_views(self) -> None:
         async def ask() -> None:
             client = AsyncClient(raise_request_exception=False)

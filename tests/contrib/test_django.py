@@ -26,7 +26,7 @@ def run_cases(name: str, redis_url: str) -> int:
 
 
 def test_after_commit(redis_url: str, redis_connection: redis.Redis) -> None:
-    assert run_cases("django_cases.py", redis_url) == 13
+    assert run_cases("django_cases.py", redis_url) == 14
 
 
 def test_app_and_tasks(redis_url: str, redis_connection: redis.Redis) -> None:

@@ -72,16 +72,19 @@ def enqueue_on_commit(
     return found.after_commit(DjangoCommit(using, robust)).enqueue(func, *args, **options)
 
 
-def job(func_or_queue: Callable[..., Any] | Queue | str = "default", *args: Any, **options: Any) -> Any:
-    """`@job`, `@job("mail")` or `@job("mail", timeout=60)`: gives a function `delay(...)` and `enqueue(...)`.
+def job(
+    func_or_queue: Callable[..., Any] | Queue | str = "default", connection: Any = None, *args: Any, **options: Any
+) -> Any:
+    """`@job`, `@job("mail", timeout=60)` or `@job(queue)`: gives a function `delay(...)` and `enqueue(...)`.
 
-    Options are those of `atomiq.decorators.job`. The queue is looked up in the settings with each call.
+    Options are those of `atomiq.decorators.job`. A queue's name is looked up in the settings with each call, unless a
+    connection is given.
     """
     if callable(func_or_queue):
         return decorators.job("default", None, queue_class=_queue_of_settings)(func_or_queue)
-    if isinstance(func_or_queue, str) and not (args or options.get("connection")):
-        return decorators.job(func_or_queue, None, queue_class=_queue_of_settings, **options)
-    return decorators.job(func_or_queue, *args, **options)
+    if isinstance(func_or_queue, str) and connection is None:
+        options = {"queue_class": _queue_of_settings, **options}
+    return decorators.job(func_or_queue, connection, *args, **options)
 
 
 def _queue_of_settings(name: str, connection: Any = None) -> Queue:
