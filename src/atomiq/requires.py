@@ -145,7 +145,7 @@ def _rows(model: Any, pk: Any, filters: Mapping[str, Any], using: str | None) ->
 
 def _query(model: Any, pk: Any, filters: Mapping[str, Any]) -> Any:
     sqlalchemy = importlib.import_module("sqlalchemy")
-    conditions = [getattr(model, name) == value for name, value in filters.items()]
+    conditions = [_condition(model, name, value) for name, value in filters.items()]
     if pk is not None:
         columns, values = sqlalchemy.inspect(model).primary_key, _key(pk)
         values = values if isinstance(values, tuple) else (values,)
@@ -153,6 +153,13 @@ def _query(model: Any, pk: Any, filters: Mapping[str, Any]) -> Any:
             raise ValueError(f"the primary key has {len(columns)} columns, not {len(values)}")
         conditions += [column == value for column, value in zip(columns, values, strict=True)]
     return sqlalchemy.select(sqlalchemy.literal(1)).select_from(model).where(*conditions).limit(1)
+
+
+def _condition(model: Any, name: str, value: Any) -> Any:
+    found = getattr(model, name) == value
+    if isinstance(found, bool):  # Python has compared it: a property, say
+        raise AttributeError(f"{name} is no column")
+    return found
 
 
 def _key(pk: Any) -> Any:

@@ -21,6 +21,10 @@ class Order(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     number: Mapped[str] = mapped_column(String(20))
 
+    @property
+    def is_first(self) -> bool:
+        return self.id == 1
+
 
 class Line(Base):
     __tablename__ = "lines"

@@ -114,6 +114,9 @@ def test_a_database_that_is_broken_is_no_absence(queue: Queue, tmp_path: Path, m
         (lambda: RowExists(mapped.Order, 1, session_factory="tests.contract.mapped.no_factory"), InvalidOption),
         (lambda: RowExists(mapped.Order, 1, session_factory=object()), InvalidFunction),
         (lambda: RowExists(mapped.Order, nonsense=1, session_factory=FACTORY), InvalidArguments),
+        # What is in the class and no column was compared by Python: never equal, so the job waited for nothing.
+        (lambda: RowExists(mapped.Order, is_first=True, session_factory=FACTORY), InvalidArguments),
+        (lambda: RowExists(mapped.Order, metadata=1, session_factory=FACTORY), InvalidArguments),
         (lambda: RowExists(mapped.Line, 1, session_factory=FACTORY), InvalidArguments),
         (lambda: RowExists(mapped.NoModel, 1, session_factory=FACTORY), InvalidOption),
         (lambda: RowExists(mapped.Order(id=1, number=""), 1, session_factory=FACTORY), InvalidFunction),
