@@ -235,6 +235,10 @@ def test_a_row_at_which_the_server_fails(
     (row,) = outbox.rows(scene.url, parked=True)
     assert "the server failed 2 times" in row.reason
     assert "WRONGTYPE" in row.reason
+    # Of a row that is to be sent after all the old tries don't count: the next failure parked it again.
+    assert outbox.retry(scene.url, [row.id]) == [row.id]
+    again = scene.drain()
+    assert (again.parked, again.postponed, outbox.rows(scene.url)[0].tries) == (0, 1, 1)
 
 
 def with_dicts_for_rows(scene: Scene) -> Any:

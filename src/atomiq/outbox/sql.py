@@ -85,7 +85,7 @@ def parked(ids: Iterable[int]) -> str:
 
 def unpark(ids: Iterable[int]) -> str:
     return (
-        f"UPDATE {TABLE} SET state = {WAITING}, parked_ms = 0, reason = '', not_before_ms = 0 "
+        f"UPDATE {TABLE} SET state = {WAITING}, parked_ms = 0, reason = '', not_before_ms = 0, tries = 0 "
         f"WHERE state = {PARKED} AND id IN ({among(ids)})"
     )
 

@@ -28,7 +28,7 @@ class OutboxRowAdmin(admin.ModelAdmin):
     @admin.action(description="Send parked rows after all")
     def send_after_all(self, request: Any, queryset: Any) -> None:
         parked = queryset.filter(state=OutboxRow.PARKED)
-        count = parked.update(state=OutboxRow.WAITING, parked_ms=0, not_before_ms=0, reason="")
+        count = parked.update(state=OutboxRow.WAITING, parked_ms=0, not_before_ms=0, tries=0, reason="")
         self.message_user(request, f"{count} rows wait again; a relay moves them.", messages.SUCCESS)
 
     def has_add_permission(self, request: Any) -> bool:
