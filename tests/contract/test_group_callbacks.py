@@ -46,6 +46,16 @@ async def test_all_three_of_a_group_that_finishes(api: Api) -> None:
 
 
 @both
+async def test_what_is_said_of_members_that_wait_for_each_other(api: Api) -> None:
+    """A follower came before the members that wait, so that it was said to be a member and the last member was not."""
+    queue, group = api.queue(), api.Group.create(api.connection, name="g")
+    members = [call("b", "a"), call("a"), call("c")]
+    jobs = await ask(group.enqueue_many, queue, members, **after("on_ended", "on_failed"))
+    assert [job.id for job in jobs] == ["a", "c", "b"]
+    assert await ask(group.job_ids) == ["a", "b", "c"]
+
+
+@both
 async def test_all_three_of_a_group_of_which_one_fails(api: Api) -> None:
     """What waits for a success still waits, as the failed one can be requeued."""
     queue, group = api.queue(), api.Group.create(api.connection, name="g")

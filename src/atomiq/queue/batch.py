@@ -92,14 +92,17 @@ class Batch:
         independent: list[Any] = []
         waiting: list[Any] = []
         ready: list[Any] = []
-        for job in self.jobs:
-            if not job.has_dependencies:
+        last: list[Any] = []
+        for job, new in zip(self.jobs, self._news, strict=True):
+            if new is not None and new.after:
+                last.append(job)
+            elif not job.has_dependencies:
                 independent.append(job)
             elif job.known_status is JobStatus.DEFERRED:
                 waiting.append(job)
             else:
                 ready.append(job)
-        return independent + waiting + ready
+        return independent + waiting + ready + last
 
 
 def in_order_of_dependencies(news: Sequence[NewJob | None]) -> list[int] | None:
