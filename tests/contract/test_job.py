@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 import redis
+from tests.contract.both import Api, ask, both
 from tests.contract.jobs import add, take, work
 
 from atomiq import Job, JobStatus, Queue, Retry
@@ -89,6 +90,43 @@ def test_as_text(queue: Queue, redis_connection: redis.Redis) -> None:
     assert str(fetched) == "<Job j: tests.contract.jobs.add(1)>"
     redis_connection.hset("rq:job:j", "enqueued_at", "rubbish")
     assert repr(Job.fetch("j", redis_connection)) == "Job('j', enqueued_at=None)"
+
+
+@both
+async def test_saving_what_was_before_again(api: Api) -> None:
+    """`save` compared with what was first read: what it had written itself since, or `save_meta`, or a pipeline, could
+    not be taken back."""
+    queue = api.queue()
+    enqueued = await ask(queue.enqueue, add, 1, description="first", meta={"a": 1})
+    fetched = await ask(api.Job.fetch, enqueued.id, connection=api.connection)
+    made = api.Job.create(add, (1,), connection=api.connection, description="first", meta={"a": 1})
+    await ask(made.save)
+    for job in (enqueued, fetched, made):
+        pipeline = api.connection.pipeline()
+        job.meta["b"] = 2
+        for given in ({}, {"pipeline": pipeline}):
+            job.description = "second"
+            await ask(job.save, **given)
+            await ask(pipeline.execute)
+            job.description = "first"
+            await ask(job.save)
+            assert api.redis.hget(job.key, "description") == b"first"
+        del job.meta["b"]
+        await ask(job.save)
+        job.meta["b"] = 2
+        await ask(job.save_meta)
+        del job.meta["b"]
+        await ask(job.save)
+        assert await ask(job.get_meta) == {"a": 1}
+
+
+@both
+async def test_a_save_that_was_put_into_a_pipeline_and_never_sent(api: Api) -> None:
+    job = await ask(api.queue().enqueue, add, 1)
+    job.description = "new"
+    await ask(job.save, pipeline=api.connection.pipeline())
+    await ask(job.save)
+    assert api.redis.hget(job.key, "description") == b"new"
 
 
 def test_save_never_touches_the_state_or_what_others_wrote(queue: Queue, store: Store) -> None:

@@ -220,6 +220,7 @@ class JobRecord:
     def take_meta(self, raw: bytes) -> None:
         """Take over `meta` as the server has just said it; nothing else of the job has been read by that."""
         mine = self.__dict__
+        mine.get("_saved", {}).pop("meta", None)
         if self.raw:
             self.raw = {**self.raw, b"meta": raw}
             mine.pop("meta", None)
@@ -251,6 +252,7 @@ class JobRecord:
         mine = self.__dict__
         for name in WRITERS.keys() & mine.keys():
             del mine[name]
+        mine.pop("_saved", None)
         mine["raw"] = raw
 
 

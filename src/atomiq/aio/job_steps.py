@@ -94,6 +94,7 @@ class SteppingJob(BaseJob):
     async def _touch(self, fields: Mapping[str, Any], pipeline: Any = None) -> None:
         if await self._store.send(touch(self._store.keys, job_id=self.id, fields=fields), pipeline) == "gone":
             raise NoSuchJobError(f"No such job: {self.key}")
+        self.note_saved(fields, pipeline)
 
     # -- keys ---------------------------------------------------------------------------------------------------------
 

@@ -196,6 +196,7 @@ class BaseJob(RegisteredJob):
         depends_on = self._dependency_ids or []
         if at_front and (due_ms or depends_on):
             self.enqueue_at_front = True
+        self.__dict__.pop("_saved", None)
         fields = self.__dict__["_sent"] = write_new(self) if self._plain else without_state(self.to_dict())
         return NewJob(
             id=job_id,
@@ -273,13 +274,21 @@ class BaseJob(RegisteredJob):
         """
         fields = self.to_dict(include_meta, include_result)
         known: Mapping[Any, Any] = self.raw or self.__dict__.get("_sent", {})
-        seen = {_as_bytes(name): _as_bytes(value) for name, value in known.items()}
+        seen: dict[str, bytes | None] = {_as_text(name): _as_bytes(value) for name, value in known.items()}
         # A new job is not sent what is empty, and an absent field reads as an empty one.
+        absent = b"" if seen else None
+        seen |= self.__dict__.get("_saved", {})
         return {
             name: value
             for name, value in fields.items()
-            if name not in OF_ONE_RUN and seen.get(name.encode(), b"" if seen else None) != _as_bytes(value)
+            if name not in OF_ONE_RUN and seen.get(name, absent) != _as_bytes(value)
         }
+
+    def note_saved(self, fields: Mapping[str, Value], pipeline: Any) -> None:
+        """Remember what was written into these fields, for `changed_fields`; whether a pipeline is ever carried out is
+        not known, so what went into one counts as changed."""
+        saved = {name: _as_bytes(value) if pipeline is None else None for name, value in fields.items()}
+        self.__dict__["_saved"] = {**self.__dict__.get("_saved", {}), **saved}
 
     def was_stored(self) -> bool:
         """Whether this object was read from the server, or sent to it."""
@@ -378,6 +387,10 @@ class BaseJob(RegisteredJob):
 _STATUS_OF: Final = {status.value: status for status in JobStatus}
 _moment = lru_cache(maxsize=16)(from_ms)
 """Jobs that were enqueued by one command share the time."""
+
+
+def _as_text(name: bytes | str) -> str:
+    return name.decode() if isinstance(name, bytes) else name
 
 
 def _as_bytes(value: Any) -> bytes:
