@@ -214,3 +214,19 @@ def test_hooks_of_the_asyncio_queue(redis_url: str, store: Store) -> None:
     job = asyncio.run(whole())
     assert called == [*AT_ONCE[:5], "enqueue_at", "parse_args", "create_job", "schedule_job"]
     assert take(store)[0].id == job.id
+
+
+def test_a_job_that_has_nothing_to_wait_for_any_more(plain: Queue) -> None:
+    """Read while it was deferred and enqueued when its dependency was gone: the status of that look was taken for the
+    word of the hook, and nothing was enqueued, without a word."""
+    traced, called = tracing(Queue, "setup_dependencies")
+    queue = traced(connection=plain.connection)
+    parent = plain.enqueue(add, 1)
+    job = Job.fetch(plain.enqueue(add, 2, depends_on=parent).id, plain.connection)
+    waiting = Job.fetch(job.id, plain.connection)
+    queue.enqueue_job(waiting)
+    assert waiting.get_status(refresh=False) is waiting.get_status() is JobStatus.DEFERRED
+    parent.delete()
+    queue.enqueue_job(job)
+    assert job.get_status(refresh=False) is job.get_status() is JobStatus.QUEUED
+    assert (plain.job_ids, called) == ([job.id], ["setup_dependencies"] * 2)

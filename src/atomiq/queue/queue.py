@@ -275,6 +275,8 @@ class Queue(RawQueue):
         # It stores a job that has to wait, which a job whose transaction is open must not be.
         if waits_for(self.on_commit) is None and not self._hooks.is_ours(self, "setup_dependencies"):
             job.origin, before = self.name, job.enqueued_at
+            if job._status is JobStatus.DEFERRED:  # noqa: SLF001 - of an earlier look, which would seem to be the hook's word
+                job.remember_status(JobStatus.QUEUED)
             job = self.setup_dependencies(job, pipeline=pipeline)
             if job.known_status is JobStatus.DEFERRED or job.enqueued_at != before:
                 return job
