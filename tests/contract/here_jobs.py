@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-from atomiq import Retry, get_current_job
+from atomiq import Callback, Queue, Retry, get_current_job
+from atomiq.timeouts import JobTimeoutException
 
 CALLS: list[Any] = []
 
@@ -41,3 +42,18 @@ def note(job: Any, *args: Any) -> None:
 
 def raising(job: Any, *args: Any) -> None:
     raise LookupError("callback")
+
+
+def enqueues_here(queue_name: str) -> str:
+    """A job that has another one run in its own thread."""
+    job = get_current_job()
+    assert job is not None
+    Queue(queue_name, connection=job.connection, is_async=False).enqueue(
+        out_of_time, job_id="inner", retry=Retry(3), on_failure=Callback(note)
+    )
+    return "went on"
+
+
+def out_of_time() -> None:
+    CALLS.append("call")
+    raise JobTimeoutException("over")

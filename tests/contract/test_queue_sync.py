@@ -7,12 +7,25 @@ from typing import Any
 
 import pytest
 import redis
-from tests.contract.here_jobs import CALLS, asks_again, in_which_thread, interrupted, note, raising, succeeds_at
+from tests.contract.here_jobs import (
+    CALLS,
+    asks_again,
+    enqueues_here,
+    in_which_thread,
+    interrupted,
+    note,
+    out_of_time,
+    raising,
+    succeeds_at,
+)
 from tests.contract.jobs import add, fail
 from tests.invariants import check_invariants
 
 from atomiq import Callback, Job, JobStatus, Queue, Repeat, Retry
-from atomiq.exceptions import JobIsRunning, NoSuchJobError
+from atomiq._commands.base import Command
+from atomiq._commands.settle import Settled
+from atomiq._wire.sync import Store
+from atomiq.exceptions import JobIsRunning, NoSuchJobError, ServerUnavailable
 from atomiq.results import Result
 
 
@@ -62,6 +75,45 @@ def test_an_interrupt_is_not_retried(eager: Queue) -> None:
     with pytest.raises(SystemExit):
         eager.enqueue(interrupted, job_id="i", retry=Retry(5))
     assert (Job.fetch("i", eager.connection).get_status(), CALLS) == (JobStatus.FAILED, ["call"])
+
+
+def test_the_time_of_the_job_around_it_is_over(eager: Queue) -> None:
+    """It was taken for a failure of the job that runs in the thread of another one: that was made again, its caller
+    went on, and nothing limited it any more (10 s of a job_timeout of 2, and finished)."""
+    outer = eager.enqueue(enqueues_here, "default")
+    assert outer.get_status() is JobStatus.FAILED
+    result = outer.latest_result()
+    assert result is not None
+    assert "JobTimeoutException: over" in (result.exc_string or "")
+    assert CALLS == ["call", ("inner", "failed")]
+    assert Job.fetch("inner", eager.connection).get_status() is JobStatus.FAILED
+
+
+def test_a_time_limit_of_its_own_is_a_failure(eager: Queue) -> None:
+    assert eager.enqueue(out_of_time, retry=Retry(1)).get_status() is JobStatus.FAILED
+    assert CALLS == ["call"] * 2
+
+
+@pytest.mark.parametrize("enqueue", ["enqueue", "run_job"])
+def test_a_lost_reply_is_no_failure(enqueue: str, eager: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server had settled it and could not say so. The error was taken for the function's: a finished job was made
+    again, or was told to its failure callback."""
+    run, lost = Store.run, []
+
+    def losing(store: Store, command: Command[Any]) -> Any:
+        said = run(store, command)
+        if isinstance(said, Settled) and not lost:
+            lost.append(said)
+            raise ServerUnavailable("lost")
+        return said
+
+    job = eager.create_job(succeeds_at, (1,), retry=Retry(3), on_failure=Callback(note))
+    stored = Queue(connection=eager.connection).enqueue_job(job) if enqueue == "run_job" else job
+    monkeypatch.setattr(Store, "run", losing)
+    with pytest.raises(ServerUnavailable):
+        eager.run_job(stored) if enqueue == "run_job" else eager.enqueue_job(job)
+    assert CALLS == ["call"]
+    assert job.get_status() is JobStatus.FINISHED
 
 
 def test_it_is_not_repeated(eager: Queue) -> None:

@@ -336,7 +336,8 @@ class Queue(RawQueue):
 
     def run_sync(self, job: Job) -> Job:
         """Run a stored job in the calling thread by `run_job`, record its end and call its callbacks (RQ). What it
-        raises is recorded, not raised, but for KeyboardInterrupt and SystemExit; its retries are made at once."""
+        raises is recorded, not raised, but for KeyboardInterrupt, SystemExit and, within another job, the end of that
+        one's time; its retries are made at once."""
         run_in_this_thread(self, self._store, job)
         return job
 

@@ -12,12 +12,19 @@ import time
 import traceback
 from dataclasses import dataclass, field
 from types import CoroutineType
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from atomiq._commands.alone import begin_job
+from atomiq._commands.base import Command
 from atomiq._commands.change import touch
 from atomiq._commands.settle import Settlement, settle
-from atomiq._core.errors import JobIsRunning, NoSuchJobError, PreconditionError, PreconditionNotMet
+from atomiq._core.errors import (
+    BaseTimeoutException,
+    JobIsRunning,
+    NoSuchJobError,
+    PreconditionError,
+    PreconditionNotMet,
+)
 from atomiq._core.ids import new_execution_id
 from atomiq._core.precondition import error_text
 from atomiq._core.raised import calls_for_retry
@@ -27,8 +34,10 @@ from atomiq._core.timestamp import from_ms
 from atomiq._core.values import Retry
 from atomiq._wire.sync import Store
 from atomiq.job import Job
-from atomiq.job.current import running
+from atomiq.job.current import current, running
 from atomiq.job.planned import LEASE_MARGIN, LONGEST_RUN
+
+R = TypeVar("R")
 
 WORKER_NAME: Final = "sync"
 _NOT_CALLED: Final = (PreconditionNotMet, PreconditionError)
@@ -44,6 +53,8 @@ class Run:
     begun: float = field(default_factory=time.monotonic)
     result: Any = None
     is_settled: bool = False
+    is_telling: bool = False
+    """What is raised now is the server's, or the way's to it, and says nothing about the function."""
 
     @classmethod
     def begin(cls, store: Store, job: Job) -> Run:
@@ -103,12 +114,18 @@ class Run:
     def _count(self, **fields: int) -> None:
         for name, value in fields.items():
             setattr(self.job, name, value)
-        self.store.run(touch(self.store.keys, job_id=self.job.id, fields=fields))
+        self._tell(touch(self.store.keys, job_id=self.job.id, fields=fields))
+
+    def _tell(self, command: Command[R]) -> R:
+        self.is_telling = True
+        said = self.store.run(command)
+        self.is_telling = False
+        return said
 
     def _settle(self, status: JobStatus) -> None:
         end = self.settlement
         end.ended_ms = end.started_ms + int((time.monotonic() - self.begun) * 1000)
-        settled = self.store.run(settle(self.store.keys, settlement=end))
+        settled = self._tell(settle(self.store.keys, settlement=end))
         self.is_settled = True
         self.job.ended_at = from_ms(end.ended_ms)
         if settled.word in ("ok", "already"):
@@ -119,7 +136,8 @@ def run_in_this_thread(queue: Any, store: Store, job: Job) -> None:
     """Run a stored job by the queue's `run_job`, settle it, call its callbacks, which have no time limit (RQ).
 
     An exception of the function is recorded, not raised; one of a callback is raised. KeyboardInterrupt and SystemExit
-    are recorded and raised, and so is PreconditionNotMet, or PreconditionError, when the function was not called.
+    are recorded and raised, and so is PreconditionNotMet, or PreconditionError, when the function was not called. What
+    the server refuses is raised alone: the function has run, and is not called again because of it.
     """
     run = job.__dict__["_run_here"] = Run.begin(store, job)
     try:
@@ -137,9 +155,9 @@ def _run_once(queue: Any, run: Run) -> None:
     try:
         queue.run_job(job)
     except BaseException as error:
-        if run.is_settled:
+        if run.is_settled or run.is_telling:
             raise
-        interrupted, text = not isinstance(error, Exception) or isinstance(error, _NOT_CALLED), traceback.format_exc()
+        interrupted, text = _is_for_the_caller(error), traceback.format_exc()
         if interrupted or not run.may_retry(error):
             run.fail(text)
         job.remember_status(JobStatus.FAILED)
@@ -157,6 +175,14 @@ def _run_once(queue: Any, run: Run) -> None:
             run.finish(None)
 
 
+def _is_for_the_caller(error: BaseException) -> bool:
+    """Whether an exception is raised as well as recorded. The time limit of a job that has enqueued this one is among
+    them: it ends both."""
+    if isinstance(error, BaseTimeoutException) and current() is not None:
+        return True
+    return not isinstance(error, Exception) or isinstance(error, _NOT_CALLED)
+
+
 def run_job_here(store: Store, job: Job) -> None:
     """Call the function of a stored job and record its result; what it raises is recorded by who calls this, if that is
     `run_in_this_thread`, otherwise here."""
@@ -168,7 +194,7 @@ def run_job_here(store: Store, job: Job) -> None:
     try:
         run.perform()
     except BaseException:
-        if not run.is_settled:
+        if not run.is_settled and not run.is_telling:
             run.fail(traceback.format_exc())
         raise
 
