@@ -61,6 +61,29 @@ async def test_a_failure(api: Api) -> None:
 
 
 @both
+async def test_who_asks_until_there_is_a_value(api: Api) -> None:
+    """That a run had ended without one was kept, and who asked the same object again heard None for ever (RQ's as
+    well): of a job that returns a Retry, or that was requeued."""
+    job = await ask(api.queue().enqueue, operator.add, 1, 2)
+    taken = claimed(api.store)
+    of_run = ("value", WORKER, taken.execution_id, datetime(2026, 1, 1, tzinfo=UTC), None)
+    for create, kind in (
+        (Result.create_retried, "RETRIED"),
+        (Result.create_max_retries_exceeded, "MAX_RETRIES_EXCEEDED"),
+    ):
+        create(Job.fetch(job.id, api.redis), 500, *of_run)
+        latest = await ask(job.latest_result)
+        assert (latest.type.name, latest.return_value, latest.worker_name, latest.execution_id) == (kind, *of_run[:3])
+        assert (latest.execution_started_at, latest.execution_ended_at) == of_run[3:]
+        assert await ask(job.return_value) is None
+    settled(api.store, taken, "finished", result=pickle.dumps(3))
+    assert await ask(job.return_value) == 3
+    await ask(api.Result.delete_all, job)
+    assert await ask(job.return_value) == 3, "once seen"
+    assert await ask(job.return_value, refresh=True) is None
+
+
+@both
 async def test_all_newest_first(api: Api) -> None:
     queue = api.queue()
     job = await ask(queue.enqueue, operator.add, 1, 2)

@@ -203,8 +203,12 @@ class Job(SteppingJob):
         """What the function returned; None before it has succeeded. Kept once seen, unless `refresh`."""
         seen: Result | None = self.__dict__.get("_latest_result")
         if seen is None or refresh:
-            seen = self.__dict__["_latest_result"] = await self.latest_result()
-        return seen.return_value if seen is not None and seen.type is Result.Type.SUCCESSFUL else None
+            seen = await self.latest_result()
+            if seen is None or seen.type is not Result.Type.SUCCESSFUL:  # another run may still succeed
+                self.__dict__.pop("_latest_result", None)
+                return None
+            self.__dict__["_latest_result"] = seen
+        return seen.return_value
 
     async def result(self) -> Any:
         """The return value, or what old versions of RQ stored in the job itself."""
