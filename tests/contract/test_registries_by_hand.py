@@ -17,6 +17,7 @@ from atomiq import Job, JobStatus, Queue
 from atomiq._wire.sync import Store
 from atomiq.exceptions import InvalidJobOperation, JobIsRunning, NoSuchJobError, NotInRegistry
 from atomiq.executions import Execution, cleanup_execution, prepare_execution
+from atomiq.group import Group
 from atomiq.registry import (
     BaseRegistry,
     FinishedJobRegistry,
@@ -52,6 +53,37 @@ def test_add_takes_the_job_along(queue: Queue) -> None:
     assert (job.get_status(), len(place), len(queue.failed_job_registry)) == (JobStatus.FAILED, 0, 1)
     assert place.add(job, 120, xx=True) == 0
     assert job in queue.failed_job_registry
+
+
+def test_who_is_deferred_again_still_hears_of_its_dependency(queue: Queue) -> None:
+    """Taken out and put back, as RQ's users may, it was deferred and waited for nothing: it never ran."""
+    parent = waiting(queue, "parent")
+    done = waiting(queue, "done")
+    child = queue.enqueue(operator.add, 1, 2, job_id="child", depends_on=[parent, done])
+    done.set_status("finished")
+    place = queue.deferred_job_registry
+    assert (place.remove(child), child.get_status()) == (1, JobStatus.CREATED)
+    assert (place.add(child), child.get_status()) == (1, JobStatus.DEFERRED)
+    assert (parent.dependent_ids, check_invariants(queue.connection)) == (["child"], [])
+    parent.set_status("finished")
+    assert (child.get_status(), place.get_job_ids(), queue.job_ids) == (JobStatus.QUEUED, [], ["child"])
+
+
+def test_a_job_of_a_group_that_may_wait_for_a_time(queue: Queue) -> None:
+    """What had ended and was put into a registry of those that wait: its group is open again, and it goes in time."""
+    group = Group(queue.connection, "g")
+    calls = [queue.prepare_data(operator.add, (1, 2), ttl=100, job_id=job_id) for job_id in "ab"]
+    job, other = group.enqueue_many(queue, calls)
+    for each in (job, other):
+        queue.finished_job_registry.add(each, 50)
+    assert group.progress().by_status == {"finished": 2}
+    queue.scheduled_job_registry.schedule(job, LATER)
+    assert group.progress().by_status == {"finished": 1, "scheduled": 1}
+    assert 50 < queue.connection.ttl(job.key) <= 100
+    execution = Execution.create(job, 60, None, worker_name="mine")
+    assert queue.connection.ttl(job.key) == -1, "what runs is kept"
+    execution.delete(job, None)
+    assert 50 < queue.connection.ttl(job.key) <= 100
 
 
 def test_for_ever(queue: Queue) -> None:

@@ -4,11 +4,11 @@
 -- keys: job
 -- args: id registry queue status score ttl:int xx:flag keep:int fields:list
 -- says: ok busy
--- cost: O(log registry); O(queue) for a job that waits in a queue; O(freed), at most 100 dependants, when it has ended
+-- cost: O(log registry); O(queue) for a job that waits in a queue; O(freed), at most 100 dependants, when it has ended; O(dependencies) of one that is deferred
 -- An id without a job is only written down. `score`: empty for `ttl` seconds from now. `keep`: seconds that the job is kept, -2 if that is
 -- to stay as it is. `fields` are stored with the job, or make it.
 local was = redis.call('ZSCORE', a_registry, a_id)
-local job = fields_of(k_job, 'status', 'origin', 'ttl', 'group_id')
+local job = fields_of(k_job, 'status', 'origin', 'ttl', 'group_id', 'allow_dependency_failures')
 if a_xx and not was then return { 'ok', 0 } end
 if job.status == 'started' then return { 'busy', 0 } end
 -- writes below
@@ -30,6 +30,7 @@ if there and (job.status ~= status or job.origin ~= a_queue) then
     keep_for(key_dependencies(a_id), a_keep)
   else
     redis.call('PERSIST', k_job)
+    if status == 'deferred' then list_unmet(a_id, is_set(job.allow_dependency_failures)) end
     local ttl = tonumber(job.ttl or '')
     if ttl and ttl > 0 then keep_for(k_job, ttl) end
     if is_group(job.group_id) then reopen_member(job.group_id, a_id) end
