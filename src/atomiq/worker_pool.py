@@ -10,11 +10,12 @@ import multiprocessing
 import os
 import signal
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from enum import Enum
 from multiprocessing.connection import wait
 from types import FrameType
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 from uuid import uuid4
 
 from atomiq._core.errors import InvalidOption
@@ -30,6 +31,36 @@ from atomiq.utils import parse_names
 from atomiq.worker import BaseWorker, Worker
 
 POLL = 1.0
+ASKING: Final = (signal.SIGINT, signal.SIGTERM)
+"""Signals that ask a pool to end."""
+_masks: Final[list[set[Any]]] = []
+"""What a pool that forks now held back before it did."""
+
+
+def _begin_unasked() -> None:
+    """In a fork of a pool's, before anything else: it has no handler of its own yet, and nothing to lose."""
+    if _masks:
+        for number in ASKING:
+            signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_SETMASK, _masks.pop())
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_begin_unasked)
+
+
+@contextmanager
+def _unasked(process: Any) -> Iterator[None]:
+    """Hold back what asks this process to end while it forks another one. Python forgets the signals that a fork gets
+    before it runs, and the pool's handler would take those that come next; and the pool must know whom to tell."""
+    if getattr(process, "_start_method", "") != "fork":
+        yield
+        return
+    _masks.append(signal.pthread_sigmask(signal.SIG_BLOCK, ASKING))
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, _masks.pop())
 
 
 class WorkerData(NamedTuple):
@@ -81,6 +112,7 @@ class WorkerPool:
         self.queue_class = queue_class
         self.exception_handlers = exception_handlers
         self.worker_dict: dict[str, WorkerData] = {}
+        self._asked_to_stop = False
         self._burst = True
         self._sleep = 0
         self._logging_level: str | int = "INFO"
@@ -102,7 +134,7 @@ class WorkerPool:
         self._burst, self._logging_level = burst, logging_level
         setup_loghandlers(logging_level, DEFAULT_LOGGING_DATE_FORMAT, DEFAULT_LOGGING_FORMAT, "atomiq.worker_pool")
         self.log.info("Starting worker pool %s with pid %s...", self.name, os.getpid())
-        self.status = self.Status.IDLE
+        self.status, self._asked_to_stop = self.Status.IDLE, False
         handlers = self._install_signal_handlers()
         try:
             self.start_workers(burst=burst, logging_level=logging_level)
@@ -113,7 +145,7 @@ class WorkerPool:
                 signal.signal(number, handler)
 
     def _has_ended(self) -> bool:
-        if self.status is self.Status.STOPPED:
+        if self._is_stopping():
             return self.all_workers_have_stopped()
         self.check_workers(respawn=not self._burst)
         return self._burst and not self.worker_dict
@@ -121,20 +153,23 @@ class WorkerPool:
     def _wait(self) -> None:
         """For a worker to end; one that is to be replaced waits a moment, or a worker that can't start would be started
         all the time."""
-        if self._burst or self.status is self.Status.STOPPED:
+        if self._burst or self._is_stopping():
             wait([data.process.sentinel for data in self.worker_dict.values()], POLL)
         else:
             time.sleep(POLL)
 
     def _install_signal_handlers(self) -> dict[int, Any]:
-        numbers = (signal.SIGINT, signal.SIGTERM)
-        return {number: signal.signal(number, self.request_stop) for number in numbers}
+        return {number: signal.signal(number, self.request_stop) for number in ASKING}
 
     def request_stop(self, signum: int | None = None, frame: FrameType | None = None) -> None:
         """Ask all workers to end (RQ's handler of SIGINT and SIGTERM). The second time they break off what runs."""
         self.log.info("Received SIGINT/SIGTERM, shutting down...")
-        self.status = self.Status.STOPPED
+        self.status, self._asked_to_stop = self.Status.STOPPED, True
         self.stop_workers()
+
+    def _is_stopping(self) -> bool:
+        """Whether it was asked to end: at any moment, also between a look at the status and the next one."""
+        return self._asked_to_stop or self.status is self.Status.STOPPED
 
     # --- workers
 
@@ -142,8 +177,10 @@ class WorkerPool:
         """Start as many workers as are wanted (RQ)."""
         self.log.debug("Spawning %s workers", self.num_workers)
         for count in range(1, self.num_workers + 1):
-            self.start_worker(count, burst=burst, _sleep=_sleep, logging_level=logging_level)
-        self.status = self.Status.STARTED
+            if not self._is_stopping():
+                self.start_worker(count, burst=burst, _sleep=_sleep, logging_level=logging_level)
+        if not self._is_stopping():
+            self.status = self.Status.STARTED
 
     def start_worker(
         self, count: int | None = None, burst: bool = True, _sleep: float = 0, logging_level: str | int = "INFO"
@@ -151,9 +188,12 @@ class WorkerPool:
         """Start one more (RQ)."""
         name = uuid4().hex
         process = self.get_worker_process(name, burst=burst, _sleep=_sleep, logging_level=logging_level)
-        process.start()
-        self.worker_dict[name] = WorkerData(name=name, pid=process.pid, process=process)
-        self.log.debug("Spawned worker: %s with PID %s", name, process.pid)
+        with _unasked(process):
+            process.start()
+            self.worker_dict[name] = WorkerData(name=name, pid=process.pid, process=process)
+            self.log.debug("Spawned worker: %s with PID %s", name, process.pid)
+            if self._asked_to_stop:  # before this one was known
+                self.stop_worker(self.worker_dict[name])
 
     def get_worker_process(self, name: str, burst: bool, _sleep: float = 0, logging_level: str | int = "INFO") -> Any:
         """The process of a worker, not yet started (RQ)."""
@@ -184,8 +224,8 @@ class WorkerPool:
         """Bury the dead, and replace them (RQ)."""
         self.log.debug("Checking worker processes")
         self.reap_workers()
-        if respawn and self.status is not self.Status.STOPPED:
-            for _ in range(self.num_workers - len(self.worker_dict)):
+        for _ in range(self.num_workers - len(self.worker_dict)):
+            if respawn and not self._is_stopping():
                 self.start_worker(burst=self._burst, _sleep=self._sleep, logging_level=self._logging_level)
 
     def reap_workers(self) -> None:
@@ -243,6 +283,10 @@ def run_worker(
     if multiprocessing.parent_process() is not None:  # not the pool's own handlers, until the worker has some
         signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        if hasattr(
+            signal, "pthread_sigmask"
+        ):  # not on Windows; a hook of a worker that ran there may have held it back
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, ASKING)
     if pattern is None:
         connection = make_connection(connection_class, connection_pool_class, connection_pool_kwargs)
     else:

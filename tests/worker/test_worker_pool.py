@@ -84,6 +84,20 @@ def test_the_dead_are_replaced_and_all_end_when_asked(queue: Queue, start_pool: 
     assert pool.wait(FEW) == 0
 
 
+@pytest.mark.parametrize("moment", ["before", "when"])
+def test_asked_to_end_while_it_starts(moment: str, queue: Queue, start_pool: StartPool) -> None:
+    """It then went on to start the other workers, forgot that it was asked, and ran until it was killed."""
+    assert start_pool(4, f"stay-asked-{moment}").wait(FEW) == 0
+    assert Worker.count(connection=queue.connection) == 0
+
+
+def test_a_worker_asked_to_end_before_it_has_a_handler(queue: Queue, start_pool: StartPool) -> None:
+    """It had the pool's still: that signalled the others, and this one worked on."""
+    job = queue.enqueue(tasks.add, 1)
+    assert start_pool(2, "signal").wait(FEW) == 0
+    assert job.get_status() is JobStatus.QUEUED
+
+
 def test_a_running_job_may_end(queue: Queue, start_pool: StartPool, tmp_path: Path) -> None:
     pool, began, gate = start_pool(1, "stay"), tmp_path / "began", tmp_path / "gate"
     job = queue.enqueue(tasks.note_and_wait, str(began), str(gate))
