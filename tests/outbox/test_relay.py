@@ -20,6 +20,7 @@ from atomiq._core.errors import PermissionDenied, ServerUnavailable
 from atomiq.job import Job
 from atomiq.outbox import drivers, sending, sql
 from atomiq.outbox import relay as relay_module
+from atomiq.outbox.reading import wall_ms
 from atomiq.outbox.relay import Relay
 
 
@@ -215,6 +216,36 @@ def test_a_running_job_of_the_same_id_is_waited_for(scene: Scene) -> None:
     scene.redis.delete("rq:job:sync-42")
     wait_until(lambda: scene.drain().sent == 1, what="the job has been sent")
     assert scene.queue.job_ids == [other.id, running.id]
+
+
+def test_waiting_for_a_running_job_is_no_failure(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
+    """A row that had waited eight times for a long run was parked at the server's first failure, with a reason that
+    spoke of nine failures."""
+    caplog.set_level(logging.CRITICAL, "atomiq.outbox")
+    scene.queue.enqueue(add, 1, 1, job_id="sync-42")
+    scene.redis.hset("rq:job:sync-42", "status", "started")
+    scene.enqueue(add, 2, 2, job_id="sync-42")
+    for _ in range(sending.TRIES):
+        assert scene.drain().postponed == 1
+        scene.run("UPDATE atomiq_outbox SET not_before_ms = 0")
+    scene.redis.delete("rq:job:sync-42")
+    scene.redis.set("rq:job:sync-42", "no hash")
+    failed = scene.drain()
+    assert (failed.parked, failed.postponed, outbox.rows(scene.url)[0].tries) == (0, 1, 1)
+
+
+@pytest.mark.parametrize(("age_s", "wait_s"), [(-60, 0.5), (0, 0.5), (20, 10), (86_400, 60)])
+def test_how_long_a_row_waits_for_a_running_job(sqlite_scene: Scene, age_s: int, wait_s: float) -> None:
+    """Half as long as it has waited already, also if the clock that wrote it was ahead."""
+    scene = sqlite_scene
+    scene.queue.enqueue(add, 1, 1, job_id="sync-42")
+    scene.redis.hset("rq:job:sync-42", "status", "started")
+    scene.enqueue(add, 2, 2, job_id="sync-42")
+    scene.run("UPDATE atomiq_outbox SET created_ms = :created_ms", created_ms=wall_ms() - age_s * 1000)
+    before_ms = wall_ms()
+    assert scene.drain().postponed == 1
+    ((until_ms,),) = scene.run("SELECT not_before_ms FROM atomiq_outbox")
+    assert before_ms + wait_s * 1000 <= until_ms <= wall_ms() + wait_s * 1000 + (wall_ms() - before_ms)
 
 
 def test_a_row_at_which_the_server_fails(

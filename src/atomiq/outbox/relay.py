@@ -112,12 +112,13 @@ class Relay:
             return Passed(read=len(batch.rows), more=True)
         settle(link, batch, outcome)
         link.commit()
-        done = len(outcome.sent) + len(outcome.parked) + len(outcome.postponed) + len(batch.unfit)
+        postponed = len(outcome.postponed) + len(outcome.busy)
+        done = len(outcome.sent) + len(outcome.parked) + postponed + len(batch.unfit)
         return Passed(
             read=len(batch.rows) + len(batch.unfit),
             sent=outcome.enqueued,
             parked=len(outcome.parked) + len(batch.unfit),
-            postponed=len(outcome.postponed),
+            postponed=postponed,
             more=batch.more and done > 0,
         )
 
@@ -191,8 +192,9 @@ def settle(link: Link, batch: Batch, outcome: Outcome) -> None:
     for row_id, reason in (batch.unfit | outcome.parked).items():
         logger.error("outbox: row %d is parked: %s", row_id, reason)
         link.run(sql.PARK, {"now_ms": now_ms, "reason": reason[:LONGEST_REASON], "id": row_id})
-    for row_id, not_before_ms in outcome.postponed.items():
-        link.run(sql.POSTPONE, {"not_before_ms": not_before_ms, "id": row_id})
+    for failures, postponed in ((1, outcome.postponed), (0, outcome.busy)):
+        for row_id, not_before_ms in postponed.items():
+            link.run(sql.POSTPONE, {"not_before_ms": not_before_ms, "failures": failures, "id": row_id})
 
 
 def gone_rows(link: Link, names: list[str]) -> list[str]:

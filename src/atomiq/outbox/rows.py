@@ -33,6 +33,7 @@ class Outgoing:
     unique: bool
     group: str
     name: str
+    created_ms: int
     tries: int
 
 
@@ -84,7 +85,7 @@ def load(found: Any) -> Outgoing:
     Raises:
         BadRow: says what is wrong with it.
     """
-    row_id, version, session_id, queue, job_id, token, _size, _created_ms, tries, payload = found
+    row_id, version, session_id, queue, job_id, token, _size, created_ms, tries, payload = found
     if version != PAYLOAD_VERSION:
         raise BadRow(f"payload version {version}, this relay knows {PAYLOAD_VERSION}; upgrade it, then retry the row")
     try:
@@ -116,7 +117,7 @@ def load(found: Any) -> Outgoing:
         unique = bool(data.get("unique"))
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
         raise BadRow(f"bad payload: {type(error).__name__}: {error}") from error
-    return Outgoing(int(row_id), int(session_id), job, unique, group, f"{row_id}.{token}", int(tries))
+    return Outgoing(int(row_id), int(session_id), job, unique, group, f"{row_id}.{token}", int(created_ms), int(tries))
 
 
 def _dumped(value: Value) -> Any:

@@ -21,6 +21,7 @@ remembers which rows were sent."""
 TRIES: Final = 8
 """A row at which the server fails, without a word, is parked after this many tries."""
 logger = get_logger("outbox")
+_SHORTEST_WAIT_MS: Final = 500
 _LONGEST_WAIT_MS: Final = 60_000
 _REASONS: Final = {
     "exists": "a job of this id exists, and unique=True doesn't replace it",
@@ -36,12 +37,14 @@ class TooLate(Exception):
 
 @dataclass(slots=True)
 class Outcome:
-    """What becomes of the rows: `sent` are deleted, `parked` get a reason, `postponed` come again at a time (ms)."""
+    """What becomes of the rows: `sent` are deleted, `parked` get a reason, `postponed` come again at a time (ms); so
+    do those that are `busy`: a job of their id runs. That is no failure, and is not counted."""
 
     sent: list[int] = field(default_factory=list)
     enqueued: int = 0
     parked: dict[int, str] = field(default_factory=dict)
     postponed: dict[int, int] = field(default_factory=dict)
+    busy: dict[int, int] = field(default_factory=dict)
 
 
 class ServerClock:
@@ -114,7 +117,7 @@ def _enter(rows: Sequence[Outgoing], reply: Delivered, outcome: Outcome, clock: 
         raise TooLate
     for row, word in zip(rows, reply.words, strict=True):
         if word == "busy":
-            outcome.postponed[row.id] = _later(row)
+            outcome.busy[row.id] = _after_half_its_age(row)
         elif word in REFUSED:
             outcome.parked[row.id] = _REASONS[word]
         else:
@@ -127,9 +130,11 @@ def _failed(row: Outgoing, error: ScriptError, outcome: Outcome) -> None:
     if row.tries + 1 >= TRIES:
         outcome.parked[row.id] = f"the server failed {row.tries + 1} times: {error}"
     else:
-        outcome.postponed[row.id] = _later(row)
+        wait_ms = min(_SHORTEST_WAIT_MS << min(row.tries, 10), _LONGEST_WAIT_MS)
+        outcome.postponed[row.id] = time.time_ns() // 1_000_000 + wait_ms
 
 
-def _later(row: Outgoing) -> int:
-    wait_ms: int = min(500 << min(row.tries, 10), _LONGEST_WAIT_MS)
-    return time.time_ns() // 1_000_000 + wait_ms
+def _after_half_its_age(row: Outgoing) -> int:
+    """How long a run takes is not known: the longer it has been waited for, the more rarely it is looked at."""
+    now_ms = time.time_ns() // 1_000_000
+    return now_ms + min(max((now_ms - row.created_ms) // 2, _SHORTEST_WAIT_MS), _LONGEST_WAIT_MS)

@@ -50,7 +50,7 @@ PRUNE: Final = f"DELETE FROM {TABLE} WHERE state = {PARKED} AND parked_ms <= :un
 PARK: Final = (
     f"UPDATE {TABLE} SET state = {PARKED}, parked_ms = :now_ms, reason = :reason, tries = tries + 1 WHERE id = :id"
 )
-POSTPONE: Final = f"UPDATE {TABLE} SET tries = tries + 1, not_before_ms = :not_before_ms WHERE id = :id"
+POSTPONE: Final = f"UPDATE {TABLE} SET tries = tries + :failures, not_before_ms = :not_before_ms WHERE id = :id"
 LIST: Final = (
     f"SELECT id, state, route, queue, job_id, size, created_ms, tries, parked_ms, reason FROM {TABLE} "
     "WHERE state >= :least AND state <= :most ORDER BY id LIMIT :many"
