@@ -25,6 +25,25 @@ def asks_again(times: int, allowed: int) -> Any:
     return Retry(allowed, interval=3600) if CALLS.count("call") < times else "done"
 
 
+def taken_away_and_fails(how: str) -> None:
+    take_away(how)
+    raise OSError("what it worked with is gone")
+
+
+def taken_away_and_asks_again(how: str) -> Any:
+    take_away(how)
+    return Retry(3)
+
+
+def take_away(how: str) -> None:
+    """At the first call; later ones meet it as they left it."""
+    CALLS.append("call")
+    job = get_current_job()
+    assert job is not None
+    if CALLS.count("call") == 1:
+        job.cancel() if how == "cancel" else job.delete()
+
+
 def interrupted() -> None:
     CALLS.append("call")
     raise SystemExit(3)

@@ -17,6 +17,8 @@ from tests.contract.here_jobs import (
     out_of_time,
     raising,
     succeeds_at,
+    taken_away_and_asks_again,
+    taken_away_and_fails,
 )
 from tests.contract.jobs import add, fail
 from tests.invariants import check_invariants
@@ -27,6 +29,7 @@ from atomiq._commands.settle import Settled
 from atomiq._wire.sync import Store
 from atomiq.exceptions import JobIsRunning, NoSuchJobError, ServerUnavailable
 from atomiq.results import Result
+from atomiq.webhook import Webhook
 
 
 @pytest.fixture
@@ -75,6 +78,22 @@ def test_an_interrupt_is_not_retried(eager: Queue) -> None:
     with pytest.raises(SystemExit):
         eager.enqueue(interrupted, job_id="i", retry=Retry(5))
     assert (Job.fetch("i", eager.connection).get_status(), CALLS) == (JobStatus.FAILED, ["call"])
+
+
+@pytest.mark.parametrize("function", [taken_away_and_fails, taken_away_and_asks_again])
+@pytest.mark.parametrize("how", ["cancel", "delete"])
+def test_a_job_that_is_taken_away_is_not_made_again(
+    how: str, function: Any, eager: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker's run that has lost its job settles nothing, and isn't retried. Here each retry was made all the same,
+    of a job that was deleted, too; and the one that had been canceled was told to its webhooks as failed."""
+    monkeypatch.setattr(Webhook, "send", lambda webhook, job, **_: CALLS.append("webhook"))
+    webhooks = [Webhook("http://receiver/", status) for status in ("finished", "failed")]
+    job = eager.enqueue(function, how, retry=Retry(3), webhooks=webhooks)
+    assert CALLS == ["call"]
+    assert Job.exists(job.id, eager.connection) == (how == "cancel")
+    if how == "cancel":
+        assert job.get_status() is JobStatus.CANCELED
 
 
 def test_the_time_of_the_job_around_it_is_over(eager: Queue) -> None:

@@ -80,14 +80,17 @@ def delete(keys: Keys, *, job_id: str, delete_dependents: bool = False, now_ms: 
 
 
 def _decode_touch(reply: Any) -> str:
-    return word(reply, "touch", "ok", "gone")
+    return word(reply, "touch", "ok", "gone", "not_yours")
 
 
-def touch(keys: Keys, *, job_id: str, fields: Mapping[str, Argument], now_ms: int = 0) -> Command[str]:
-    """Write fields of an existing job that say nothing about its state."""
+def touch(
+    keys: Keys, *, job_id: str, fields: Mapping[str, Argument], execution: str = "", now_ms: int = 0
+) -> Command[str]:
+    """Write fields of an existing job that say nothing about its state. `execution`: only while the job is of it, else
+    the word is not_yours."""
     if "status" in fields or not fields:
         raise ValueError("touch writes at least one field, and never the status")
-    args = [part for pair in fields.items() for part in pair]
+    args = (execution, *(part for pair in fields.items() for part in pair))
     return call("touch", keys, (keys.job(job_id),), args, _decode_touch, now_ms=now_ms)
 
 

@@ -53,6 +53,8 @@ class Run:
     begun: float = field(default_factory=time.monotonic)
     result: Any = None
     is_settled: bool = False
+    is_taken_away: bool = False
+    """The job was canceled, deleted or begun elsewhere meanwhile: nothing becomes of it because of this run."""
     is_telling: bool = False
     """What is raised now is the server's, or the way's to it, and says nothing about the function."""
 
@@ -83,8 +85,7 @@ class Run:
         if self.job.requires:
             _look(self.job)
         result = self.job.perform()
-        while (retry := Retry.asked_for(result)) is not None and (self.job.number_of_retries or 0) < retry.max:
-            self._count(number_of_retries=(self.job.number_of_retries or 0) + 1)
+        while (retry := Retry.asked_for(result)) is not None and self._may_go_again(retry):
             result = self.job.perform()
         self.finish(result)
 
@@ -107,14 +108,22 @@ class Run:
         if not calls_for_retry(error, self.job.retry_on or (), self.job.retry_unless or ()):
             return False
         left = self.job.retries_left or 0
-        if left > 0:
-            self._count(retries_left=left - 1)
-        return left > 0
+        return left > 0 and self._is_counted(retries_left=left - 1)
 
-    def _count(self, **fields: int) -> None:
-        for name, value in fields.items():
-            setattr(self.job, name, value)
-        self._tell(touch(self.store.keys, job_id=self.job.id, fields=fields))
+    def _may_go_again(self, retry: Retry) -> bool:
+        """The same for a Retry that the function has returned."""
+        done = self.job.number_of_retries or 0
+        return done < retry.max and self._is_counted(number_of_retries=done + 1)
+
+    def _is_counted(self, **fields: int) -> bool:
+        """Write that there is another go. False: the job is not ours any more."""
+        execution = self.settlement.execution_id
+        said = self._tell(touch(self.store.keys, job_id=self.job.id, fields=fields, execution=execution))
+        self.is_taken_away = said != "ok"
+        if said == "ok":
+            for name, value in fields.items():
+                setattr(self.job, name, value)
+        return said == "ok"
 
     def _tell(self, command: Command[R]) -> R:
         self.is_telling = True
@@ -126,9 +135,9 @@ class Run:
         end = self.settlement
         end.ended_ms = end.started_ms + int((time.monotonic() - self.begun) * 1000)
         settled = self._tell(settle(self.store.keys, settlement=end))
-        self.is_settled = True
+        self.is_settled, self.is_taken_away = True, settled.word not in ("ok", "already")
         self.job.ended_at = from_ms(end.ended_ms)
-        if settled.word in ("ok", "already"):
+        if not self.is_taken_away:
             self.job.remember_status(status)
 
 
@@ -147,7 +156,8 @@ def run_in_this_thread(queue: Any, store: Store, job: Job) -> None:
         del job.__dict__["_run_here"]
     if run.settlement.outcome == "finished" and job.success_callback is not None:
         job.success_callback(job, job.connection, run.result)
-    job.send_webhooks(job.known_status, exc_string=run.settlement.exc_string or None)
+    if not run.is_taken_away:
+        job.send_webhooks(job.known_status, exc_string=run.settlement.exc_string or None)
 
 
 def _run_once(queue: Any, run: Run) -> None:
@@ -160,7 +170,8 @@ def _run_once(queue: Any, run: Run) -> None:
         interrupted, text = _is_for_the_caller(error), traceback.format_exc()
         if interrupted or not run.may_retry(error):
             run.fail(text)
-        job.remember_status(JobStatus.FAILED)
+        if not run.is_taken_away:
+            job.remember_status(JobStatus.FAILED)
         try:
             if job.failure_callback is not None:
                 job.failure_callback(job, job.connection, *sys.exc_info())
