@@ -37,6 +37,13 @@ def b4(world: World) -> None:
     world.redis.delete("rq:job:elsewhere:dependents")
 
 
+def b4_of_many(world: World) -> None:
+    """More than are looked at one by one; such a job was called healthy."""
+    parents = tuple(f"elsewhere{number}" for number in range(2_000))
+    their_child(world, parents)
+    world.redis.delete(*(f"rq:job:{parent}:dependents" for parent in parents))
+
+
 def b4_of_ours(world: World) -> None:
     """The same of a job that we deferred."""
     world.redis.lrem("rq:queue:q", 0, "waiting")
@@ -60,6 +67,7 @@ WAITING = [
     Broken("finished-but-nobody-told", finished_without_a_word, {("deferred_for_ever", "kid")}, is_queued("kid", -1)),
     Broken("B2-failure-allowed", b2, {("deferred_for_ever", "theirs")}, is_queued("theirs", -1), oracle=False),
     Broken("B4-parent-deleted-by-RQ", b4, {("deferred_for_ever", "theirs")}, canceled("theirs"), oracle=False),
+    Broken("B4-of-many-parents", b4_of_many, {("deferred_for_ever", "theirs")}, canceled("theirs"), oracle=False),
     Broken("B4-parent-of-ours-deleted", b4_of_ours, {("deferred_for_ever", "kid")}, canceled("kid")),
     Broken(
         "E16-list-of-dependants-expired",
@@ -183,6 +191,15 @@ def test_a_child_of_theirs_that_has_hope_is_well(world: World, parents: int) -> 
     names = [f"p{number}" for number in range(parents)]
     world.enqueue(*(new_job(name) for name in names))
     their_child(world, tuple(names))
+    assert world.examine().findings == []
+
+
+def test_one_of_many_parents_is_left(world: World) -> None:
+    """The few that are looked at first are most likely gone; that all are is never guessed."""
+    world.people()
+    parents = [f"elsewhere{number}" for number in range(2_000)]
+    their_child(world, (*parents, "waiting"))
+    world.redis.delete(*(f"rq:job:{parent}:dependents" for parent in parents))
     assert world.examine().findings == []
 
 

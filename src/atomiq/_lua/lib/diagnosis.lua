@@ -182,6 +182,17 @@ local function count_standings(job, waits_for)
   return count, names
 end
 
+-- Are all of very many gone, and nobody is being freed? That takes 2 ms for 3,000; how each of them stands, four times as long.
+local function all_missing(list, all)
+  if all > 3000 or redis.call('EXISTS', key_freeing()) == 1 then return false end
+  local keys = redis.call('SMEMBERS', list)
+  for n = 1, #keys do keys[n] = key_job(keys[n]) end
+  for first = 1, #keys, 1000 do
+    if redis.call('EXISTS', unpack(keys, first, math.min(first + 999, #keys))) > 0 then return false end
+  end
+  return true
+end
+
 -- One that can still end is enough; all of many are looked at only if a few have none.
 local function fault_waiting(job)
   if is_set(job.after) then
@@ -193,7 +204,7 @@ local function fault_waiting(job)
   local count, names = count_standings(job, redis.call('SRANDMEMBER', list, 20))
   if count.open + count.behind == 0 then
     local all = redis.call('SCARD', list)
-    if all > 300 then return end
+    if all > 300 and not (count.met == 0 and all_missing(list, all)) then return end
     if all > 20 then count, names = count_standings(job, redis.call('SRANDMEMBER', list, 300)) end
   end
   if count.open + count.behind == 0 then
