@@ -344,6 +344,16 @@ def test_a_folder_that_cant_be_made(folder: Path) -> None:
             start_or_join(impossible)
 
 
+def test_a_name_that_no_folder_can_have(folder: Path) -> None:
+    """Tracebacks of pathlib's: the error that refused a name was met again where its text was made."""
+    (folder / "circle").symlink_to(folder / "circle")
+    for name in ("n" * 300, "nul\0", "circle/x"):
+        with pytest.raises(errors.FolderNotWritable, match="can't make its folder"):
+            connect(embedded=folder / name)
+    with pytest.raises(errors.FolderNotWritable, match="home directory"):
+        connect("embedded://~nobody-of-this-name/x")
+
+
 def test_a_folder_that_cant_be_written(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder.chmod(0o500)
     if os.getuid() == 0:  # root may write everywhere

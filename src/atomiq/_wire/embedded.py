@@ -111,16 +111,20 @@ def start_or_join(
 
 def prepared_folder(path: str | os.PathLike[str]) -> Path:
     """The folder, absolute, existing, writable, and ignored by git."""
-    folder = Path(path).expanduser().resolve()
+    folder = Path(path)
     try:
+        folder = folder.expanduser().resolve()
         if not folder.is_dir():
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             (folder / ".gitignore").write_text("*\n")
-    except OSError as error:
-        reason = "there is a file of this name" if folder.is_file() else error.strerror
+    except (OSError, RuntimeError, ValueError) as error:  # links in a circle, ~nobody, a name with a NUL
+        taken = isinstance(error, FileExistsError)
+        reason = "there is a file of this name" if taken else getattr(error, "strerror", None) or error
         raise FolderNotWritable(f"the embedded server can't make its folder {folder}: {reason}") from error
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise FolderNotWritable(f"the embedded server can't write into its folder {folder}: permission denied")
+        is_fixed = os.statvfs(folder).f_flag & os.ST_RDONLY
+        reason = "its file system is read-only" if is_fixed else "permission denied"
+        raise FolderNotWritable(f"the embedded server can't write into its folder {folder}: {reason}")
     return folder
 
 
