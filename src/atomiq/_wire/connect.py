@@ -25,6 +25,7 @@ from atomiq._wire.embedded import parse_embedded_url, prepared_folder, short_soc
 from atomiq._wire.prefixes import set_prefix
 from atomiq._wire.siblings import address_of
 from atomiq._wire.target import Target, find_target, parse_sentinel_url
+from atomiq._wire.tls import advice_about_tls
 from atomiq._wire.translate import BadLogin, Unavailable, of_login, translated
 
 # A command is answered in milliseconds; a server that says nothing for this long is as good as gone. Blocking commands
@@ -263,7 +264,8 @@ def check_connection(connection: redis.Redis, tried: str = "") -> None:
 def ask_for_life(pool: Any) -> None:
     """One PING on a connection of its own. Raises redis-py's errors; those that TLS explains say so."""
     kind, options = pool.connection_class, pool.connection_kwargs
-    if issubclass(kind, redis.SSLConnection):
+    has_tls = issubclass(kind, redis.SSLConnection)
+    if has_tls:
         hasty = probe(kind, {**options, "socket_timeout": HANDSHAKE_S})
         try:
             ping(hasty)
@@ -275,7 +277,7 @@ def ask_for_life(pool: Any) -> None:
     try:
         ping(probe(kind, options))
     except redis.ConnectionError as error:
-        if "reset by peer" in str(error) or "closed by server" in str(error):
+        if not has_tls and ("reset by peer" in str(error) or "closed by server" in str(error)):
             raise redis.ConnectionError(
                 f"{str(error).rstrip('.')} (if it wants TLS, its URL begins with rediss://)"
             ) from error
@@ -310,9 +312,11 @@ def speaks_plainly(host: str, port: int) -> bool:
 
 
 def unavailable_text(tried: str, error: Exception) -> str:
-    """What a person reads whose server isn't there."""
+    """What a person reads whose server isn't there, or can't be talked to."""
     # redis-py appends the representation of a whole connection pool when no sentinel knows the master.
     reason = str(error).partition(" : <")[0].rstrip(".")
+    if advice := advice_about_tls(reason):
+        return f"{tried} is there, and TLS with it fails: {reason}; {advice}"
     return (
         f"no server at {tried}: {reason}. Start Redis or Valkey there, name another with --url or "
         "ATOMIQ_URL, or use the embedded server: --embedded on the command line, embedded:// as the URL, "
