@@ -21,6 +21,7 @@ from tests.helpers import failing_to_save, server_on_a_port, throwaway_server, w
 
 from atomiq import Queue, aio
 from atomiq._core.errors import (
+    FolderNotWritable,
     InvalidURL,
     PermissionDenied,
     ServerError,
@@ -380,3 +381,13 @@ def test_a_server_without_tls_is_told_from_one_that_is_away(password: str) -> No
         with pytest.raises(ServerUnavailable, match=r"it speaks without TLS, so its URL begins with redis://\."):
             check_connection(connection)
         assert time.monotonic() - began < 10
+
+
+def test_a_name_that_no_folder_can_have(tmp_path: Path) -> None:
+    """Tracebacks of pathlib's: the error that refused a name was met again where its text was made."""
+    (tmp_path / "circle").symlink_to(tmp_path / "circle")
+    for name in ("n" * 300, "nul\0", "circle/x"):
+        with pytest.raises(FolderNotWritable, match="can't make its folder"):
+            connect(embedded=tmp_path / name)
+    with pytest.raises(FolderNotWritable, match="home directory"):
+        connect("embedded://~nobody-of-this-name/x")

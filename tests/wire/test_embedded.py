@@ -344,16 +344,6 @@ def test_a_folder_that_cant_be_made(folder: Path) -> None:
             start_or_join(impossible)
 
 
-def test_a_name_that_no_folder_can_have(folder: Path) -> None:
-    """Tracebacks of pathlib's: the error that refused a name was met again where its text was made."""
-    (folder / "circle").symlink_to(folder / "circle")
-    for name in ("n" * 300, "nul\0", "circle/x"):
-        with pytest.raises(errors.FolderNotWritable, match="can't make its folder"):
-            connect(embedded=folder / name)
-    with pytest.raises(errors.FolderNotWritable, match="home directory"):
-        connect("embedded://~nobody-of-this-name/x")
-
-
 def test_a_folder_that_cant_be_written(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder.chmod(0o500)
     if os.getuid() == 0:  # root may write everywhere
@@ -361,6 +351,14 @@ def test_a_folder_that_cant_be_written(folder: Path, monkeypatch: pytest.MonkeyP
     with pytest.raises(errors.FolderNotWritable, match="permission denied"):
         start_or_join(folder)
     folder.chmod(0o700)
+
+
+def test_a_server_of_another_user(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It `does not start: [Errno 13] Permission denied: 'keeper.lock'`."""
+    (folder / keeper.LOCK).write_text("")
+    monkeypatch.setattr(os, "access", lambda path, _: Path(path).name != keeper.LOCK)
+    with pytest.raises(errors.FolderNotWritable, match=rf"is another user's \(id {os.getuid()}\); take a folder"):
+        connect(embedded=folder)
 
 
 def test_without_the_wheel_the_error_says_what_to_install(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

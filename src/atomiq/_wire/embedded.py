@@ -125,6 +125,12 @@ def prepared_folder(path: str | os.PathLike[str]) -> Path:
         is_fixed = os.statvfs(folder).f_flag & os.ST_RDONLY
         reason = "its file system is read-only" if is_fixed else "permission denied"
         raise FolderNotWritable(f"the embedded server can't write into its folder {folder}: {reason}")
+    lock = folder / keeper.LOCK
+    if lock.exists() and not os.access(lock, os.R_OK | os.W_OK):
+        raise FolderNotWritable(
+            f"the embedded server in {folder} is another user's (id {lock.stat().st_uid}); "
+            "take a folder of your own, or a server that both can reach"
+        )
     return folder
 
 

@@ -31,6 +31,7 @@ from pathlib import Path
 
 SOCKET = "valkey.sock"
 CLOSING = "closing.sock"
+LOCK = "keeper.lock"
 LOG = "server.log"
 LOG_LIMIT = 1_000_000
 KEEPER_NAME = "atomiq-keeper"
@@ -280,7 +281,7 @@ def main(folder: str, binary: str, fsync: str, idle_s: str) -> None:
     keeper = Keeper(binary, fsync, float(idle_s))
     signal.signal(signal.SIGTERM, keeper.stop)
     try:
-        lock = take_lock("keeper.lock")
+        lock = take_lock(LOCK)
         if lock is None:
             report("busy")
             return

@@ -17,7 +17,7 @@ _ADVICE: Final = (
     ),
     (
         ("CERTIFICATE_REQUIRED", "EOF occurred in violation of protocol"),
-        "a server that wants its clients' certificate ends like this: rediss://...?ssl_certfile=FILE&ssl_keyfile=FILE",
+        "if it wants a certificate of its clients, name yours: rediss://...?ssl_certfile=FILE&ssl_keyfile=FILE",
     ),
     (
         ("[X509:", "[PEM:", "[SSL] PEM lib"),
