@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 import time
 from pathlib import Path
 from typing import Any
@@ -210,3 +211,49 @@ def test_processes_of_an_idle_worker(queue: Queue, start_worker: StartWorker) ->
     worker = start_worker(options={"concurrency": 2})
     wait_until(lambda: len(worker.children()) == 2)
     assert len(psutil.Process(worker.pid).children(recursive=True)) == 2
+
+
+SPOILT = ["finished:default", "failed:default", "deferred:default", "canceled:default", "groups", "group:odd"]
+
+
+@pytest.mark.parametrize("spoilt", SPOILT)
+def test_a_key_that_cannot_be_cleaned_is_left_out(queue: Queue, caplog: pytest.LogCaptureFixture, spoilt: str) -> None:
+    """Another program had written a text where a registry should be: each worker of the queue ended at its turn to
+    clean, with a ScriptError. All else is cleaned; it is said once which key it is, and again when it has been in order
+    meanwhile."""
+    connection, other = queue.connection, Queue("other", connection=queue.connection)
+    connection.sadd("rq:groups", "odd", "plain")
+    for key in ("rq:group:odd", "rq:group:plain"):
+        connection.sadd(key, "gone")
+    for name in ("finished", "failed", "deferred", "canceled"):
+        for place in (queue, other):
+            connection.zadd(f"rq:{name}:{place.name}", {"gone": 1})
+    connection.set(f"rq:{spoilt}", "text")
+    upkeep = Upkeep(
+        Store.of(connection), "w", [queue.name, other.name], logging.getLogger("atomiq"), 3, "retry", lambda: None
+    )
+    caplog.set_level(logging.ERROR, "atomiq")
+    assert upkeep.clean(600) == e.Cleaned(any=True, more=False)
+    left = [] if spoilt != "groups" else ["rq:group:odd", "rq:group:plain"]
+    left += [] if spoilt != "group:odd" else ["rq:groups"]
+    assert sorted(key.decode() for key in connection.keys("rq:*") if b"turn" not in key) == sorted(
+        [f"rq:{spoilt}", *left]
+    )
+    upkeep.clean_now()
+    assert [f"rq:{spoilt} can't be cleaned" in record.getMessage() for record in caplog.records] == [True]
+    connection.delete(f"rq:{spoilt}")
+    upkeep.clean_now()
+    connection.set(f"rq:{spoilt}", "text")
+    upkeep.clean_now()
+    assert len(caplog.records) == (1 if spoilt == "group:odd" else 2), "a group that is gone is not looked at again"
+
+
+@pytest.mark.parametrize("loop", ["atomiq.Worker", "tests.worker.override_jobs.Loop"])
+def test_a_worker_lives_on_where_a_registry_is_spoilt(queue: Queue, start_worker: StartWorker, loop: str) -> None:
+    queue.connection.set("rq:failed:other", "text")
+    worker = start_worker("other", "default", kind=loop)
+    worker.says("rq:failed:other can't be cleaned")
+    job = queue.enqueue(tasks.nothing)
+    wait_until(lambda: job.is_finished)
+    worker.signal(signal.SIGTERM)
+    assert worker.exits() == 0

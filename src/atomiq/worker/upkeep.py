@@ -51,6 +51,8 @@ class Upkeep:
         self._instead = instead
         self._rest: Iterator[int] | None = None
         """What is left of a cleaning. The turns are taken, so nobody else will."""
+        self._spoilt: dict[str, str] = {}
+        """Keys that could not be cleaned the last time, and why: said once."""
 
     def reap(self, server_now: float | None) -> tuple[list[str], float | None, bool]:
         """Take expired leases back. Says the jobs that were abandoned for the last time, in how many seconds the first
@@ -165,14 +167,40 @@ class Upkeep:
         for queue in queues:
             yield from self._clean_queue(queue)
         if groups:
-            yield from self._clean_groups()
+            yield from self._unless_spoilt(self._store.keys.groups(), self._clean_groups())
 
     def _clean_queue(self, queue: str) -> Iterator[int]:
-        keys, offset, more = self._store.keys, 0, True
+        keys = self._store.keys
+        registries = (keys.finished(queue), keys.failed(queue), keys.deferred(queue), keys.canceled(queue))
         self._log.info("Worker %s: cleaning registries for queue: %s", self._name, queue)
-        self._store.run(clean_workers(keys, queue=queue))
+        yield from self._unless_spoilt(keys.worker_set(queue), self._forget_workers(queue))
+        try:
+            yield from self._expire(queue)
+        except ScriptError:  # of one of them: the others are cleaned all the same
+            for key in registries:
+                yield from self._unless_spoilt(key, self._expire(queue, only=key))
+        else:
+            self._spoilt = {key: why for key, why in self._spoilt.items() if key not in registries}
+
+    def _unless_spoilt(self, key: str, steps: Iterator[int]) -> Iterator[int]:
+        """Clean what is at `key`. A key that nobody understands must not end worker after worker, each at its turn."""
+        try:
+            yield from steps
+        except ScriptError as error:
+            if self._spoilt.get(key) != str(error):
+                self._spoilt[key] = str(error)
+                self._log.error("Worker %s: %s can't be cleaned and is left as it is: %s", self._name, key, error)
+        else:
+            self._spoilt.pop(key, None)
+
+    def _forget_workers(self, queue: str) -> Iterator[int]:
+        self._store.run(clean_workers(self._store.keys, queue=queue))
+        yield from ()
+
+    def _expire(self, queue: str, only: str = "") -> Iterator[int]:
+        offset, more = 0, True
         while more:
-            done = self._store.run(expire(keys, queue=queue, offset=offset))
+            done = self._store.run(expire(self._store.keys, queue=queue, offset=offset, only=only))
             offset, more = done.next_offset, done.more
             yield LARGE
 
@@ -183,10 +211,13 @@ class Upkeep:
             page = self._store.run(groups_read(keys, cursor=groups_at or "0", limit=GROUPS_AT_A_TIME))
             groups_at = page.cursor
             for name in page.names:
-                at = ""
-                while at != "0":
-                    at = self._store.run(group_read(keys, name=name, cursor=at or "0")).cursor
-                    yield SMALL if at == "0" else LARGE
+                yield from self._unless_spoilt(keys.group(name), self._clean_group(name))
+
+    def _clean_group(self, name: str) -> Iterator[int]:
+        at = ""
+        while at != "0":
+            at = self._store.run(group_read(self._store.keys, name=name, cursor=at or "0")).cursor
+            yield SMALL if at == "0" else LARGE
 
     def free(self) -> Freed:
         return self._store.run(free(self._store.keys, pause_ms=GROUP_PAUSE_MS))
