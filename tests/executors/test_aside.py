@@ -20,8 +20,10 @@ def abandoned(job: Job, *handlers: str) -> list[str]:
         [job.origin], connection=job.connection, exception_handlers=[getattr(tasks, one) for one in handlers]
     )
     log, fetch = worker.log, lambda: Job.fetch(job.id, job.connection)
-    report = call_abandoned(fetch, UnixSignalDeathPenalty, worker.handle_exception, log)
+    limits: list[float | None] = []
+    report = call_abandoned(fetch, UnixSignalDeathPenalty, worker.handle_exception, log, limits.append)
     assert report.succeeded
+    job.connection.rpush(f"limits:{job.id}", *[str(limit) for limit in limits] or ["none"])
     return [line.decode() for line in job.connection.lrange(f"calls:{job.id}", 0, -1)]
 
 
@@ -34,6 +36,17 @@ def with_callbacks(queue: Queue, status: JobStatus, on_failure: Any = tasks.on_f
 def test_one_that_failed_of_it(queue: Queue) -> None:
     calls = abandoned(with_callbacks(queue, JobStatus.FAILED), "handler_notes")
     assert [call.split()[:2] for call in calls] == [["failure", "PoisonJobError"], ["handler", "PoisonJobError"]]
+
+
+@pytest.mark.parametrize("status", [JobStatus.FAILED, JobStatus.STOPPED])
+def test_each_part_says_what_time_it_has(queue: Queue, status: JobStatus) -> None:
+    """Whatever limit the callback of an abandoned job had, it was killed after a minute, and nobody else was told."""
+    stopped = Callback(tasks.on_stopped, timeout=80)
+    job = queue.enqueue(tasks.add, 1, on_failure=Callback(tasks.on_failure, timeout=90), on_stopped=stopped)
+    queue.connection.hset(job.key, "status", status.value)
+    abandoned(job)
+    limits = queue.connection.lrange(f"limits:{job.id}", 0, -1)
+    assert limits == ([b"90", b"60"] if status is JobStatus.FAILED else [b"80"])
 
 
 def test_a_failure_callback_that_raises_keeps_nobody_from_hearing(queue: Queue) -> None:

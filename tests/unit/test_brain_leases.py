@@ -160,6 +160,15 @@ class TestTimeLimits:
         scene.until(m.Kill)
         assert scene.now - begun == pytest.approx(51)
 
+    def test_a_callback_of_an_abandoned_job_gets_its_own_limit(self) -> None:
+        """It was killed after a minute, whatever its limit was."""
+        scene = Scene(kill_after=1).begin()
+        scene.tell(e.Reaped(failed=("x",)))
+        scene.tell(e.Limited(("abandoned", "x"), 300.0), after=1.5)
+        begun = scene.now
+        assert scene.until(m.KillAside) == m.KillAside("abandoned", "x")
+        assert scene.now - begun == pytest.approx(301)
+
     def test_a_kill_that_did_nothing_is_repeated(self) -> None:
         scene = Scene(kill_after=1).begin()
         scene.give("a", limit=1.0)

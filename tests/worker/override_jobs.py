@@ -158,3 +158,10 @@ class Warned(Notes, Worker):
     def teardown(self) -> None:
         self.note(f"warned {getattr(self, '_warned', False)}")
         super().teardown()
+
+
+def on_failure_long(job: Any, connection: Any, *_exc_info: Any) -> None:
+    """A callback that takes two seconds."""
+    connection.rpush("notes", "callback begins")
+    connection.blpop("nobody pushes here", timeout=2)
+    connection.rpush("notes", "callback ends")

@@ -10,14 +10,15 @@ import pytest
 from tests import tasks
 from tests.contract.driving import claimed
 from tests.helpers import wait_until
+from tests.worker import override_jobs
 
-from atomiq import Job, Queue, Retry, SimpleWorker, Worker
+from atomiq import Callback, Job, Queue, Retry, SimpleWorker, Worker
 from atomiq._wire.sync import Store
 from atomiq.exceptions import JobIsRunning, NoSuchJobError, StopRequested
 from atomiq.job import JobStatus
 from atomiq.registry import StartedJobRegistry
 from atomiq.results import Result
-from atomiq.worker import HerokuWorker, RandomWorker, RoundRobinWorker, SpawnWorker, WorkerStatus
+from atomiq.worker import HerokuWorker, RandomWorker, RoundRobinWorker, SpawnWorker, WorkerStatus, between
 from atomiq.worker.base import PUBSUB_CHANNEL_TEMPLATE, VERSION
 
 KINDS = [Worker, SimpleWorker]
@@ -271,6 +272,18 @@ class TestTheRest:
         queue.connection.zadd(queue.finished_job_registry.key, {job.id: 1})
         worker.clean_registries()
         assert queue.connection.zcard(queue.finished_job_registry.key) == 0
+
+    @pytest.mark.parametrize("own_limit", [1, 30])
+    def test_the_callback_of_an_abandoned_job_has_its_own_limit(
+        self, queue: Queue, store: Store, monkeypatch: pytest.MonkeyPatch, own_limit: int
+    ) -> None:
+        """It was killed after a minute and a bit (here: half a second), whatever its limit was."""
+        monkeypatch.setattr(between, "CALLBACK_TIMEOUT", 0.5)
+        queue.enqueue(tasks.nothing, on_failure=Callback(override_jobs.on_failure_long, timeout=own_limit))
+        claimed(store, now_ms=1)
+        Worker([queue], max_abandoned=0, kill_after=0.1).run_maintenance_tasks()
+        notes = queue.connection.lrange("notes", 0, -1)
+        assert notes == [b"callback begins", *([b"callback ends"] if own_limit > 2 else [])]
 
     def test_a_machine_without_room_for_the_callbacks_of_an_abandoned_job(
         self, queue: Queue, store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture

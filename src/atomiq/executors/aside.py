@@ -11,7 +11,9 @@ from collections.abc import Callable
 from typing import Any
 
 from atomiq._core.errors import NoSuchJobError, PoisonJobError
+from atomiq._core.settings import CALLBACK_TIMEOUT
 from atomiq._core.states import JobStatus
+from atomiq.executors.fork import Announce
 from atomiq.executors.report import Report
 from atomiq.executors.webhooks import sends_by_itself
 from atomiq.job import Job
@@ -41,19 +43,26 @@ def call_killed(job: Job, handler: Callable[..., Any], arguments: tuple[Any, ...
 
 
 def call_abandoned(
-    fetch: Callable[[], Job], penalty: type[BaseDeathPenalty], handle: Callable[..., Any], log: logging.Logger
+    fetch: Callable[[], Job],
+    penalty: type[BaseDeathPenalty],
+    handle: Callable[..., Any],
+    log: logging.Logger,
+    announce: Announce,
 ) -> Report:
     """What a job is owed that lost its worker and isn't run again: failure callback, exception handlers and webhooks;
-    the stopped callback if it was to be stopped."""
+    the stopped callback if it was to be stopped. Each part announces what time it has."""
     started = time.monotonic()
     try:
         job = fetch()
         if job.get_status(refresh=False) is JobStatus.STOPPED:
+            announce(job.stopped_callback_timeout)
             return call_stopped(job, penalty, log)
         error = PoisonJobError("the job's worker went away, and it is not run again")
+        announce(job.failure_callback_timeout)
         try:
             job.execute_failure_callback(penalty, PoisonJobError, error, None)
         finally:
+            announce(CALLBACK_TIMEOUT)
             try:
                 handle(job, PoisonJobError, error, None)
             finally:

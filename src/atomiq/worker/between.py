@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 
+from atomiq._core.errors import SERVER_AWAY
 from atomiq._core.settings import CALLBACK_TIMEOUT
 from atomiq._wire.readable import readable
-from atomiq.executors.fork import ForkExecutor, NoRoom
+from atomiq.executors.fork import Child, ForkExecutor, NoRoom
+from atomiq.worker.children import LOOK_AGAIN
 from atomiq.worker.drive import Driving
 from atomiq.worker.orphans import Orphans
 from atomiq.worker.overrides import our_own
@@ -71,13 +74,25 @@ class Between(Driving):
             executor.close()
             return
         try:
-            fds = [fd for fd in (child.pidfd,) if fd >= 0]
-            readable(fds, CALLBACK_TIMEOUT if fds else 0.0)
-            deadline = time.monotonic() + (self.kill_after if fds else CALLBACK_TIMEOUT)
-            while child.look() is None and time.monotonic() < deadline:
-                time.sleep(0.01)
+            self._wait_for_aside(child)
+        finally:
             child.kill()
             child.wait()
-        finally:
             child.close()
             executor.close()
+
+    def _wait_for_aside(self, child: Child) -> None:
+        """As long as it says that it may take. The worker beats meanwhile: it may be longer than its name is kept."""
+        now = time.monotonic()
+        beat_at, kill_at = now + self.lease / 3, now + CALLBACK_TIMEOUT + self.kill_after
+        while child.look() is None and now < kill_at:
+            if now >= beat_at:
+                beat_at = now + self.lease / 3
+                with contextlib.suppress(*SERVER_AWAY):
+                    self.heartbeat()
+            fds = child.fds[1:] if child.frames.ended else child.fds
+            wait = min(kill_at, beat_at) - now
+            readable(fds, max(0.0, wait if child.pidfd >= 0 else min(wait, LOOK_AGAIN)))
+            now = time.monotonic()
+            for kind, *said in child.messages():
+                kill_at = now + self.kill_after + (float(said[0] or CALLBACK_TIMEOUT) if kind == "limit" else 0.0)

@@ -213,7 +213,7 @@ class Driver:
     def _limited(self, key: Hashable, seconds: float | None) -> None:
         if key in self._desk.holdings:  # it is no callback's, and not given up meanwhile
             self._desk.holdings[str(key)].limit = seconds
-            self._events.append(e.Limited(str(key), seconds))
+        self._events.append(e.Limited(key, seconds))
 
     def _child_ended(self, key: Hashable, report: Report | None, death: Death | None) -> None:
         if isinstance(key, tuple):

@@ -3,6 +3,7 @@ belongs to it."""
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -60,9 +61,10 @@ class NotStarted:
 
 @dataclass(frozen=True, slots=True)
 class Limited:
-    """The call in a child may from now on take `seconds` (None: no limit)."""
+    """The call in a child may from now on take `seconds` (None: no limit). `key`: an execution, or a callback's kind
+    and name."""
 
-    execution_id: str
+    key: Hashable
     seconds: float | None
 
 

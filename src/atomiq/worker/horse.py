@@ -194,13 +194,14 @@ class Horse(ExecutionMethods):
     def aside_call(self, kind: AsideKind, job: Claimed | str, death: Death | None) -> Call:
         """A callback of a job whose own process is gone."""
 
-        def call(_announce: Announce) -> Report:
+        def call(announce: Announce) -> Report:
             if isinstance(job, str):
                 return call_abandoned(
                     lambda: self.job_class.fetch(job, self.connection, self.serializer),
                     self.death_penalty_class,
                     self.handle_exception,
                     self.log,
+                    announce,
                 )
             restored = self.restore_claimed(job)
             if kind == "stopped":
