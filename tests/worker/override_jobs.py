@@ -165,3 +165,8 @@ def on_failure_long(job: Any, connection: Any, *_exc_info: Any) -> None:
     connection.rpush("notes", "callback begins")
     connection.blpop("nobody pushes here", timeout=2)
     connection.rpush("notes", "callback ends")
+
+
+def never() -> bool:
+    """What a job requires that never runs."""
+    return False

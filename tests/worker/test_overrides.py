@@ -19,6 +19,7 @@ from tests.worker.processes import own_server
 from atomiq import Callback, Queue, Retry, Worker
 from atomiq._wire.sync import Store
 from atomiq.job import JobStatus
+from atomiq.requires import Ready
 from atomiq.worker import HerokuWorker
 from atomiq.worker.overrides import CALL, LOOP, overridden
 
@@ -305,6 +306,15 @@ def test_the_server_goes_and_comes_back_while_a_job_runs(start_worker: StartWork
         assert began.read_text().count("start") == 1
         worker.signal(signal.SIGTERM)
         assert worker.exits(30) == 0
+
+
+@pytest.mark.parametrize("kind", [classes.Loop, classes.OwnFork, classes.Simple, HerokuWorker])
+def test_a_job_that_waits_for_what_it_requires_is_not_one_of_max_jobs(queue: Queue, kind: Any) -> None:
+    """A worker with one job to do looked, found nothing, and ended; any other worker goes on to the next job."""
+    waits = queue.enqueue(tasks.add, 1, requires=Ready("tests.worker.override_jobs.never", backoff=60))
+    job, other = queue.enqueue(tasks.add, 2), queue.enqueue(tasks.add, 3)
+    kind([queue], connection=queue.connection).work(burst=True, max_jobs=1)
+    assert [one.get_status() for one in (waits, job, other)] == ["scheduled", "finished", "queued"]
 
 
 def test_a_broken_callback_of_an_abandoned_job(queue: Queue, store: Store) -> None:

@@ -13,7 +13,9 @@ import time
 from datetime import datetime
 from typing import Any, ClassVar
 
+from atomiq._commands.base import text
 from atomiq._commands.claim import Claim, claim, release
+from atomiq._commands.views import view_job
 from atomiq._core.errors import SERVER_AWAY, ServerUnavailable, StopRequested
 from atomiq._core.ids import new_execution_id
 from atomiq._core.settings import QUICK_SAFETY_CHECK, SAFETY_CHECK
@@ -116,6 +118,7 @@ class Stepping(Between):
                 self._execute(signals, keeper, *found)
                 done += 1
                 with contextlib.suppress(*SERVER_AWAY):
+                    done -= self._waits(found[0])
                     self.heartbeat()
             else:
                 self.log.info("Worker %s: finished executing %s jobs, quitting", self.name, done)
@@ -213,6 +216,15 @@ class Stepping(Between):
             (word,) = self._ask(lambda: release(self._store.keys, worker=self.name, held=held))
             if word == "ok":
                 self.log.warning("Worker %s: job %s given back to its queue", self.name, opened.job_id)
+
+    def _waits(self, job: Job) -> bool:
+        """Whether what the job requires was not there: it is not one of max_jobs then. A work horse tells the server
+        alone."""
+        opened = self._call.opened
+        if opened is None or opened.job_id != job.id or not opened.holding.claimed.fields.get(b"requires"):
+            return False
+        fields = self._store.run(view_job(self._store.keys, job_id=job.id)) or {}
+        return text(fields.get(b"settled", b"")) == f"waiting:{opened.execution_id}"
 
     def execute_job(self, job: Job, queue: Any) -> None:
         """Run a job and settle it (RQ). What it is depends on the class."""
