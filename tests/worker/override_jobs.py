@@ -170,3 +170,34 @@ def on_failure_long(job: Any, connection: Any, *_exc_info: Any) -> None:
 def never() -> bool:
     """What a job requires that never runs."""
     return False
+
+
+class TakesLonger(SimpleWorker):
+    """Knows better than the job how long it may take."""
+
+    def perform_job(self, job: Any, queue: Any) -> bool:
+        job.timeout = 30
+        return super().perform_job(job, queue)
+
+
+class TakesLongerInSteps(TakesLonger):
+    """The same in RQ's loop."""
+
+    def execute_job(self, job: Any, queue: Any) -> None:
+        super().execute_job(job, queue)
+
+
+class TakesLongerInAChild(Worker):
+    """The same in a warm child, and by itself nothing of RQ's loop."""
+
+    def perform_job(self, job: Any, queue: Any) -> bool:
+        job.timeout = 30
+        return super().perform_job(job, queue)
+
+
+class SaysItInWords(Simple):
+    """Sets what `enqueue` would understand, and nobody else does."""
+
+    def perform_job(self, job: Any, queue: Any) -> bool:
+        job.timeout = "10m"
+        return super().perform_job(job, queue)

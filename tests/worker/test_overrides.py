@@ -16,7 +16,7 @@ from tests.worker import override_jobs as classes
 from tests.worker.conftest import StartWorker
 from tests.worker.processes import own_server
 
-from atomiq import Callback, Queue, Retry, Worker
+from atomiq import Callback, Job, Queue, Retry, Worker
 from atomiq._wire.sync import Store
 from atomiq.job import JobStatus
 from atomiq.requires import Ready
@@ -315,6 +315,25 @@ def test_a_job_that_waits_for_what_it_requires_is_not_one_of_max_jobs(queue: Que
     job, other = queue.enqueue(tasks.add, 2), queue.enqueue(tasks.add, 3)
     kind([queue], connection=queue.connection).work(burst=True, max_jobs=1)
     assert [one.get_status() for one in (waits, job, other)] == ["scheduled", "finished", "queued"]
+
+
+@pytest.mark.parametrize("kind", ["TakesLonger", "TakesLongerInSteps", "TakesLongerInAChild"])
+def test_a_limit_that_a_method_raises_holds_for_the_lease(queue: Queue, start_worker: StartWorker, kind: str) -> None:
+    """The lease was extended for as long as the stored limit said: a SimpleWorker made the call four times, each
+    time to its end, and then failed it as poison. In a child the call was killed."""
+    job = queue.enqueue(tasks.wait, 4, job_timeout=1)
+    options = {"lease": 1, "kill_after": 0.5}
+    workers = [start_worker(kind=f"tests.worker.override_jobs.{kind}", options=options) for _ in range(2)]
+    wait_until(lambda: job.get_status() in ("finished", "failed"))
+    assert (job.get_status(), Job.fetch(job.id, queue.connection).attempts) == ("finished", 1)
+    assert not any("overran" in worker.log or "lost its worker" in worker.log for worker in workers)
+
+
+def test_a_limit_that_is_no_number_ends_no_worker(queue: Queue) -> None:
+    jobs = [queue.enqueue(tasks.nothing) for _ in range(2)]
+    work(classes.SaysItInWords, queue)
+    assert [job.get_status() for job in jobs] == ["failed", "failed"]
+    assert "TypeError" in jobs[0].latest_result().exc_string
 
 
 def test_a_broken_callback_of_an_abandoned_job(queue: Queue, store: Store) -> None:

@@ -96,7 +96,7 @@ class Narrator:
                 waiting = None
                 if look is not None:
                     waiting = yield from self._look_first(job, announce, guard, begin, look)
-                value = waiting or (yield _time_limit(job), make_call, ())
+                value = waiting or (yield call_limit(job), make_call, ())
                 ended = time.monotonic()
                 if waiting is not None:
                     report, error = waiting, waiting.value
@@ -132,7 +132,7 @@ class Narrator:
         what a hook of the job's end is given."""
         started = time.monotonic()
         if begin is not None:
-            yield _time_limit(job), begin, (job,)
+            yield call_limit(job), begin, (job,)
         seen = Look(job)
         announce(seen.requirement.timeout)
         try:
@@ -145,7 +145,7 @@ class Narrator:
             seen.failed(error, time.monotonic() - started)
         else:
             if there:
-                announce(_time_limit(job))
+                announce(call_limit(job))
                 return None
             seen.absent(time.monotonic() - started)
         self.log.info("Worker %s: job %s: %s", self.worker_name, job.id, seen.describe())
@@ -325,7 +325,8 @@ def _is_only(error: BaseException, kind: type[BaseException]) -> bool:
     return isinstance(error, kind)
 
 
-def _time_limit(job: Job) -> float | None:
+def call_limit(job: Job) -> float | None:
+    """Seconds that the call may take, by the job object; None: without limit."""
     timeout = job.timeout or DEFAULT_TIMEOUT
     return None if timeout < 0 else timeout
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import signal
@@ -23,10 +24,11 @@ from atomiq.executors.death import Death, death_text
 from atomiq.executors.fork import Announce, Call
 from atomiq.executors.job_forks import JobForks
 from atomiq.executors.limits import Guard, MainThreadGuard
+from atomiq.executors.outcome import time_limit
 from atomiq.executors.perform import Handler, Performer, describe_error, run_handlers
 from atomiq.executors.report import Report
 from atomiq.executors.sentry import own_scope
-from atomiq.executors.story import ColdStop
+from atomiq.executors.story import ColdStop, call_limit
 from atomiq.executors.webhooks import ThreadSender
 from atomiq.job import Job, JobStatus
 from atomiq.timeouts import BaseDeathPenalty, UnixSignalDeathPenalty
@@ -269,7 +271,12 @@ class Horse(ExecutionMethods):
 
     def _perform(self, job: Job) -> Report:
         here = self._call
-        return self.performer().perform(job, here.announce or (lambda _seconds: None), here.guard)
+        announce = here.announce or (lambda _seconds: None)
+        with contextlib.suppress(TypeError):  # of a limit that is no number: the call fails with it, which is recorded
+            limit = call_limit(job)
+            if here.opened is not None and limit != time_limit(here.opened.holding.claimed):
+                announce(limit)  # a method of the class has changed it; who extends the lease knows what is stored
+        return self.performer().perform(job, announce, here.guard)
 
     def _perform_by_methods(self, job: Job, queue: Any) -> Report:
         """The same, with RQ's methods called where RQ calls them."""
