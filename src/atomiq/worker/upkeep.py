@@ -124,7 +124,7 @@ class Upkeep:
         for job_id in (*done.requeued, *done.retried):
             self._log.warning("Worker %s: job %s lost its worker and is run again", self._name, job_id)
         for job_id in done.failed:
-            self._log.error("Worker %s: job %s lost its worker and is failed", self._name, job_id)
+            self._log.error("Worker %s: job %s lost its worker and is not run again", self._name, job_id)
         return done
 
     def clean(self, interval: float) -> e.Cleaned:
