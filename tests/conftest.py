@@ -22,6 +22,7 @@ import pytest
 import redis
 
 from atomiq._wire.sync import Store
+from tests.faults.proxy import CuttingProxy, cutting_proxy
 from tests.helpers import clients, living_children, living_threads, throwaway_server, wait_until
 
 DATABASES = itertools.cycle(range(16))
@@ -132,3 +133,17 @@ def logging_as_before() -> Iterator[None]:
     for logger, (level, handlers, propagate, disabled) in zip(loggers, before, strict=True):
         logger.setLevel(level)
         logger.handlers, logger.propagate, logger.disabled = handlers, propagate, disabled
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    """The socket of a server for the tests of one file, which may stop it, restart it or flush its scripts."""
+    with throwaway_server() as (path, _pid):
+        yield path
+
+
+@pytest.fixture
+def proxy(server: str) -> Iterator[CuttingProxy]:
+    """Before that server, to cut connections."""
+    with cutting_proxy(server) as proxy:
+        yield proxy

@@ -283,9 +283,7 @@ def run_worker(
     if multiprocessing.parent_process() is not None:  # not the pool's own handlers, until the worker has some
         signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        if hasattr(
-            signal, "pthread_sigmask"
-        ):  # not on Windows; a hook of a worker that ran there may have held it back
+        if hasattr(signal, "pthread_sigmask"):  # not on Windows; a worker that ran in the pool may have held them back
             signal.pthread_sigmask(signal.SIG_UNBLOCK, ASKING)
     if pattern is None:
         connection = make_connection(connection_class, connection_pool_class, connection_pool_kwargs)

@@ -15,7 +15,7 @@ import redis
 import redis.asyncio
 from redis.backoff import NoBackoff
 from redis.retry import Retry
-from tests.faults.proxy import CuttingProxy, cutting_proxy
+from tests.faults.proxy import CuttingProxy
 from tests.helpers import throwaway_server
 from tests.lua.scene import new_job
 
@@ -235,18 +235,6 @@ def test_scripts_that_the_server_has_forgotten(store: Store) -> None:
     store.connection.script_flush()
     assert [one.word for (one,) in store.run_in_turn(put(new_job(job_id)) for job_id in "bc")] == ["queued"] * 2
     assert queued(store.connection) == ["a", "b", "c"]
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    with throwaway_server() as (path, _pid):
-        yield path
-
-
-@pytest.fixture
-def proxy(server: str) -> Iterator[CuttingProxy]:
-    with cutting_proxy(server) as proxy:
-        yield proxy
 
 
 def test_a_job_whose_reply_got_lost_is_known_as_queued(server: str, proxy: CuttingProxy) -> None:

@@ -172,12 +172,18 @@ def never() -> bool:
     return False
 
 
-class TakesLonger(SimpleWorker):
+class Longer:
     """Knows better than the job how long it may take."""
 
+    LIMIT: Any = 30
+
     def perform_job(self, job: Any, queue: Any) -> bool:
-        job.timeout = 30
-        return super().perform_job(job, queue)
+        job.timeout = self.LIMIT
+        return bool(super().perform_job(job, queue))  # type: ignore[misc]
+
+
+class TakesLonger(Longer, SimpleWorker):
+    """In the worker's own process."""
 
 
 class TakesLongerInSteps(TakesLonger):
@@ -187,17 +193,11 @@ class TakesLongerInSteps(TakesLonger):
         super().execute_job(job, queue)
 
 
-class TakesLongerInAChild(Worker):
+class TakesLongerInAChild(Longer, Worker):
     """The same in a warm child, and by itself nothing of RQ's loop."""
 
-    def perform_job(self, job: Any, queue: Any) -> bool:
-        job.timeout = 30
-        return super().perform_job(job, queue)
 
-
-class SaysItInWords(Simple):
+class SaysItInWords(Longer, Simple):
     """Sets what `enqueue` would understand, and nobody else does."""
 
-    def perform_job(self, job: Any, queue: Any) -> bool:
-        job.timeout = "10m"
-        return super().perform_job(job, queue)
+    LIMIT = "10m"

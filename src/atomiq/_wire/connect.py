@@ -25,7 +25,7 @@ from atomiq._wire.embedded import parse_embedded_url, prepared_folder, short_soc
 from atomiq._wire.prefixes import set_prefix
 from atomiq._wire.siblings import address_of
 from atomiq._wire.target import Target, find_target, parse_sentinel_url
-from atomiq._wire.tls import advice_about_tls
+from atomiq._wire.tls import tls_failure
 from atomiq._wire.translate import BadLogin, Unavailable, of_login, translated
 
 # A command is answered in milliseconds; a server that says nothing for this long is as good as gone. Blocking commands
@@ -315,9 +315,7 @@ def unavailable_text(tried: str, error: Exception) -> str:
     """What a person reads whose server isn't there, or can't be talked to."""
     # redis-py appends the representation of a whole connection pool when no sentinel knows the master.
     reason = str(error).partition(" : <")[0].rstrip(".")
-    if advice := advice_about_tls(reason):
-        return f"{tried} is there, and TLS with it fails: {reason}; {advice}"
-    return (
+    return tls_failure(tried, reason) or (
         f"no server at {tried}: {reason}. Start Redis or Valkey there, name another with --url or "
         "ATOMIQ_URL, or use the embedded server: --embedded on the command line, embedded:// as the URL, "
         "connect(embedded=True) in Python"

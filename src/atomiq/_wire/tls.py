@@ -27,6 +27,7 @@ _ADVICE: Final = (
 """Words of an error, and what to do about it; the first that fits."""
 
 
-def advice_about_tls(text: str) -> str:
-    """For an error of these words; '' if it has nothing to do with TLS."""
-    return next((advice for words, advice in _ADVICE if any(word in text for word in words)), "")
+def tls_failure(target: str, reason: str) -> str:
+    """What a person reads of an error with these words; '' if it has nothing to do with TLS."""
+    advice = next((advice for words, advice in _ADVICE if any(word in reason for word in words)), "")
+    return advice and f"{target} is there, and TLS with it fails: {reason}; {advice}"

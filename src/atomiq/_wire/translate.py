@@ -13,7 +13,7 @@ from atomiq._core import errors
 from atomiq._core.shortage import with_advice
 from atomiq._wire.demoted import has_moved, is_demoted
 from atomiq._wire.siblings import ON_A_CLUSTER
-from atomiq._wire.tls import advice_about_tls
+from atomiq._wire.tls import tls_failure
 
 
 class Unavailable(errors.ServerUnavailable, redis_errors.ConnectionError):
@@ -91,8 +91,8 @@ def translated(error: Exception, command: str, target: str) -> Exception:
             "ACL LOG on the server says which key, channel or command it was; docs/operations.md what atomiq needs"
         )
     if isinstance(error, (redis_errors.ConnectionError, *_PASSING_ERRORS)) or text.startswith(_PASSING):
-        if advice := advice_about_tls(text):
-            return Unavailable(f"{command}: {target} is there, and TLS with it fails: {text.rstrip('.')}; {advice}")
+        if failure := tls_failure(target, text.rstrip(".")):
+            return Unavailable(f"{command}: {failure}")
         return Unavailable(f"{command}: {target} {_OF_POOL.get(text, _AWAY)}: {with_advice(text)}")
     if has_moved(error):
         return ReadOnly(f"{command}: {target} doesn't have these keys, or is giving them away ({text}); {ON_A_CLUSTER}")

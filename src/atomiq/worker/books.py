@@ -79,8 +79,12 @@ class Books:
             run = self.runs[name]
             run.in_aside = True
             limit = run.job.stopped_callback if kind == "stopped" else None
-        self.asides[kind, name] = now + (self.rules.aside_limit if limit is None else limit) + self.rules.kill_after
+        self.asides[kind, name] = self._aside_end(now, limit)
         self._do(m.StartAside(kind, name))
+
+    def _aside_end(self, now: float, limit: float | None) -> float:
+        """When a callback that begins now is killed."""
+        return now + (self.rules.aside_limit if limit is None else limit) + self.rules.kill_after
 
     def _claim(self, running: int) -> m.Claim | None:
         count = self._search.claim(running)

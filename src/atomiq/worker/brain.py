@@ -102,8 +102,8 @@ class Brain(Stationed, Endings):
         run = self.runs.get(str(event.key))
         if run is not None and not run.over and run.intent == "":
             run.kill_at = self._kill_time(now, event.seconds)
-        for aside in [aside for aside in self.asides if aside == event.key]:
-            self.asides[aside] = now + (event.seconds or self.rules.aside_limit) + self.rules.kill_after
+        for aside in self.asides.keys() & {event.key}:
+            self.asides[aside] = self._aside_end(now, event.seconds or None)
 
     _hear.register(e.CallEnded, Endings.call_ended)
     _hear.register(e.AsideEnded, Endings.aside_ended)

@@ -15,16 +15,15 @@ from atomiq._commands.claim import Claim, Claimed, claim, extend, release
 from atomiq._commands.settle import Settled, Settlement, settle, settle_and_claim
 from atomiq._commands.views import view_job
 from atomiq._commands.worker import worker_beat
-from atomiq._core.errors import ScriptError, ServerOutOfMemory, ServerUnavailable
+from atomiq._core.errors import ServerOutOfMemory
 from atomiq._core.ids import new_execution_id
 from atomiq._core.timestamp import format_ms
 from atomiq._wire.sync import Store
 from atomiq.executors.job_log import JobLog
-from atomiq.executors.outcome import bulk, unstorable
 from atomiq.worker import events as e
 from atomiq.worker import moves as m
 from atomiq.worker.own_store import clock
-from atomiq.worker.settle import Abandonment, Holding, settlement, taken
+from atomiq.worker.settle import NOT_TAKEN, Abandonment, Holding, in_its_place, settlement, taken
 from atomiq.worker.tallies import Tallies
 
 OFFSET_KEPT: Final = 600.0
@@ -81,17 +80,8 @@ class Desk:
         end = settlement(holding, move.verdict, self._name, kill_after, self._abandonment)
         try:
             settled, more = self._send(end, move.claim)
-        except ScriptError as error:
-            self._log.exception("Worker %s: job %s: its outcome can't be stored", self._name, end.job_id)
-            end = unstorable(end, error)
-            settled, more = self._send(end, move.claim)
-        except ServerUnavailable as error:
-            if not holding.cut_off_for_good(end):
-                raise
-            # The proof: it takes the small settlement at once. If it doesn't, the whole is sent again later.
-            text = "Worker %s: job %s: its outcome (%s bytes) can't be sent: %s"
-            self._log.error(text, self._name, end.job_id, bulk(end), error)
-            end = unstorable(end, error)
+        except NOT_TAKEN as error:
+            end = in_its_place(holding, end, error, self._name, self._log)
             settled, more = self._send(end, move.claim)
         del self.holdings[move.execution_id]
         self._job_log.settled(holding.claimed, end, settled, holding.took)

@@ -22,14 +22,14 @@ from atomiq._commands.base import Command, text
 from atomiq._commands.claim import Claimed, extend, release
 from atomiq._commands.settle import Settled, Settlement, free, settle
 from atomiq._commands.views import view_job
-from atomiq._core.errors import SERVER_AWAY, JobIsRunning, NoSuchJobError, ScriptError, ServerUnavailable
+from atomiq._core.errors import SERVER_AWAY, JobIsRunning, NoSuchJobError
 from atomiq._core.ids import new_execution_id
 from atomiq._core.settings import DEFAULT_TIMEOUT, UNSERIALIZABLE_RETURN_VALUE_PAYLOAD
 from atomiq._core.states import JobStatus
 from atomiq._core.timestamp import from_ms
 from atomiq.executions import Execution
 from atomiq.executors.job_log import JobLog
-from atomiq.executors.outcome import bulk, number, reported, unstorable
+from atomiq.executors.outcome import number, reported
 from atomiq.executors.report import Report
 from atomiq.executors.webhooks import deliver, notice_of, sends_by_itself
 from atomiq.job import Job, Retry
@@ -38,7 +38,7 @@ from atomiq.worker.fields import WorkerFields
 from atomiq.worker.opened import CallState, Opened
 from atomiq.worker.overrides import our_own, overridden
 from atomiq.worker.own_store import clock
-from atomiq.worker.settle import Abandonment, Holding, settlement
+from atomiq.worker.settle import NOT_TAKEN, Abandonment, Holding, in_its_place, settlement
 from atomiq.worker.status import WorkerStatus
 
 Reply = TypeVar("Reply")
@@ -346,16 +346,8 @@ class ExecutionMethods(WorkerFields):
         keys = self._store.keys
         try:
             return self._store.run(settle(keys, settlement=end)), end
-        except ScriptError as error:
-            self.log.exception("Worker %s: job %s: its outcome can't be stored", self.name, end.job_id)
-            fitting = unstorable(end, error)
-        except ServerUnavailable as error:
-            if not holding.cut_off_for_good(end):
-                raise
-            # The proof: it takes the small settlement at once. If it doesn't, the whole is sent again later.
-            text = "Worker %s: job %s: its outcome (%s bytes) can't be sent: %s"
-            self.log.error(text, self.name, end.job_id, bulk(end), error)
-            fitting = unstorable(end, error)
+        except NOT_TAKEN as error:
+            fitting = in_its_place(holding, end, error, self.name, self.log)
         return self._store.run(settle(keys, settlement=fitting)), fitting
 
     @contextlib.contextmanager

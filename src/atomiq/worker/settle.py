@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
+from typing import Final
 
 from atomiq._commands.claim import Claimed, Held
 from atomiq._commands.settle import Settlement
+from atomiq._core.errors import ScriptError, ServerUnavailable
 from atomiq._core.settings import DEFAULT_TIMEOUT
 from atomiq.executors.death import Death, death_text, memory_text, overrun_text
 from atomiq.executors.fork import Child
-from atomiq.executors.outcome import bulk, number, reported, stopped_callback_limit, time_limit
+from atomiq.executors.outcome import bulk, number, reported, stopped_callback_limit, time_limit, unstorable
 from atomiq.executors.report import STOPPED_TEXT, Report
 from atomiq.stations.ledger import Running
 from atomiq.stations.task import BULKY, MOST_CUT_OFFS
 from atomiq.worker.events import Taken
 from atomiq.worker.moves import Verdict
+
+NOT_TAKEN: Final = (ScriptError, ServerUnavailable)
+"""After these a settlement may have to be replaced, see `in_its_place`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,3 +165,20 @@ def _abandon(end: Settlement, claimed: Claimed, abandonment: Abandonment) -> Non
 
 def _cause(holding: Holding) -> str:
     return death_text(holding.death or Death(0, None))
+
+
+def in_its_place(holding: Holding, end: Settlement, error: Exception, worker: str, log: logging.Logger) -> Settlement:
+    """What to tell the server at once, as it doesn't take the outcome as it is. `error`: of NOT_TAKEN.
+
+    Raises:
+        ServerUnavailable: `error`; the server may well take the outcome later.
+    """
+    if isinstance(error, ScriptError):
+        log.error("Worker %s: job %s: its outcome can't be stored", worker, end.job_id, exc_info=error)
+    elif holding.cut_off_for_good(end):
+        # The proof: it takes the small settlement at once. If it doesn't, the whole is sent again later.
+        text = "Worker %s: job %s: its outcome (%s bytes) can't be sent: %s"
+        log.error(text, worker, end.job_id, bulk(end), error)
+    else:
+        raise error
+    return unstorable(end, error)
