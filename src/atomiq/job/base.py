@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, ClassVar, Final, Self
 
+from atomiq._commands.base import text
 from atomiq._core.cadence import interval_after
 from atomiq._core.callref import call_string, check_call, reference
 from atomiq._core.errors import (
@@ -274,7 +275,7 @@ class BaseJob(RegisteredJob):
         """
         fields = self.to_dict(include_meta, include_result)
         known: Mapping[Any, Any] = self.raw or self.__dict__.get("_sent", {})
-        seen: dict[str, bytes | None] = {_as_text(name): _as_bytes(value) for name, value in known.items()}
+        seen: dict[str, bytes | None] = {text(name): _as_bytes(value) for name, value in known.items()}
         # A new job is not sent what is empty, and an absent field reads as an empty one.
         absent = b"" if seen else None
         seen |= self.__dict__.get("_saved", {})
@@ -387,10 +388,6 @@ class BaseJob(RegisteredJob):
 _STATUS_OF: Final = {status.value: status for status in JobStatus}
 _moment = lru_cache(maxsize=16)(from_ms)
 """Jobs that were enqueued by one command share the time."""
-
-
-def _as_text(name: bytes | str) -> str:
-    return name.decode() if isinstance(name, bytes) else name
 
 
 def _as_bytes(value: Any) -> bytes:
